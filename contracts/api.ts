@@ -1,0 +1,198 @@
+/**
+ * Shapes of the control plane's `/v1` API, used by the control plane to parse and document, and by the CLI to read.
+ * Conventions: a single thing is answered as itself with an `ETag`; a list as `{ items, nextCursor }`; PUT is idempotent and takes `If-Match`;
+ * times are ISO 8601 in UTC; every mutation takes an optional `message`, kept in the audit.
+ */
+import { z } from "zod"
+import { grant, releases, route, stickyBy, team } from "./dispatch-config.ts"
+import { isScriptName } from "./script-name.ts"
+
+const timestamp = z.iso.datetime().describe("UTC, ISO 8601")
+const message = z.string().max(500).optional().describe("Why; kept in the audit")
+
+export const teamName = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,38}$/, "must be 1–39 of a–z, 0–9 and -, beginning with a letter")
+export const scriptNameShape = z
+  .string()
+  .refine(isScriptName, "must be 1–48 of a–z, 0–9 and single dashes, beginning with a letter, not sallyport…")
+export const role = z.enum(["ops", "team"])
+
+/** Query of every list: `?cursor=&limit=`. */
+export const listQuery = z.object({
+  cursor: z.string().max(500).optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+})
+export function listOf<T extends z.ZodType>(item: T) {
+  return z.object({ items: z.array(item), nextCursor: z.string().nullable() })
+}
+
+export const whoamiShape = z.object({ tokenId: z.string(), role, team: teamName.nullable() })
+
+export const teamPut = team.extend({ message })
+export const teamShape = team.extend({ name: teamName, createdAt: timestamp })
+
+export const tokenCreate = z.strictObject({
+  role: role.default("team"),
+  label: z.string().min(1).max(100),
+  expiresInS: z.int().min(60).max(31_536_000).optional(),
+})
+export const tokenShape = z.object({
+  id: z.string(),
+  role,
+  team: teamName.nullable(),
+  label: z.string(),
+  createdAt: timestamp,
+  expiresAt: timestamp.nullable(),
+  revokedAt: timestamp.nullable(),
+})
+/** The only answer that ever holds the token itself. */
+export const tokenCreated = tokenShape.extend({ token: z.string() })
+
+/** Settings of a script that its team may choose; `deployOnUpload: false` makes every upload a mere publish. */
+export const scriptPut = z.strictObject({
+  stickyBy: stickyBy.optional(),
+  limits: z
+    .strictObject({ cpuMs: z.int().min(1).max(300_000), subRequests: z.int().min(1).max(10_000) })
+    .optional(),
+  timeoutMs: z.int().min(50).max(300_000).optional(),
+  deployOnUpload: z.boolean().optional(),
+  message,
+})
+export const scriptShape = z.object({
+  name: scriptNameShape,
+  team: teamName,
+  stickyBy,
+  limits: z.object({ cpuMs: z.number(), subRequests: z.number() }),
+  timeoutMs: z.number(),
+  deployOnUpload: z.boolean(),
+  releases: releases.nullable(),
+  latestVersion: z.number().nullable(),
+  createdAt: timestamp,
+})
+
+/** `recorded`: stored, not yet in the namespace. `placed`: uploaded there. `verified`: read back and found whole. */
+export const versionState = z.enum(["recorded", "placed", "verified", "failed"])
+export const versionShape = z.object({
+  script: scriptNameShape,
+  version: z.number(),
+  digest: z.string().describe("SHA-256 of the manifest, hex"),
+  placedName: z.string().describe("Name in the dispatch namespace"),
+  state: versionState,
+  sizeBytes: z.number(),
+  message: z.string().nullable(),
+  tag: z.string().nullable(),
+  createdBy: z.string(),
+  createdAt: timestamp,
+})
+/** `created` is false when the same content was uploaded before. */
+export const versionCreated = versionShape.extend({ created: z.boolean() })
+
+export const deploymentCreate = z.strictObject({ releases, message })
+export const deploymentShape = z.object({
+  id: z.string(),
+  script: scriptNameShape,
+  releases,
+  phase: z.enum(["recorded", "published", "failed"]),
+  message: z.string().nullable(),
+  createdBy: z.string(),
+  createdAt: timestamp,
+  configRevision: z.number().nullable().describe("The config revision that carries it"),
+})
+/** Goes back to the deployment before the current one, or to the deployment or version named. */
+export const rollbackCreate = z.strictObject({
+  deployment: z.string().optional(),
+  version: z.int().min(1).optional(),
+  message,
+})
+
+export const pinCreate = z.strictObject({
+  version: z.int().min(1),
+  lifetimeS: z.int().min(10).max(86_400).default(3600),
+})
+export const pinShape = z.object({ pin: z.string(), header: z.string(), expiresAt: timestamp })
+
+/** `open`: every team may attach routes; otherwise only `team` (and ops). */
+export const hostnamePut = z.strictObject({
+  team: teamName.nullable().default(null),
+  open: z.boolean().default(false),
+  message,
+})
+export const hostnameShape = z.object({
+  hostname: z.string(),
+  team: teamName.nullable(),
+  open: z.boolean(),
+  createdAt: timestamp,
+})
+
+/** `id` comes from the path, `team` from the token (ops may name one). */
+export const routePut = route
+  .omit({ id: true, team: true })
+  .extend({ hostname: z.string().min(1).max(253), team: teamName.optional(), message })
+export const routeShape = route.extend({ hostname: z.string() })
+
+export const configShape = z.object({
+  revision: z.number(),
+  digest: z.string(),
+  sizeBytes: z.number(),
+  publishedAt: timestamp,
+  publishedBy: z.string(),
+  reason: z.string(),
+})
+
+export const auditShape = z.object({
+  seq: z.number(),
+  at: timestamp,
+  actor: z.string().describe("token:<id>, or system"),
+  action: z.string().describe("such as deployment.create"),
+  target: z.string(),
+  detail: z.record(z.string(), z.unknown()),
+  previousHash: z.string(),
+  hash: z
+    .string()
+    .describe("SHA-256 over the record and previousHash: a changed or missing record breaks the chain"),
+})
+
+export const explainCreate = z.strictObject({
+  url: z.url(),
+  method: z
+    .string()
+    .regex(/^[A-Z]{1,20}$/)
+    .default("GET"),
+  headers: z.record(z.string(), z.string()).default({}),
+  facts: z
+    .strictObject({
+      ip: z.string(),
+      country: z.string(),
+      colo: z.string(),
+      asn: z.number(),
+      tls: z.string(),
+      bot: z.number(),
+    })
+    .partial()
+    .optional(),
+})
+
+export const problemShape = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number(),
+  detail: z.string(),
+  instance: z.string().optional(),
+  code: z.string(),
+  requestId: z.string(),
+  errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+})
+
+export { grant as grantShape }
+export type Role = z.output<typeof role>
+export type Whoami = z.output<typeof whoamiShape>
+export type Team = z.output<typeof teamShape>
+export type Token = z.output<typeof tokenShape>
+export type Script = z.output<typeof scriptShape>
+export type Version = z.output<typeof versionShape>
+export type Deployment = z.output<typeof deploymentShape>
+export type Hostname = z.output<typeof hostnameShape>
+export type Route = z.output<typeof routeShape>
+export type AuditRecord = z.output<typeof auditShape>
+export type ProblemBody = z.output<typeof problemShape>

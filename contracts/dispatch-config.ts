@@ -1,0 +1,359 @@
+/**
+ * The dispatch config: all that the dispatcher knows of teams, routes and policy, in one immutable, validated document.
+ * Written by control-plane/src/config/ and by nobody else; read by dispatcher/src/route/config.ts.
+ * Both sides run the parser below, so that what cannot be loaded cannot be published (R23).
+ */
+import { z } from "zod"
+import { isScriptName } from "./script-name.ts"
+
+export const CONFIG_FORMAT = 1
+/** KV key of the {@link ConfigPointer} to the revision in force. */
+export const CONFIG_POINTER_KEY = "config/current"
+/** KV key of one immutable revision. */
+export function configKey(revision: number): string {
+  return `config/revision/${revision}`
+}
+
+/** Bounds, checked at publish and again at load. */
+export const CONFIG_LIMITS = {
+  bytes: 10 * 1024 * 1024,
+  hostnames: 10_000,
+  routes: 100_000,
+  scripts: 10_000,
+  teams: 5_000,
+  companies: 200_000,
+  listEntries: 10_000,
+  releasesPerDeployment: 8,
+} as const
+
+/** Weights are basis points; a release set sums to this. */
+export const FULL_WEIGHT_BPS = 10_000
+
+const name = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,62}$/, "must be 1–63 of a–z, 0–9 and -, beginning with a letter")
+const scriptName = z.string().refine(isScriptName, "is not a script name")
+const hostname = z
+  .string()
+  .max(253)
+  .regex(
+    /^(?!\d+(\.\d+)*$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/,
+    "must be a lower-case hostname without trailing dot",
+  )
+/** `/a/b` matches that path alone; `/a/*` matches `/a` and everything below `/a/`; never `/apiary` for `/a`. */
+const pathPattern = z
+  .string()
+  .max(1024)
+  .regex(
+    /^\/$|^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._~!$&'()+,;=:@-]+)*(\/\*)?$/,
+    "must be `/a/b` or `/a/*`, without empty or dot segments",
+  )
+  .refine((path) => path.length > 0, "must not be empty")
+const mode = z.enum(["log", "enforce"])
+const origin = z
+  .string()
+  .refine(
+    (value) => URL.canParse(value) && new URL(value).origin === value,
+    "must be an origin such as https://cell.example:8443",
+  )
+/** Company ids are decimal text: they exceed 53 bits and are never parsed into a number. */
+export const companyId = z.string().regex(/^[0-9]{1,20}$/, "must be 1–20 decimal digits")
+
+const jwk = z.looseObject({
+  kty: z.enum(["EC", "OKP", "RSA"]),
+  kid: z.string().min(1).max(200),
+  alg: z.string().optional(),
+})
+
+/** Bearer JWTs of this issuer are accepted on routes that name it. Keys come with the config: no isolate ever fetches them. */
+const issuer = z.strictObject({
+  issuer: z.string().min(1).max(500),
+  /** One of these must be the token's `aud`. */
+  audiences: z.array(z.string().min(1).max(500)).min(1).max(20),
+  algorithms: z.array(z.enum(["ES256", "EdDSA", "RS256"])).min(1),
+  jwks: z.strictObject({ keys: z.array(jwk).min(1).max(20) }),
+  kind: z.enum(["user", "service"]).default("user"),
+  /** Claim that holds the company id, if any. */
+  companyClaim: z.string().min(1).max(100).optional(),
+  /** Seconds of clock difference tolerated, 0–60. */
+  clockSkewS: z.int().min(0).max(60).default(60),
+})
+
+const release = z.strictObject({
+  version: z.int().min(1).max(999_999_999),
+  weightBps: z.int().min(0).max(FULL_WEIGHT_BPS),
+})
+/** Which versions of a script receive traffic. */
+export const releases = z
+  .array(release)
+  .min(1)
+  .max(CONFIG_LIMITS.releasesPerDeployment)
+  .refine(
+    (list) => list.reduce((sum, each) => sum + each.weightBps, 0) === FULL_WEIGHT_BPS,
+    `weights must sum to ${FULL_WEIGHT_BPS} basis points`,
+  )
+  .refine(
+    (list) => new Set(list.map((each) => each.version)).size === list.length,
+    "a version may appear once",
+  )
+
+/** What keeps a caller on one version. The first of these that the request has, beginning at the named one: company, subject, request. */
+export const stickyBy = z.enum(["company", "subject", "request"])
+
+const auth = z.strictObject({
+  /** `optional`: no credential is fine, a wrong one is refused all the same. `none`: the credential is neither checked nor passed on. */
+  mode: z.enum(["required", "optional", "none"]),
+  /** Ids of `issuers`; at least one unless mode is `none`. */
+  issuers: z.array(name).max(20).default([]),
+  /** All of these must be among the subject's scopes. */
+  scopes: z
+    .array(z.string().regex(/^[\x21\x23-\x5B\x5D-\x7E]{1,100}$/))
+    .max(50)
+    .default([]),
+  kinds: z
+    .array(z.enum(["user", "service"]))
+    .min(1)
+    .optional(),
+})
+
+export const route = z.strictObject({
+  id: name,
+  path: pathPattern,
+  script: scriptName,
+  /** Team that owns the route (not always the script's). */
+  team: name,
+  /** Zone named in the passport, where the route implies one. */
+  zone: name.optional(),
+  auth,
+  /** Overrides the script's own deployment on this route. */
+  releases: releases.optional(),
+  stickyBy: stickyBy.optional(),
+  /** Milliseconds until the Worker's response headers must be there, 50–300 000. */
+  timeoutMs: z.int().min(50).max(300_000).optional(),
+  /** The kill switch: `enforce` answers 503, `log` only says it would. */
+  kill: z
+    .strictObject({ mode, reason: z.string().max(200), retryAfterS: z.int().min(1).max(86_400).default(30) })
+    .optional(),
+  /** Other teams may attach more specific paths below. */
+  open: z.boolean().default(false),
+})
+
+const script = z.strictObject({
+  team: name,
+  /** Null until the first deployment. */
+  releases: releases.nullable(),
+  stickyBy: stickyBy.default("company"),
+  limits: z
+    .strictObject({ cpuMs: z.int().min(1).max(300_000), subRequests: z.int().min(1).max(10_000) })
+    .default({ cpuMs: 1000, subRequests: 50 }),
+  timeoutMs: z.int().min(50).max(300_000).default(30_000),
+})
+
+/** `dispatch:<script>` send a request to a sibling; `audience:<audience>` ask for its passport; `zones:read`, `flags:read`. */
+export const grant = z
+  .string()
+  .regex(
+    /^(dispatch:[a-z][a-z0-9-]{0,62}|audience:[a-z][a-z0-9:-]{0,62}|zones:read|flags:read)$/,
+    "is not a grant",
+  )
+
+export const team = z.strictObject({
+  grants: z.array(grant).max(200).default([]),
+  /** Origins that the team's Workers may call. Empty: none. */
+  egress: z.array(origin).max(200).default([]),
+})
+
+/** `enforce` refuses; `log` lets pass and writes a finding into the trip. */
+export const screen = z.strictObject({
+  tls: z.strictObject({
+    mode,
+    minimum: z.enum(["TLSv1.2", "TLSv1.3"]).default("TLSv1.2"),
+    /** When the platform does not say (`request.cf` absent): refuse, unless told otherwise. */
+    whenUnknown: z.enum(["allow", "refuse"]).default("refuse"),
+  }),
+  methods: z.strictObject({
+    mode,
+    allow: z
+      .array(z.string().regex(/^[A-Z]{1,20}$/))
+      .min(1)
+      .max(20),
+  }),
+  size: z.strictObject({
+    mode,
+    urlBytes: z.int().min(256).max(16_384).default(16_384),
+    headerBytes: z.int().min(1024).max(131_072).default(65_536),
+    /** Declared Content-Length; chunked bodies are bounded by the platform. */
+    bodyBytes: z.int().min(0).default(524_288_000),
+  }),
+  /** CIDR ranges, IPv4 or IPv6. */
+  addresses: z.strictObject({
+    mode,
+    deny: z.array(z.string().max(50)).max(CONFIG_LIMITS.listEntries).default([]),
+  }),
+  countries: z.strictObject({
+    mode,
+    deny: z
+      .array(z.string().regex(/^([A-Z]{2}|T1)$/))
+      .max(300)
+      .default([]),
+  }),
+  asns: z.strictObject({
+    mode,
+    deny: z.array(z.int().min(1).max(4_294_967_295)).max(CONFIG_LIMITS.listEntries).default([]),
+  }),
+  /** The abuse brake, per client address (IPv6 by /64), on the platform's rate-limit binding. Its limit and period stand in wrangler.toml. */
+  brake: z.strictObject({ mode: z.enum(["off", "log", "enforce"]) }),
+})
+
+/** A destination that passports are made for. */
+const audience = z.strictObject({ origins: z.array(origin).min(1).max(50) })
+
+/** Where companies live. */
+const directory = z.strictObject({
+  zones: z.record(
+    name,
+    z.strictObject({ audience: z.string().regex(/^[a-z][a-z0-9:-]{0,62}$/), baseUrl: origin }),
+  ),
+  companies: z.record(companyId, name),
+})
+
+const flagValue = z.union([z.boolean(), z.string().max(1000), z.number()])
+
+export const dispatchConfigSchema = z.strictObject({
+  format: z.literal(CONFIG_FORMAT),
+  /** Grows by one with every publish. */
+  revision: z.int().min(1),
+  publishedAt: z.iso.datetime(),
+  /** `iss` of the passports. */
+  passportIssuer: z.string().min(1).max(500),
+  screen,
+  issuers: z.record(name, issuer),
+  hostnames: z.record(hostname, z.strictObject({ routes: z.array(route) })),
+  scripts: z.record(scriptName, script),
+  teams: z.record(name, team),
+  audiences: z.record(z.string().regex(/^[a-z][a-z0-9:-]{0,62}$/), audience),
+  directory,
+  flags: z.record(z.string().max(100), flagValue),
+})
+
+export type DispatchConfig = z.output<typeof dispatchConfigSchema>
+export type RouteConfig = z.output<typeof route>
+export type ScriptConfig = z.output<typeof script>
+export type TeamConfig = z.output<typeof team>
+export type ScreenConfig = z.output<typeof screen>
+export type IssuerConfig = z.output<typeof issuer>
+export type ReleaseWeight = z.output<typeof release>
+export type StickyBy = z.output<typeof stickyBy>
+export type RouteAuth = z.output<typeof auth>
+
+/** Parts that ops write on their own, for the control plane's `/v1/policy/{section}`. */
+export const policySections = {
+  screen,
+  issuers: z.record(name, issuer),
+  audiences: z.record(z.string().regex(/^[a-z][a-z0-9:-]{0,62}$/), audience),
+  directory,
+  flags: z.record(z.string().max(100), flagValue),
+} as const
+export type PolicySection = keyof typeof policySections
+
+/** Names the revision in force; small, overwritten at every publish. */
+export const configPointerSchema = z.strictObject({
+  revision: z.int().min(1),
+  /** SHA-256 of the revision's bytes, lower-case hex. */
+  digest: z.string().regex(/^[0-9a-f]{64}$/),
+  sizeBytes: z.int().min(2).max(CONFIG_LIMITS.bytes),
+})
+export type ConfigPointer = z.output<typeof configPointerSchema>
+
+export interface ConfigFault {
+  /** RFC 6901 JSON pointer into the document. */
+  readonly pointer: string
+  readonly detail: string
+}
+export type Parsed<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly faults: readonly ConfigFault[] }
+
+/** Faults of a failed zod parse as JSON pointers, at most 20. */
+export function toFaults(error: z.ZodError): ConfigFault[] {
+  return error.issues.slice(0, 20).map((issue) => ({
+    pointer: issue.path
+      .map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`)
+      .join(""),
+    detail: issue.message,
+  }))
+}
+
+/**
+ * The only way from text to a dispatch config. Never throws: a document too large, not JSON, of another format, or with a reference that leads nowhere, is a list of faults.
+ * `text` is the exact stored revision.
+ */
+export function parseDispatchConfig(text: string): Parsed<DispatchConfig> {
+  if (text.length > CONFIG_LIMITS.bytes) return fault("", `is larger than ${CONFIG_LIMITS.bytes} bytes`)
+  let document: unknown
+  try {
+    document = JSON.parse(text)
+  } catch {
+    return fault("", "is not JSON")
+  }
+  const parsed = dispatchConfigSchema.safeParse(document)
+  if (!parsed.success) return { ok: false, faults: toFaults(parsed.error) }
+  const faults = [...danglingReferences(parsed.data), ...tooMany(parsed.data)]
+  return faults.length === 0 ? { ok: true, value: parsed.data } : { ok: false, faults: faults.slice(0, 20) }
+}
+
+function fault(pointer: string, detail: string): { ok: false; faults: ConfigFault[] } {
+  return { ok: false, faults: [{ pointer, detail }] }
+}
+
+function tooMany(config: DispatchConfig): ConfigFault[] {
+  const faults: ConfigFault[] = []
+  const bound = (pointer: string, count: number, limit: number) => {
+    if (count > limit) faults.push({ pointer, detail: `has ${count} entries, at most ${limit} are allowed` })
+  }
+  bound("/hostnames", Object.keys(config.hostnames).length, CONFIG_LIMITS.hostnames)
+  bound("/scripts", Object.keys(config.scripts).length, CONFIG_LIMITS.scripts)
+  bound("/teams", Object.keys(config.teams).length, CONFIG_LIMITS.teams)
+  bound("/directory/companies", Object.keys(config.directory.companies).length, CONFIG_LIMITS.companies)
+  let routes = 0
+  for (const host of Object.values(config.hostnames)) routes += host.routes.length
+  bound("/hostnames", routes, CONFIG_LIMITS.routes)
+  return faults
+}
+
+/** Every name that points at another part of the document must find it, and a hostname may hold a path once. */
+function* danglingReferences(config: DispatchConfig): Generator<ConfigFault> {
+  const has = (record: object, key: string) => Object.hasOwn(record, key)
+  for (const [scriptKey, each] of Object.entries(config.scripts)) {
+    if (!has(config.teams, each.team))
+      yield { pointer: `/scripts/${scriptKey}/team`, detail: `no such team: ${each.team}` }
+  }
+  for (const [host, { routes }] of Object.entries(config.hostnames)) {
+    const seen = new Set<string>()
+    for (const [index, each] of routes.entries()) {
+      const pointer = `/hostnames/${host}/routes/${index}`
+      if (seen.has(each.path))
+        yield { pointer: `${pointer}/path`, detail: `another route of this hostname has ${each.path}` }
+      seen.add(each.path)
+      if (!has(config.scripts, each.script))
+        yield { pointer: `${pointer}/script`, detail: `no such script: ${each.script}` }
+      if (!has(config.teams, each.team))
+        yield { pointer: `${pointer}/team`, detail: `no such team: ${each.team}` }
+      if (each.zone !== undefined && !has(config.directory.zones, each.zone))
+        yield { pointer: `${pointer}/zone`, detail: `no such zone: ${each.zone}` }
+      if (each.auth.mode !== "none" && each.auth.issuers.length === 0)
+        yield { pointer: `${pointer}/auth/issuers`, detail: "at least one issuer is needed" }
+      for (const id of each.auth.issuers)
+        if (!has(config.issuers, id))
+          yield { pointer: `${pointer}/auth/issuers`, detail: `no such issuer: ${id}` }
+    }
+  }
+  for (const [zone, { audience: name }] of Object.entries(config.directory.zones)) {
+    if (!has(config.audiences, name))
+      yield { pointer: `/directory/zones/${zone}/audience`, detail: `no such audience: ${name}` }
+  }
+  for (const [company, zone] of Object.entries(config.directory.companies)) {
+    if (!has(config.directory.zones, zone))
+      yield { pointer: `/directory/companies/${company}`, detail: `no such zone: ${zone}` }
+  }
+}

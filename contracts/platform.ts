@@ -1,0 +1,84 @@
+/**
+ * What a user Worker can ask of the gateway: the RPC surface behind its `PLATFORM` binding.
+ * Served by dispatcher/src/platform.ts; the caller is known by the binding's props, which user code can neither read nor forge.
+ * Every method throws an Error whose `message` is a problem code (contracts/problem-codes.ts) when it refuses.
+ */
+
+/** Set by the control plane when it places a version; grants are looked up live, so that taking one away acts in seconds. */
+export interface PlatformProps {
+  readonly script: string
+  readonly version: number
+  readonly team: string
+}
+
+export interface AudiencePassport {
+  /** The passport, for the header `x-passport`. */
+  readonly token: string
+  readonly audience: string
+  /** Origins that it may be sent to. */
+  readonly origins: readonly string[]
+}
+
+export interface ZoneOfCompany {
+  readonly zone: string
+  /** Audience of the zone's cell. */
+  readonly audience: string
+  /** Public base URL of the zone. */
+  readonly baseUrl: string
+}
+
+export interface PlatformApi {
+  /**
+   * Sends a request to the deployed release of a sibling script. `request` must carry the `x-passport` that the caller received; the sibling gets one of its own for the same subject.
+   * Needs the grant `dispatch:<script>`. `zone` replaces the zone in the sibling's passport.
+   */
+  dispatch(script: string, request: Request, options?: { readonly zone?: string }): Promise<Response>
+  /** A passport for the same subject and an audience outside, such as a cell. Needs the grant `audience:<audience>`. `passport` is the caller's own. */
+  passportFor(audience: string, passport: string): Promise<AudiencePassport>
+  /** The zone of a company, or null when the directory does not know it. Needs `zones:read`. */
+  zoneOf(companyId: string): Promise<ZoneOfCompany | null>
+  /** The public keys that passports are verified with, as at `/.well-known/jwks.json`. Needs no grant. */
+  keys(): Promise<{ readonly keys: readonly JsonWebKey[] }>
+  /** All flags. Needs `flags:read`. */
+  flags(): Promise<Readonly<Record<string, boolean | string | number>>>
+}
+
+/** Values that the dispatcher hands to the outbound Worker with each dispatch; arrives there as `env.egress`. Names must be listed in `parameters` of wrangler.toml. */
+export interface EgressParameters {
+  readonly egress: {
+    readonly team: string
+    readonly script: string
+    readonly version: number
+    /** Origins that the team may call. */
+    readonly allow: readonly string[]
+    /** Origins by audience, for those audiences that the team was granted. */
+    readonly audiences: Readonly<Record<string, readonly string[]>>
+  }
+}
+
+/** RPC surface of the dispatcher's `Explain` entrypoint, bound by the control plane alone. */
+export interface ExplainRequest {
+  readonly url: string
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+  /** `request.cf`-like facts to assume. */
+  readonly facts?: Readonly<
+    Partial<{ ip: string; country: string; colo: string; asn: number; tls: string; bot: number }>
+  >
+}
+
+/** What would happen, stage by stage, without anything being dispatched. A stage after a refusal is absent. */
+export interface Explanation {
+  readonly configRevision: number
+  readonly steps: readonly ExplainStep[]
+  readonly outcome:
+    | { readonly kind: "dispatch"; readonly placedName: string; readonly audience: string }
+    | { readonly kind: "problem"; readonly code: string; readonly status: number }
+    | { readonly kind: "gateway"; readonly what: string }
+}
+export interface ExplainStep {
+  readonly stage: "inbound" | "screen" | "route" | "authenticate" | "authorize" | "release" | "passport"
+  /** One sentence: what was decided and why. */
+  readonly says: string
+  readonly facts: Readonly<Record<string, unknown>>
+}

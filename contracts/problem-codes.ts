@@ -1,0 +1,316 @@
+/**
+ * Every problem this system can answer, with its status. A code is stable for ever and is what programs match on.
+ * The sentence in `fix` tells the reader what to do; docs/problems.md is generated from this table.
+ * @see RFC 9457
+ */
+
+interface ProblemKind {
+  /** HTTP status, held here and nowhere else. */
+  readonly status: number
+  readonly title: string
+  readonly fix: string
+}
+
+export const PROBLEMS = {
+  // What the edge refuses before it knows the route
+  "edge.path-ambiguous": {
+    status: 400,
+    title: "The path can be read in two ways",
+    fix: "Send a path without encoded slashes, backslashes, NUL, empty segments, double encoding or dot segments.",
+  },
+  "edge.hostname-invalid": {
+    status: 400,
+    title: "The hostname is not canonical",
+    fix: "Use the hostname in lower case, without a trailing dot, and not an IP address.",
+  },
+  "edge.framing-ambiguous": {
+    status: 400,
+    title: "The length of the body is stated in two ways",
+    fix: "Send either Content-Length or Transfer-Encoding: chunked, once.",
+  },
+  "edge.tls-too-old": {
+    status: 403,
+    title: "TLS 1.2 or newer is required",
+    fix: "Use a client that speaks TLS 1.2 or 1.3.",
+  },
+  "edge.method-not-allowed": {
+    status: 405,
+    title: "This method is not accepted",
+    fix: "Use one of the methods in the Allow header.",
+  },
+  "edge.url-too-long": {
+    status: 414,
+    title: "The URL is too long",
+    fix: "Shorten the URL, or send the data in the body.",
+  },
+  "edge.headers-too-large": {
+    status: 431,
+    title: "The headers are too large",
+    fix: "Send fewer or smaller headers and cookies.",
+  },
+  "edge.body-too-large": {
+    status: 413,
+    title: "The body is too large",
+    fix: "Send a smaller body, or upload it in parts.",
+  },
+  "edge.address-denied": {
+    status: 403,
+    title: "Requests from this network are refused",
+    fix: "Ask the operators, giving the request id.",
+  },
+  "edge.country-denied": {
+    status: 403,
+    title: "Requests from this country are refused",
+    fix: "Ask the operators, giving the request id.",
+  },
+  "edge.too-many-requests": {
+    status: 429,
+    title: "Too many requests",
+    fix: "Wait as long as Retry-After says.",
+  },
+  // Route
+  "route.hostname-unknown": {
+    status: 404,
+    title: "Nothing is served on this hostname",
+    fix: "Check the hostname; a route for it may not be published yet.",
+  },
+  "route.not-found": {
+    status: 404,
+    title: "No route matches this path",
+    fix: "Check the path; `sallyport explain <url>` shows which routes were considered.",
+  },
+  "route.killed": {
+    status: 503,
+    title: "This route is switched off",
+    fix: "Try again later; the operators switched it off on purpose.",
+  },
+  // Who calls
+  "auth.credential-required": {
+    status: 401,
+    title: "A credential is required",
+    fix: "Send `Authorization: Bearer <token>` of an accepted issuer.",
+  },
+  "auth.credential-invalid": {
+    status: 401,
+    title: "The credential is not valid",
+    fix: "Get a new token. A wrong credential is refused even where none is required.",
+  },
+  "auth.token-expired": { status: 401, title: "The token has expired", fix: "Get a new token." },
+  "auth.not-allowed": {
+    status: 403,
+    title: "The credential does not allow this",
+    fix: "Ask for the scopes that the route requires.",
+  },
+  // What happened behind the dispatcher
+  "dispatch.script-missing": {
+    status: 503,
+    title: "The Worker of this route is not in place",
+    fix: "Try again shortly; the operators have been alerted.",
+  },
+  "dispatch.worker-failed": {
+    status: 502,
+    title: "The Worker of this route failed",
+    fix: "Try again; if it persists, tell the owning team the request id.",
+  },
+  "dispatch.worker-timeout": {
+    status: 504,
+    title: "The Worker of this route did not answer in time",
+    fix: "Try again; if it persists, tell the owning team the request id.",
+  },
+  "dispatch.limit-exceeded": {
+    status: 503,
+    title: "The Worker of this route used more than its share",
+    fix: "Try again; if it persists, tell the owning team the request id.",
+  },
+  "dispatch.response-invalid": {
+    status: 502,
+    title: "The Worker of this route gave no usable response",
+    fix: "Try again; if it persists, tell the owning team the request id.",
+  },
+  "config.unavailable": {
+    status: 503,
+    title: "The gateway has no configuration yet",
+    fix: "Try again shortly.",
+  },
+  // Through the platform binding and out of it
+  "platform.not-granted": {
+    status: 403,
+    title: "This script does not hold the grant",
+    fix: "Ask the operators to grant it to the team.",
+  },
+  "platform.passport-required": {
+    status: 401,
+    title: "A passport made for this script is required",
+    fix: "Pass on the x-passport header of the request being handled.",
+  },
+  "platform.script-unknown": {
+    status: 404,
+    title: "There is no such script, or it has no deployment",
+    fix: "Check the name; deploy a version of it.",
+  },
+  "platform.too-many-hops": {
+    status: 508,
+    title: "The request was dispatched too many times",
+    fix: "Look for scripts that dispatch to each other in a circle.",
+  },
+  "platform.audience-unknown": {
+    status: 404,
+    title: "There is no such audience",
+    fix: "Check the name against the published audiences.",
+  },
+  "egress.destination-refused": {
+    status: 403,
+    title: "This destination is not on the team's allow-list",
+    fix: "Ask the operators to add the origin to the team's egress list.",
+  },
+  "egress.passport-misdirected": {
+    status: 403,
+    title: "A passport may only go to an origin of its audience",
+    fix: "Ask for a passport of the audience that names this origin.",
+  },
+  "egress.destination-failed": {
+    status: 502,
+    title: "The destination did not answer",
+    fix: "Check that the origin is up.",
+  },
+  "egress.policy-missing": {
+    status: 503,
+    title: "No egress policy came with this call",
+    fix: "Nothing leaves without a policy; tell the operators.",
+  },
+  // Control plane
+  "api.unauthenticated": {
+    status: 401,
+    title: "A valid API token is required",
+    fix: "Send `Authorization: Bearer <token>`; `sallyport login` stores one.",
+  },
+  "api.forbidden": {
+    status: 403,
+    title: "This token may not do that",
+    fix: "Use a token of the owning team, or of ops.",
+  },
+  "api.not-found": {
+    status: 404,
+    title: "There is no such thing",
+    fix: "Check the name; a thing you may not read answers the same.",
+  },
+  "api.method-not-allowed": {
+    status: 405,
+    title: "This method is not accepted here",
+    fix: "See /openapi.json for the operations.",
+  },
+  "api.media-type": {
+    status: 415,
+    title: "The Content-Type is missing or not accepted",
+    fix: "Send JSON as application/json, uploads as multipart/form-data.",
+  },
+  "api.body-invalid": {
+    status: 400,
+    title: "The body is not as it must be",
+    fix: "See `errors` for what is wrong and where.",
+  },
+  "api.query-invalid": {
+    status: 400,
+    title: "The query is not as it must be",
+    fix: "See `errors` for what is wrong and where.",
+  },
+  "api.too-large": { status: 413, title: "The body is too large", fix: "See /openapi.json for the limits." },
+  "api.conflict": {
+    status: 409,
+    title: "It conflicts with what exists",
+    fix: "Read the current state and decide again.",
+  },
+  "api.precondition-failed": {
+    status: 412,
+    title: "It changed in the meantime",
+    fix: "Read it again and send its current ETag in If-Match.",
+  },
+  "api.busy": { status: 503, title: "Another change is being published", fix: "Try again in a second." },
+  "script.name-invalid": {
+    status: 400,
+    title: "The script name is not allowed",
+    fix: "Use 1–48 of a–z, 0–9 and single dashes, beginning with a letter, and not `sallyport…`.",
+  },
+  "script.owned-by-another-team": {
+    status: 403,
+    title: "The script belongs to another team",
+    fix: "Choose another name.",
+  },
+  "script.in-use": {
+    status: 409,
+    title: "Routes still lead to this script",
+    fix: "Delete the routes first.",
+  },
+  "version.not-placed": {
+    status: 409,
+    title: "The version is not in the namespace",
+    fix: "Upload it again; placing is repeated.",
+  },
+  "version.unknown": {
+    status: 404,
+    title: "There is no such version",
+    fix: "`sallyport versions list <script>` shows them.",
+  },
+  "deployment.none-before": {
+    status: 409,
+    title: "There is no earlier deployment to go back to",
+    fix: "Deploy a version explicitly.",
+  },
+  "route.taken": {
+    status: 409,
+    title: "Another route has this hostname and path",
+    fix: "Choose another path, or ask its team.",
+  },
+  "route.under-another-team": {
+    status: 403,
+    title: "The path lies under another team's route",
+    fix: "Ask that team to open its route, or ops to create this one.",
+  },
+  "route.hostname-closed": {
+    status: 403,
+    title: "This hostname is not open to the team",
+    fix: "Ask the operators to open it.",
+  },
+  "upload.malformed": {
+    status: 400,
+    title: "The upload is not as it must be",
+    fix: "See `errors`; plain `wrangler deploy --dispatch-namespace` sends the right form.",
+  },
+  "upload.metadata-refused": {
+    status: 400,
+    title: "The upload asks for something teams may not have",
+    fix: "Remove what `errors` names, or ask ops for the grant.",
+  },
+  "upload.too-large": {
+    status: 413,
+    title: "The upload is too large",
+    fix: "Keep the Worker under 10 MiB compressed and each asset under 25 MiB.",
+  },
+  "config.invalid": {
+    status: 422,
+    title: "The resulting configuration would be invalid",
+    fix: "See `errors`; nothing was published.",
+  },
+  "cloudflare.refused": {
+    status: 502,
+    title: "Cloudflare refused the script",
+    fix: "See `detail` for its message; the version was not deployed.",
+  },
+  "cloudflare.unavailable": {
+    status: 503,
+    title: "Cloudflare's API does not answer",
+    fix: "Try again; the upload is recorded and will not be made twice.",
+  },
+  internal: {
+    status: 500,
+    title: "Something went wrong in the gateway",
+    fix: "Tell the operators the request id.",
+  },
+} as const satisfies Record<string, ProblemKind>
+
+export type ProblemCode = keyof typeof PROBLEMS
+
+/** Path under which both the dispatcher and the control plane describe a code; used as RFC 9457 `type`. */
+export function problemType(code: ProblemCode): string {
+  return `/.sallyport/problems/${code}`
+}

@@ -1,0 +1,88 @@
+/**
+ * Header names that belong to the gateway. The dispatcher removes them from every incoming request before any check
+ * reads one, and from every response of a team's Worker. Names are compared after {@link normalizeHeaderName}.
+ */
+
+/** Carries the passport to a user Worker or a cell. */
+export const PASSPORT_HEADER = "x-passport"
+/** Request id: accepted from nobody outside, made by the dispatcher, echoed in every response. */
+export const REQUEST_ID_HEADER = "x-request-id"
+/** Response: the config revision that was enforced, decimal. */
+export const CONFIG_HEADER = "x-sallyport-config"
+/** Response: the release that answered, `<script>--v<version>`. */
+export const RELEASE_HEADER = "x-sallyport-release"
+/** Request: a signed release pin (see contracts/release-pin.ts); read once by the dispatcher, never forwarded. */
+export const PIN_HEADER = "x-sallyport-pin"
+/** Request on the PLATFORM binding only: which sibling script a dispatched request is for. */
+export const SIBLING_HEADER = "x-sallyport-sibling"
+/** Everything the gateway serves itself on every hostname lies under this path prefix. */
+export const RESERVED_PATH_PREFIX = "/.sallyport/"
+export const JWKS_PATH = "/.well-known/jwks.json"
+
+/** Exact names, already normalised. `cf-connecting-ip` and `cf-ray` are read by the dispatcher first, then removed like the rest. */
+const RESERVED_REQUEST_NAMES: ReadonlySet<string> = new Set([
+  "x-passport",
+  "x-request-id",
+  "forwarded",
+  "via",
+  "x-real-ip",
+  "x-client-ip",
+  "x-cluster-client-ip",
+  "true-client-ip",
+  "x-true-client-ip",
+  "x-remote-user",
+  "x-authenticated-user",
+  "x-http-method",
+  "x-http-method-override",
+  "x-method-override",
+  "x-host",
+  "x-scheme",
+  "x-url-scheme",
+  "front-end-https",
+  "cdn-loop",
+])
+
+/** `cloudflare-workers-version-*` would choose another tenant's version once the platform supports it for user Workers. */
+const RESERVED_REQUEST_PREFIXES: readonly string[] = [
+  "x-forwarded-",
+  "x-original-",
+  "x-rewrite-",
+  "x-sallyport-",
+  "x-passport-",
+  "cf-",
+  "cloudflare-",
+]
+
+/** What a team's Worker may not say to the browser: they would act beyond its own route or impersonate the gateway (R13). */
+const RESERVED_RESPONSE_NAMES: ReadonlySet<string> = new Set([
+  "x-passport",
+  "x-request-id",
+  "strict-transport-security",
+  "clear-site-data",
+  "service-worker-allowed",
+  "alt-svc",
+  "server-timing",
+  "cf-mitigated",
+])
+
+/** Lower-case, underscores as dashes: many backends read `X_Passport` and `X-Passport` as one name. */
+export function normalizeHeaderName(name: string): string {
+  const lower = name.toLowerCase()
+  return lower.includes("_") ? lower.replaceAll("_", "-") : lower
+}
+
+/** True when a client may not send this header; `name` in any spelling. */
+export function isReservedRequestHeader(name: string): boolean {
+  const normal = normalizeHeaderName(name)
+  if (RESERVED_REQUEST_NAMES.has(normal)) return true
+  const first = normal.charCodeAt(0)
+  // Only c… and x… can match a prefix; most headers leave here.
+  if (first !== 99 && first !== 120) return false
+  return RESERVED_REQUEST_PREFIXES.some((prefix) => normal.startsWith(prefix))
+}
+
+/** True when a team's Worker may not set this response header; `name` in any spelling. */
+export function isReservedResponseHeader(name: string): boolean {
+  const normal = normalizeHeaderName(name)
+  return RESERVED_RESPONSE_NAMES.has(normal) || normal.startsWith("x-sallyport-")
+}

@@ -1,0 +1,41 @@
+import { existsSync } from "node:fs"
+import { cloudflareTest } from "@cloudflare/vitest-pool-workers"
+import { defineConfig } from "vitest/config"
+
+/** One project per Worker, each in workerd with that Worker's own wrangler.toml; `node` for what runs in Node. */
+const workers = ["dispatcher", "outbound", "control-plane", "emulator"] as const
+
+export default defineConfig({
+  test: {
+    projects: [
+      ...workers
+        .filter((folder) => existsSync(configPath(folder)))
+        .map((folder) => ({
+          plugins: [cloudflareTest({ wrangler: { configPath: configPath(folder) }, remoteBindings: false })],
+          test: { name: folder, include: include(folder), exclude: ["**/*.node.test.ts"] },
+        })),
+      {
+        test: {
+          name: "node",
+          include: ["**/*.node.test.ts", "tests/**/*.test.ts", "cli/**/*.test.ts"],
+          exclude: ["node_modules/**"],
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+})
+
+function configPath(folder: (typeof workers)[number]): string {
+  if (folder === "dispatcher") return "./wrangler.toml"
+  return folder === "emulator" ? "./emulator/vitest.wrangler.toml" : `./${folder}/wrangler.toml`
+}
+
+/** contracts and kit run inside the dispatcher's runtime: they have none of their own. */
+function include(folder: (typeof workers)[number]): string[] {
+  return folder === "dispatcher"
+    ? ["dispatcher/**/*.test.ts", "contracts/**/*.test.ts", "kit/**/*.test.ts"]
+    : [`${folder}/**/*.test.ts`]
+}
