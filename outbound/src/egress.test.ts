@@ -1,0 +1,324 @@
+import { describe, it } from "vitest"
+import { PASSPORT_TYP } from "../../contracts/passport.ts"
+import type { EgressRecord } from "../../contracts/trip.ts"
+import { type EgressPolicy, handleEgress } from "./egress.ts"
+
+const policy: EgressPolicy = {
+  team: "edge-routing",
+  script: "gateway",
+  version: 3,
+  allow: ["https://api.example.com", "http://127.0.0.1:9000"],
+  audiences: { "cell:us01": ["https://us01.example.com"], "cell:uk01": ["https://uk01.example.com:8443"] },
+}
+
+describe("handleEgress: destinations", () => {
+  for (const url of [
+    "https://api.example.com/a?b=c",
+    "https://API.example.com:443/",
+    "http://127.0.0.1:9000/",
+  ]) {
+    it(`lets ${url} pass, its origin being listed`, async ({ expect }) => {
+      const { response, sent, records } = await call(new Request(url))
+      expect(response.status).toBe(200)
+      expect(sent).toHaveLength(1)
+      expect(records).toHaveLength(1)
+    })
+  }
+
+  const refused = [
+    "https://other.example.com/",
+    "http://api.example.com/",
+    "https://api.example.com:8443/",
+    "https://api.example.com./",
+    "https://api.example.com.evil.example/",
+    "https://evil.example/https://api.example.com",
+    "https://us01.example.com/",
+    "http://127.0.0.1/",
+    "http://127.0.0.1:9001/",
+    "http://127.1:9001/",
+    "http://2130706433/",
+    "http://0x7f.0.0.1/",
+    "http://0/",
+    "http://localhost:9000/",
+    "http://[::1]:9000/",
+    "http://[::ffff:127.0.0.1]:9000/",
+    "http://10.0.0.1/",
+    "http://172.16.0.1/",
+    "http://192.168.1.1/",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://metadata.google.internal/",
+    "http://[fd00::1]/",
+    "http://[fe80::1]/",
+    "http://sallyport-dispatcher/",
+    "https://api.procore.com/",
+  ]
+  for (const url of refused) {
+    it(`refuses ${url}`, async ({ expect }) => {
+      const { response, sent, records } = await call(new Request(url))
+      expect(await codeOf(response)).toBe("egress.destination-refused")
+      expect(response.status).toBe(403)
+      expect(sent).toHaveLength(0)
+      expect(records).toHaveLength(1)
+    })
+  }
+
+  it("accepts another spelling of a listed address only because it is the same origin", async ({
+    expect,
+  }) => {
+    const { sent } = await call(new Request("http://0x7f.1:9000/"))
+    expect(new URL(sent[0]?.url ?? "").origin).toBe("http://127.0.0.1:9000")
+  })
+
+  for (const url of [
+    "https://alice:secret@api.example.com/",
+    "https://alice@api.example.com/",
+    "ftp://api.example.com/",
+  ])
+    it(`refuses ${url}: not plain http(s)`, async ({ expect }) => {
+      const { response, sent } = await call(requestWithUrl(url))
+      expect(await codeOf(response)).toBe("egress.destination-refused")
+      expect(sent).toHaveLength(0)
+    })
+
+  it("refuses everything when no policy came", async ({ expect }) => {
+    const { response, sent, records } = await call(new Request("https://api.example.com/"), null)
+    expect(await codeOf(response)).toBe("egress.policy-missing")
+    expect(response.status).toBe(503)
+    expect(sent).toHaveLength(0)
+    expect(records[0]).toMatchObject({ team: "unknown", problem: "egress.policy-missing" })
+  })
+
+  it("refuses everything when the policy is not as it must be", async ({ expect }) => {
+    const { response, sent, records } = await call(
+      new Request("https://api.example.com/"),
+      {} as EgressPolicy,
+    )
+    expect(response.status).toBe(500)
+    expect(sent).toHaveLength(0)
+    expect(records).toHaveLength(1)
+  })
+})
+
+describe("handleEgress: passports", () => {
+  it("lets a passport go to an origin of its audience, which needs no place on the allow-list", async ({
+    expect,
+  }) => {
+    const { response, sent } = await call(
+      carrying({ "x-passport": passport("cell:us01") }, "https://us01.example.com/a"),
+    )
+    expect(response.status).toBe(200)
+    expect(sent[0]?.headers.get("x-passport")).toBe(passport("cell:us01"))
+  })
+
+  const misdirected: Record<string, Request> = {
+    "to an origin of another audience": carrying(
+      { "x-passport": passport("cell:us01") },
+      "https://uk01.example.com:8443/",
+    ),
+    "to an origin that is merely on the allow-list": carrying(
+      { "x-passport": passport("cell:us01") },
+      "https://api.example.com/",
+    ),
+    "of an audience that was not granted": carrying(
+      { "x-passport": passport("cell:us02") },
+      "https://us01.example.com/",
+    ),
+    "of the script itself": carrying(
+      { "x-passport": passport("script:gateway") },
+      "https://us01.example.com/",
+    ),
+    "of an audience named like a property of every object": carrying(
+      { "x-passport": passport("constructor") },
+      "https://us01.example.com/",
+    ),
+    "with a list of audiences": carrying(
+      { "x-passport": passport(["cell:us01"]) },
+      "https://us01.example.com/",
+    ),
+    "without audience": carrying({ "x-passport": passport(undefined) }, "https://us01.example.com/"),
+    "that is not a token": carrying({ "x-passport": "rubbish" }, "https://us01.example.com/"),
+    "that is empty": carrying({ "x-passport": "" }, "https://api.example.com/"),
+    "that is too long": carrying({ "x-passport": `${"a".repeat(8200)}.e30.a` }, "https://us01.example.com/"),
+    "twice in one header": carrying(
+      { "x-passport": `${passport("cell:us01")}, ${passport("cell:us01")}` },
+      "https://us01.example.com/",
+    ),
+    "as x_passport": carrying({ x_passport: passport("cell:us01") }, "https://us01.example.com/"),
+    "as X_Passport beside a good one": carrying(
+      { "x-passport": passport("cell:us01"), X_Passport: passport("cell:uk01") },
+      "https://us01.example.com/",
+    ),
+    "as bearer token": carrying(
+      { authorization: `Bearer ${passport("cell:us01")}` },
+      "https://api.example.com/",
+    ),
+    "as bearer token, even to its audience": carrying(
+      { authorization: `Bearer ${passport("cell:us01")}` },
+      "https://us01.example.com/",
+    ),
+    "in a cookie": carrying({ cookie: `a=1; p=${passport("cell:us01")}` }, "https://api.example.com/"),
+    "in the query": carrying({}, `https://api.example.com/?p=${passport("cell:us01")}`),
+    "in the path": carrying({}, `https://api.example.com/${passport("cell:us01")}/x`),
+  }
+  for (const [name, request] of Object.entries(misdirected)) {
+    it(`refuses a passport ${name}`, async ({ expect }) => {
+      const { response, sent, records } = await call(request)
+      expect(await codeOf(response)).toBe("egress.passport-misdirected")
+      expect(sent).toHaveLength(0)
+      expect(records).toHaveLength(1)
+      expect(JSON.stringify(records)).not.toContain(passport("cell:us01").split(".")[1])
+    })
+  }
+
+  for (const header of [
+    `{"typ":"${PASSPORT_TYP}","alg":"ES256"}`,
+    `{ "typ":"${PASSPORT_TYP}"}`,
+    `{  "typ":"${PASSPORT_TYP}"}`,
+  ]) {
+    it(`finds a copied passport at every alignment: ${header}`, async ({ expect }) => {
+      const token = `${base64url(header)}.e30.AAAA`
+      const { response } = await call(carrying({ "x-note": `seen ${token}` }, "https://api.example.com/"))
+      expect(await codeOf(response)).toBe("egress.passport-misdirected")
+    })
+  }
+
+  it("lets other bearer tokens pass to a listed origin", async ({ expect }) => {
+    const token = `${base64url('{"alg":"ES256","typ":"JWT"}')}.e30.AAAA`
+    const { sent } = await call(carrying({ authorization: `Bearer ${token}` }, "https://api.example.com/"))
+    expect(sent[0]?.headers.get("authorization")).toBe(`Bearer ${token}`)
+  })
+})
+
+describe("handleEgress: what is passed on", () => {
+  it("drops hop-by-hop headers and Host, keeps the rest, adds nothing", async ({ expect }) => {
+    const request = carrying(
+      {
+        connection: "x-mine, x-passport",
+        "x-mine": "1",
+        te: "trailers",
+        "keep-alive": "9",
+        host: "evil.example",
+        "x-kept": "2",
+      },
+      "https://api.example.com/",
+    )
+    const { sent } = await call(request)
+    expect([...(sent[0]?.headers ?? [])]).toEqual([["x-kept", "2"]])
+  })
+
+  it("never follows a redirect itself, and hands out the Location as it came", async ({ expect }) => {
+    const moved = new Response(null, { status: 302, headers: { location: "http://169.254.169.254/" } })
+    const { response, sent } = await call(new Request("https://api.example.com/"), policy, async () => moved)
+    expect(sent[0]?.redirect).toBe("manual")
+    expect(response).toBe(moved)
+  })
+
+  it("drops the cf options of the team's fetch, which would act with the platform's standing", async ({
+    expect,
+  }) => {
+    const request = new Request("https://api.example.com/", {
+      cf: { resolveOverride: "evil.example", cacheEverything: true },
+    })
+    const { sent } = await call(request)
+    expect(sent[0]?.cf).toBeUndefined()
+  })
+
+  it("streams the body through", async ({ expect }) => {
+    const request = new Request("https://api.example.com/", { method: "PUT", body: "a long body" })
+    const { sent } = await call(request)
+    expect(sent[0]?.method).toBe("PUT")
+    expect(await sent[0]?.text()).toBe("a long body")
+  })
+
+  it("hands out the response itself, untouched", async ({ expect }) => {
+    const answer = new Response("hello", { headers: { "set-cookie": "a=1" } })
+    const { response } = await call(new Request("https://api.example.com/"), policy, async () => answer)
+    expect(response).toBe(answer)
+  })
+
+  it("answers 502 without a byte of the reason when the destination fails", async ({ expect }) => {
+    const { response, records } = await call(new Request("https://api.example.com/"), policy, async () => {
+      throw new Error("connect ECONNREFUSED 10.9.8.7")
+    })
+    const text = await response.text()
+    expect(response.status).toBe(502)
+    expect(text).toContain("egress.destination-failed")
+    expect(text).not.toContain("10.9.8.7")
+    expect(records).toHaveLength(1)
+  })
+})
+
+describe("handleEgress: the record", () => {
+  it("says who called where, with what result, and never the path or query", async ({ expect }) => {
+    const request = carrying({ "x-request-id": "r-1" }, "https://api.example.com/private?token=t")
+    const { records } = await call(request)
+    expect(records).toEqual([
+      {
+        event: "egress",
+        team: "edge-routing",
+        script: "gateway",
+        version: 3,
+        method: "GET",
+        origin: "https://api.example.com",
+        status: 200,
+        problem: null,
+        ms: 5,
+        requestId: "r-1",
+      },
+    ])
+  })
+
+  it("keeps no more than 128 characters of the request id, which the Worker may have made up", async ({
+    expect,
+  }) => {
+    const { records } = await call(carrying({ "x-request-id": "r".repeat(500) }, "https://api.example.com/"))
+    expect(records[0]?.requestId).toHaveLength(128)
+  })
+})
+
+async function call(
+  request: Request,
+  given: EgressPolicy | null = policy,
+  answer: (request: Request) => Promise<Response> = async () => new Response("ok"),
+): Promise<{ response: Response; sent: Request[]; records: EgressRecord[] }> {
+  const sent: Request[] = []
+  const records: EgressRecord[] = []
+  let now = 1000
+  const response = await handleEgress(request, given ?? undefined, {
+    fetch: (outgoing) => {
+      sent.push(outgoing)
+      return answer(outgoing)
+    },
+    clock: {
+      now: () => {
+        now += 5
+        return now
+      },
+    },
+    log: (record) => records.push(record),
+  })
+  return { response, sent, records }
+}
+
+function carrying(headers: Record<string, string>, url: string): Request {
+  return new Request(url, { headers })
+}
+
+/** The runtime's Request may normalise such URLs; the judge must not depend on that. */
+function requestWithUrl(url: string): Request {
+  const request = new Request("https://api.example.com/")
+  Object.defineProperty(request, "url", { value: url })
+  return request
+}
+
+function passport(aud: unknown): string {
+  return `${base64url(`{"alg":"ES256","kid":"k1","typ":"${PASSPORT_TYP}"}`)}.${base64url(JSON.stringify({ aud }))}.AAAA`
+}
+
+function base64url(text: string): string {
+  return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")
+}
+
+async function codeOf(response: Response): Promise<unknown> {
+  return ((await response.json()) as { code: unknown }).code
+}
