@@ -1,0 +1,140 @@
+/**
+ * Who may import whom: the table of docs/architecture.md as data, and the functions that hold a graph against it.
+ * Every rule counts type imports too, cycles alone excepted: a type that points the wrong way is how a circle begins.
+ */
+import type { Import, ImportGraph } from "./imports-of.ts"
+
+interface FolderRule {
+  /** Folders, or single files, from the repository's root. The folder itself is always allowed. */
+  readonly may: readonly string[]
+  /** npm packages; absent means that any is fine. */
+  readonly packages?: readonly string[]
+}
+
+const RUNTIME = ["cloudflare:workers", "hono", "@hono/zod-openapi", "zod", "jose", "@opentelemetry/api"]
+
+const FOLDERS: Readonly<Record<string, FolderRule>> = {
+  contracts: { may: [], packages: ["zod"] },
+  kit: { may: ["contracts"], packages: RUNTIME },
+  dispatcher: { may: ["kit", "contracts"], packages: RUNTIME },
+  outbound: { may: ["kit", "contracts"], packages: RUNTIME },
+  "control-plane": { may: ["kit", "contracts"], packages: [...RUNTIME, "cloudflare"] },
+  "user-workers": { may: ["kit", "contracts"], packages: RUNTIME },
+  cli: { may: ["contracts"] },
+  emulator: {
+    may: [
+      "contracts",
+      "kit",
+      "dispatcher/src/index.ts",
+      "dispatcher/src/handle.ts",
+      "dispatcher/src/dependencies.ts",
+      "outbound/src/egress.ts",
+    ],
+  },
+  scripts: { may: ["contracts"] },
+}
+/** May import anything; nothing imports them. */
+const TOP_FOLDERS = ["tests", "benchmarks"]
+
+/** Inside a Worker: `entry → line → stages`. A stage sees its own folder and leaf files beside the line, never what is listed here or another stage. */
+const WORKERS: Readonly<
+  Record<string, { readonly above: readonly string[]; readonly stages: readonly string[] }>
+> = {
+  "dispatcher/src": {
+    above: ["index.ts", "handle.ts", "dependencies.ts", "env.ts"],
+    stages: ["edge", "identity", "route", "forward"],
+  },
+}
+
+const isTest = (file: string) => /\.test\.ts$/.test(file)
+const top = (file: string) => file.split("/")[0] ?? ""
+const inside = (file: string, folder: string) => file === folder || file.startsWith(`${folder}/`)
+
+/** Everything in the graph that breaks a rule, one sentence each; empty when all hold. */
+export function violationsOf(graph: ImportGraph): string[] {
+  const rules = [folderTable, deadTargets, packages, stages, kitSiblings, userWorkerSiblings, cloudflareSdk]
+  const found: string[] = []
+  for (const [file, imports] of graph)
+    for (const each of imports)
+      for (const rule of rules) {
+        const reason = rule(file, each, graph)
+        if (reason !== null) found.push(`${file} imports ${each.target ?? each.specifier}: ${reason}`)
+      }
+  return found
+}
+
+type Rule = (file: string, each: Import, graph: ImportGraph) => string | null
+
+const folderTable: Rule = (file, { target }) => {
+  if (target === null || TOP_FOLDERS.includes(top(file)) || isTest(file)) return null
+  if (TOP_FOLDERS.includes(top(target))) return "nothing imports tests or benchmarks"
+  const rule = FOLDERS[top(file)]
+  if (rule === undefined || top(target) === top(file)) return null
+  return rule.may.some((allowed) => inside(target, allowed))
+    ? null
+    : `${top(file)} may import ${rule.may.join(", ") || "nothing"}`
+}
+
+const deadTargets: Rule = (_file, { target }, graph) =>
+  target === null || !target.endsWith(".ts") || graph.has(target) ? null : "there is no such file"
+
+const packages: Rule = (file, { specifier, target }) => {
+  const allowed = FOLDERS[top(file)]?.packages
+  if (target !== null || allowed === undefined || isTest(file)) return null
+  return allowed.some((name) => specifier === name || specifier.startsWith(`${name}/`))
+    ? null
+    : `${top(file)} may import the packages ${allowed.join(", ")}`
+}
+
+const stages: Rule = (file, { target }) => {
+  const worker = Object.entries(WORKERS).find(([folder]) => inside(file, folder))
+  if (worker === undefined || target === null || isTest(file)) return null
+  const [folder, { above, stages: names }] = worker
+  const stage = names.find((name) => inside(file, `${folder}/${name}`))
+  if (stage === undefined) return null
+  if (above.some((name) => target === `${folder}/${name}`))
+    return `stage ${stage} must not see what stands above it`
+  const other = names.find((name) => name !== stage && inside(target, `${folder}/${name}`))
+  return other === undefined ? null : `stage ${stage} must not see stage ${other}`
+}
+
+const kitSiblings: Rule = (file, { target }) =>
+  top(file) === "kit" &&
+  !isTest(file) &&
+  target !== null &&
+  top(target) === "kit" &&
+  target !== "kit/problem.ts"
+    ? "kit files stand alone; they share problem.ts only"
+    : null
+
+const userWorkerSiblings: Rule = (file, { target }) => {
+  if (top(file) !== "user-workers" || target === null || top(target) !== "user-workers") return null
+  return file.split("/")[1] === target.split("/")[1] ? null : "a user Worker never sees another"
+}
+
+const cloudflareSdk: Rule = (file, { specifier }) =>
+  /^cloudflare(\/|$)/.test(specifier) && !inside(file, "control-plane/src/script-host")
+    ? "control-plane/src/script-host alone talks to Cloudflare"
+    : null
+
+/** Each circle of run-time imports once, as `a.ts → b.ts → a.ts`. */
+export function cyclesOf(graph: ImportGraph): string[] {
+  const state = new Map<string, "open" | "done">()
+  const path: string[] = []
+  const found: string[] = []
+  const visit = (file: string) => {
+    if (state.get(file) === "done") return
+    if (state.get(file) === "open") {
+      found.push([...path.slice(path.indexOf(file)), file].join(" → "))
+      return
+    }
+    state.set(file, "open")
+    path.push(file)
+    for (const { target, typeOnly } of graph.get(file) ?? [])
+      if (!typeOnly && target !== null && graph.has(target)) visit(target)
+    path.pop()
+    state.set(file, "done")
+  }
+  for (const file of graph.keys()) visit(file)
+  return found
+}

@@ -1,0 +1,67 @@
+/** What no file of the repository may hold: a path of somebody's machine, a package registry's host, a credential. */
+import { describe, expect, it } from "vitest"
+import { ROOT, read, trackedFiles } from "./boundaries/tracked-files.ts"
+
+const FORBIDDEN = {
+  "a path of one machine": /(?<![\w.~$})-])\/(?:work|root|tmp|Users|home)\/[\w.]/,
+  "a package registry's host": /https?:\/\/[\w.-]*(?:registry|npmjs|yarnpkg)[\w.-]*\.[a-z]+/i,
+  "an API token": /(?<![A-Za-z0-9])spt_(?!(.)\1+)[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])/,
+  "a private key": /-----BEGIN [A-Z ]*PRIVATE KEY-----/,
+} as const
+
+/** Attack corpora hold such paths on purpose; they are data, not ours. */
+const DATA = /(^|\/)(corpora|vectors)\//
+
+function findings(text: string): string[] {
+  return Object.entries(FORBIDDEN).flatMap(([what, pattern]) => {
+    const found = pattern.exec(text)
+    return found === null ? [] : [`${what}: ${found[0]}`]
+  })
+}
+
+describe("tracked files", () => {
+  it("name no machine, no registry and no credential", () => {
+    const bad = trackedFiles()
+      .filter((file) => !DATA.test(file) && file !== "tests/hygiene.test.ts")
+      .flatMap((file) => findings(read(file)).map((finding) => `${file} holds ${finding}`))
+    expect(bad).toEqual([])
+  })
+
+  it("do not hold the path of this checkout", () => {
+    const here = ROOT.replace(/\/$/, "")
+    expect(trackedFiles().filter((file) => read(file).includes(`${here}/`))).toEqual([])
+  })
+
+  it("leave the origin of packages to npm's configuration", () => {
+    const lock = JSON.parse(read("package-lock.json")) as { packages: Record<string, { resolved?: string }> }
+    const resolved = Object.entries(lock.packages).filter(([, each]) => each.resolved !== undefined)
+    expect(resolved).toEqual([])
+    expect(read(".npmrc")).toContain("omit-lockfile-registry-resolved=true")
+  })
+})
+
+describe("the search", () => {
+  it.each([
+    ["cd /work/a"],
+    [`"/root/.npmrc"`],
+    ["file:///home/alice/x"],
+    ["https://registry.example.org/zod"],
+    ["https://npm-registry.example/zod"],
+    [`spt_${"abcdefghij".repeat(4)}klm`],
+    ["-----BEGIN EC PRIVATE KEY-----"],
+  ])("finds %s", (text) => {
+    expect(findings(text)).toHaveLength(1)
+  })
+
+  it.each([
+    ["import x from './work/a.ts'"],
+    ["/workers/scripts/x"],
+    ["GET /homepage/x"],
+    ["${base}/work/x"],
+    ["https://api.procore.com/rest/v1.0/me"],
+    [`spt_${"x".repeat(43)}`],
+    ["-----BEGIN PUBLIC KEY-----"],
+  ])("passes %s", (text) => {
+    expect(findings(text)).toEqual([])
+  })
+})
