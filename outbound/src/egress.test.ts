@@ -33,6 +33,7 @@ describe("handleEgress: destinations", () => {
     "https://api.example.com.evil.example/",
     "https://evil.example/https://api.example.com",
     "https://us01.example.com/",
+    "https://api.example.com@evil.example/",
     "http://127.0.0.1/",
     "http://127.0.0.1:9001/",
     "http://127.1:9001/",
