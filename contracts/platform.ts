@@ -33,6 +33,8 @@ export interface PlatformApi {
    * Needs the grant `dispatch:<script>`. `zone` replaces the zone in the sibling's passport.
    */
   dispatch(script: string, request: Request, options?: { readonly zone?: string }): Promise<Response>
+  /** The same for what an RPC call cannot carry, a WebSocket upgrade: the script stands in the header `x-sallyport-sibling`, a zone in `x-sallyport-sibling-zone`. */
+  fetch(request: Request): Promise<Response>
   /** A passport for the same subject and an audience outside, such as a cell. Needs the grant `audience:<audience>`. `passport` is the caller's own. */
   passportFor(audience: string, passport: string): Promise<AudiencePassport>
   /** The zone of a company, or null when the directory does not know it. Needs `zones:read`. */

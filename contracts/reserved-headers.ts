@@ -15,6 +15,8 @@ export const RELEASE_HEADER = "x-sallyport-release"
 export const PIN_HEADER = "x-sallyport-pin"
 /** Request on the PLATFORM binding only: which sibling script a dispatched request is for. */
 export const SIBLING_HEADER = "x-sallyport-sibling"
+/** Beside {@link SIBLING_HEADER}: the zone for the sibling's passport, when it differs. */
+export const SIBLING_ZONE_HEADER = "x-sallyport-sibling-zone"
 /** Everything the gateway serves itself on every hostname lies under this path prefix. */
 export const RESERVED_PATH_PREFIX = "/.sallyport/"
 export const JWKS_PATH = "/.well-known/jwks.json"

@@ -1,0 +1,115 @@
+/**
+ * Everything the request line needs, made once per isolate from the bindings. Tests build a `Dependencies` of their own;
+ * the local entry passes a log of its own.
+ */
+import bundledConfig from "../bundled-config.json"
+import { type DispatchConfig, parseDispatchConfig } from "../../contracts/dispatch-config.ts"
+import { Brake } from "./edge/brake.ts"
+import { type CompiledScreen, compileScreen } from "./edge/screen.ts"
+import type { Env } from "./env.ts"
+import { Authenticator } from "./identity/authenticate.ts"
+import { type Issuer, IssuerRegistry } from "./identity/issuers.ts"
+import { PassportMint } from "./identity/mint-passport.ts"
+import { importPassportKeys, type PassportKeys } from "./identity/passport-keys.ts"
+import { PinReader } from "./identity/read-pin.ts"
+import { PassportVerifier } from "./identity/verify-passport.ts"
+import { ConfigHolder } from "./route/config.ts"
+import { LoadedConfig } from "./route/loaded-config.ts"
+import type { TripLog } from "./trip.ts"
+import { writeLog } from "../../kit/write-log.ts"
+
+/** One config revision, made ready for every stage. */
+export interface ReadyConfig {
+  readonly revision: number
+  readonly passportIssuer: string
+  readonly loaded: LoadedConfig
+  readonly screen: CompiledScreen
+  readonly issuers: ReadonlyMap<string, Issuer>
+}
+
+export interface Dependencies {
+  readonly clock: { now(): number }
+  readonly makeId: () => string
+  readonly config: ConfigHolder<ReadyConfig>
+  readonly brake: Brake
+  readonly authenticator: Authenticator
+  readonly pins: PinReader
+  readonly passports: PassportMint
+  readonly passportVerifier: PassportVerifier
+  readonly keys: PassportKeys
+  readonly namespace: DispatchNamespace
+  readonly log: TripLog
+  readonly environment: string
+  /** Id of the deployed bundle, for `/version`. */
+  readonly bundle: string
+}
+
+export interface Overrides {
+  readonly log?: TripLog
+}
+
+const perEnv = new WeakMap<Env, Dependencies | Promise<Dependencies>>()
+
+/** The dependencies of this isolate: a promise for the first requests, then the thing itself. */
+export function dependenciesOf(env: Env, overrides: Overrides = {}): Dependencies | Promise<Dependencies> {
+  const known = perEnv.get(env)
+  if (known !== undefined) return known
+  const making = make(env, overrides).then((made) => {
+    perEnv.set(env, made)
+    return made
+  })
+  perEnv.set(env, making)
+  return making
+}
+
+async function make(env: Env, overrides: Overrides): Promise<Dependencies> {
+  const clock = { now: () => Date.now() }
+  const makeId = () => crypto.randomUUID()
+  const issuers = new IssuerRegistry()
+  return {
+    clock,
+    makeId,
+    config: new ConfigHolder<ReadyConfig>({
+      source: env.CONFIG,
+      clock,
+      refreshMs: Number(env.CONFIG_REFRESH_MS),
+      maxStaleMs: Number(env.CONFIG_MAX_STALE_MS),
+      bundled: readBundled(),
+      prepare: (document) => prepare(document, issuers),
+      log: writeLog,
+    }),
+    brake: new Brake(env.BRAKE, clock),
+    authenticator: new Authenticator(clock),
+    pins: new PinReader(clock, env.PIN_KEY),
+    passports: new PassportMint(clock, makeId),
+    passportVerifier: new PassportVerifier(clock),
+    keys: await importPassportKeys(env.PASSPORT_KEYS),
+    namespace: env.DISPATCHER,
+    log: overrides.log ?? logTrip,
+    environment: env.ENVIRONMENT,
+    bundle: env.CF_VERSION_METADATA?.id ?? "local",
+  }
+}
+
+function prepare(document: DispatchConfig, issuers: IssuerRegistry): ReadyConfig {
+  return {
+    revision: document.revision,
+    passportIssuer: document.passportIssuer,
+    loaded: new LoadedConfig(document),
+    screen: compileScreen(document.screen),
+    issuers: issuers.prepare(document.issuers),
+  }
+}
+
+/** bundled-config.json is written before a deploy (docs/deploy.md); `null` or an invalid one is as none. */
+function readBundled(): DispatchConfig | null {
+  if (bundledConfig === null) return null
+  const parsed = parseDispatchConfig(JSON.stringify(bundledConfig))
+  return parsed.ok ? parsed.value : null
+}
+
+/** The cause of a failure goes to the log and nowhere else: a tenant's text is in it. */
+const logTrip: TripLog = (record, refusal) => {
+  const cause = refusal?.cause
+  writeLog(cause instanceof Error ? { ...record, cause: { name: cause.name, message: cause.message } } : record)
+}

@@ -1,0 +1,75 @@
+/**
+ * Stage "finish": the Worker's response as the client may see it (R13). A team's Worker speaks for its route and for nothing else:
+ * not for the whole site, not for the gateway, and an authenticated answer is private unless it says something stricter.
+ */
+import type { SubjectKind } from "../../../contracts/passport.ts"
+import {
+  CONFIG_HEADER,
+  isReservedResponseHeader,
+  RELEASE_HEADER,
+  REQUEST_ID_HEADER,
+} from "../../../contracts/reserved-headers.ts"
+
+
+/** Cookies of this prefix are the gateway's; browsers compare names exactly, but backends do not, so any case counts. */
+const GATEWAY_COOKIE = /^[\s\u00a0]*__(host|secure)-sallyport/i
+
+/** The same response, body untouched, with the headers that it may not set removed and ours added. `placedName` is the release, `<script>--v<version>`. */
+export function finish(
+  response: Response,
+  inbound: { readonly requestId: string; readonly hostname: string },
+  placedName: string,
+  configRevision: number,
+  subjectKind: SubjectKind,
+): Response {
+  const finished =
+    response.webSocket === null ? new Response(response.body, response) : new Response(null, response)
+  const { headers } = finished
+  let hasCookies = false
+  let cacheControl: string | null = null
+  const refused: string[] = []
+  for (const [name, value] of headers) {
+    if (name === "set-cookie") hasCookies = true
+    else if (name === "cache-control") cacheControl = value
+    else if (isReservedResponseHeader(name)) refused.push(name)
+  }
+  for (const name of refused) headers.delete(name)
+  if (hasCookies) keepOwnCookies(headers, inbound.hostname)
+  if (subjectKind !== "anonymous") keepPrivate(headers, cacheControl)
+  headers.set(REQUEST_ID_HEADER, inbound.requestId)
+  headers.set(CONFIG_HEADER, String(configRevision))
+  headers.set(RELEASE_HEADER, placedName)
+  return finished
+}
+
+/** Drops cookies that would reach other hosts, or that bear the gateway's names. */
+function keepOwnCookies(headers: Headers, hostname: string): void {
+  const cookies = headers.getSetCookie()
+  const kept = cookies.filter((cookie) => !GATEWAY_COOKIE.test(cookie) && isOwnDomain(cookie, hostname))
+  if (kept.length === cookies.length) return
+  headers.delete("set-cookie")
+  for (const cookie of kept) headers.append("set-cookie", cookie)
+}
+
+/** Every Domain attribute is looked at: RFC 6265 §5.3 takes the last, others the first. */
+function isOwnDomain(cookie: string, hostname: string): boolean {
+  return cookie.split(";").slice(1).every((attribute) => {
+    const [name = "", value = ""] = attribute.split("=", 2)
+    if (name.trim().toLowerCase() !== "domain") return true
+    return value.trim().replace(/^\./, "").toLowerCase() === hostname
+  })
+}
+
+function keepPrivate(headers: Headers, cacheControl: string | null): void {
+  if (cacheControl === null) {
+    headers.set("cache-control", "private")
+    return
+  }
+  const directives = cacheControl.split(",").map((each) => each.trim())
+  const names = directives.map((each) => each.toLowerCase())
+  if (names.includes("private") || names.includes("no-store")) {
+    if (!names.some((each) => each === "public" || each.startsWith("s-maxage"))) return
+  }
+  const rest = directives.filter((each) => !/^(public|private|s-maxage\b.*)$/i.test(each))
+  headers.set("cache-control", ["private", ...rest].join(", "))
+}

@@ -1,0 +1,74 @@
+/**
+ * What the gateway answers itself on every hostname: the key set, health, version, and the meaning of problem codes.
+ * Served before the request line: it must answer when there is no config, and it knows nothing of teams.
+ */
+import { PROBLEMS, type ProblemCode, problemType } from "../../contracts/problem-codes.ts"
+import { JWKS_PATH, RESERVED_PATH_PREFIX } from "../../contracts/reserved-headers.ts"
+import { problemResponse, refuse } from "../../kit/problem.ts"
+import type { Dependencies } from "./dependencies.ts"
+
+/** Ready means: a config is in force, and KV confirmed it at most this long ago, milliseconds. */
+const READY_BOUND_MS = 15 * 60_000
+/** Seconds a key set may be cached; a new key is published at least this long before its first use. */
+const JWKS_MAX_AGE_S = 300
+
+/** True when the path of `url` belongs to the gateway. Cheap: nearly every request leaves at the first comparison. */
+export function isGatewayPath(url: string): boolean {
+  const start = url.indexOf("/", 8)
+  if (start < 0 || url.charCodeAt(start + 1) !== 46) return false
+  return url.startsWith(RESERVED_PATH_PREFIX, start) || pathOf(url, start) === JWKS_PATH
+}
+
+function pathOf(url: string, start: number): string {
+  const query = url.indexOf("?", start)
+  return query < 0 ? url.slice(start) : url.slice(start, query)
+}
+
+/** Answers GET and HEAD of a gateway path; anything else is a problem. */
+export async function answerGatewayPath(
+  request: Request,
+  deps: Dependencies,
+  waitUntil: (work: Promise<unknown>) => void,
+): Promise<Response> {
+  const path = pathOf(request.url, request.url.indexOf("/", 8))
+  const context = { requestId: deps.makeId(), instance: path }
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    return problemResponse(refuse("edge.method-not-allowed", { headers: { allow: "GET, HEAD" } }), context)
+  }
+  const problems = `${RESERVED_PATH_PREFIX}problems/`
+  if (path.startsWith(problems)) return describeProblem(path.slice(problems.length)) ?? notFound(context)
+  switch (path) {
+    case JWKS_PATH:
+      return Response.json(deps.keys.jwks, { headers: { "cache-control": `public, max-age=${JWKS_MAX_AGE_S}` } })
+    case `${RESERVED_PATH_PREFIX}health/alive`:
+      return status(200, { status: "ok" })
+    case `${RESERVED_PATH_PREFIX}health/ready`:
+      return ready(deps, waitUntil)
+    case `${RESERVED_PATH_PREFIX}version`:
+      return status(200, { environment: deps.environment, bundle: deps.bundle, config: deps.config.status() })
+    default:
+      return notFound(context)
+  }
+}
+
+function notFound(context: { requestId: string; instance: string }): Response {
+  return problemResponse(refuse("route.not-found"), context)
+}
+
+/** Looks for a config when there is none yet: a fresh isolate must be able to become ready without traffic. */
+async function ready(deps: Dependencies, waitUntil: (work: Promise<unknown>) => void): Promise<Response> {
+  await Promise.resolve(deps.config.current(waitUntil)).catch(() => undefined)
+  const config = deps.config.status()
+  const isReady = config.revision !== null && config.confirmedAgeMs !== null && config.confirmedAgeMs <= READY_BOUND_MS
+  return status(isReady ? 200 : 503, { status: isReady ? "ok" : "not ready", config })
+}
+
+function describeProblem(code: string): Response | null {
+  if (!Object.hasOwn(PROBLEMS, code)) return null
+  const { status, title, fix } = PROBLEMS[code as ProblemCode]
+  return Response.json({ code, type: problemType(code as ProblemCode), status, title, fix })
+}
+
+function status(code: number, body: unknown): Response {
+  return Response.json(body, { status: code, headers: { "cache-control": "no-store" } })
+}

@@ -1,0 +1,82 @@
+/**
+ * Stage "authenticate": who calls. A credential that is present but wrong is refused on every route that checks credentials;
+ * it is never taken for anonymous. Verified tokens are kept in the isolate's memory until they expire.
+ */
+import type { RouteAuth } from "../../../contracts/dispatch-config.ts"
+import { type Refusal, refuse } from "../../../kit/problem.ts"
+import { BoundedCache } from "../bounded-cache.ts"
+import type { Issuer } from "./issuers.ts"
+import { ANONYMOUS, type Subject } from "./subject.ts"
+import { type BearerFault, type BearerResult, verifyBearer } from "./verify-bearer.ts"
+
+type Verified = Extract<BearerResult, { ok: true }>
+
+/** Tokens remembered per isolate (two generations of this many). About 2 KB each. */
+const CACHED_TOKENS = 5_000
+const CHALLENGE = { "www-authenticate": 'Bearer realm="sallyport"' }
+
+export class Authenticator {
+  /** By the whole token: two spellings of one token cannot exist (contracts/compact-jws.ts), and a hash would cost more than it hides. */
+  readonly #verified = new BoundedCache<Verified>(CACHED_TOKENS)
+  readonly #clock: { now(): number }
+
+  constructor(clock: { now(): number }) {
+    this.#clock = clock
+  }
+
+  /**
+   * The subject of a request: at once when its token is known, else after verification.
+   * `authorization` is the header's value or null. Refuses `auth.credential-required`, `auth.credential-invalid`, `auth.token-expired`.
+   */
+  authenticate(
+    authorization: string | null,
+    auth: RouteAuth,
+    issuers: ReadonlyMap<string, Issuer>,
+  ): Subject | Promise<Subject> {
+    if (auth.mode === "none") return ANONYMOUS
+    if (authorization === null) {
+      if (auth.mode === "optional") return ANONYMOUS
+      throw refuse("auth.credential-required", { headers: CHALLENGE })
+    }
+    const token = bearerToken(authorization)
+    if (token === null) throw refused("malformed")
+    const known = this.#verified.get(token)
+    if (known !== undefined && this.#stillHolds(known, auth, issuers)) return known.subject
+    return this.#verify(token, auth, issuers)
+  }
+
+  /** A hit counts only for an issuer that this route accepts, in exactly the settings it was verified under. */
+  #stillHolds(known: Verified, auth: RouteAuth, issuers: ReadonlyMap<string, Issuer>): boolean {
+    const nowS = this.#clock.now() / 1000
+    if (nowS >= known.expiresS || nowS < known.notBeforeS) return false
+    return auth.issuers.includes(known.issuer.id) && issuers.get(known.issuer.id) === known.issuer
+  }
+
+  async #verify(token: string, auth: RouteAuth, issuers: ReadonlyMap<string, Issuer>): Promise<Subject> {
+    const accepted = auth.issuers.map((id) => issuers.get(id)).filter((each) => each !== undefined)
+    const result = await verifyBearer(token, accepted, this.#clock.now())
+    if (!result.ok) throw refused(result.fault)
+    this.#verified.set(token, result)
+    return result.subject
+  }
+}
+
+/** The token of `Bearer <token>` (RFC 6750 §2.1), null for any other scheme or shape; two Authorization headers arrive joined by a comma and fail here. */
+function bearerToken(authorization: string): string | null {
+  if (authorization.length < 8 || authorization.slice(0, 7).toLowerCase() !== "bearer ") return null
+  const token = authorization.slice(7)
+  return token.includes(" ") || token.includes(",") ? null : token
+}
+
+/** Vague on purpose: only expiry is told apart, because honest clients act on it. */
+function refused(fault: BearerFault): Refusal {
+  const log = { fault }
+  if (fault === "expired") {
+    return refuse("auth.token-expired", { headers: challenge("The token has expired"), log })
+  }
+  return refuse("auth.credential-invalid", { headers: challenge("The credential is not valid"), log })
+}
+
+function challenge(description: string): Record<string, string> {
+  return { "www-authenticate": `${CHALLENGE["www-authenticate"]}, error="invalid_token", error_description="${description}"` }
+}

@@ -1,0 +1,55 @@
+/**
+ * Checks a passport that a user Worker hands back through its platform binding: made by us, for exactly that script, still valid.
+ */
+import { jwtVerify } from "jose"
+import { isCanonicalCompactJws } from "../../../contracts/compact-jws.ts"
+import {
+  PASSPORT_ALG,
+  PASSPORT_MAX_SKEW_S,
+  PASSPORT_TYP,
+  type PassportClaims,
+} from "../../../contracts/passport.ts"
+import { refuse } from "../../../kit/problem.ts"
+import { BoundedCache } from "../bounded-cache.ts"
+import type { PassportKeys } from "./passport-keys.ts"
+
+const CACHED_PASSPORTS = 5_000
+
+export class PassportVerifier {
+  readonly #verified = new BoundedCache<PassportClaims>(CACHED_PASSPORTS)
+  readonly #clock: { now(): number }
+
+  constructor(clock: { now(): number }) {
+    this.#clock = clock
+  }
+
+  /** The claims of a passport made for `audience`. Refuses `platform.passport-required` for anything else: none, another's, expired, not ours. */
+  async verify(token: string | null, audience: string, issuer: string, keys: PassportKeys): Promise<PassportClaims> {
+    if (token === null || !isCanonicalCompactJws(token)) throw refuse("platform.passport-required")
+    const known = this.#verified.get(token)
+    const claims = known ?? (await this.#check(token, keys))
+    const isOurs = claims.iss === issuer && claims.aud === audience
+    if (!isOurs || this.#clock.now() / 1000 >= claims.exp + PASSPORT_MAX_SKEW_S) {
+      throw refuse("platform.passport-required")
+    }
+    if (known === undefined) this.#verified.set(token, claims)
+    return claims
+  }
+
+  async #check(token: string, keys: PassportKeys): Promise<PassportClaims> {
+    try {
+      const { payload } = await jwtVerify(
+        token,
+        ({ kid }) => {
+          const key = kid === undefined ? undefined : keys.verifying.get(kid)
+          if (key === undefined) throw new Error("unknown kid")
+          return key
+        },
+        { algorithms: [PASSPORT_ALG], typ: PASSPORT_TYP, clockTolerance: PASSPORT_MAX_SKEW_S, currentDate: new Date(this.#clock.now()) },
+      )
+      return payload as unknown as PassportClaims
+    } catch (cause) {
+      throw refuse("platform.passport-required", { cause })
+    }
+  }
+}

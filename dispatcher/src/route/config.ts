@@ -1,0 +1,171 @@
+/**
+ * Holds the config in force: loaded from KV, checked again, kept in memory, refreshed behind the requests.
+ * It never goes back to an older revision and never drops the last good one: with KV down, or a malformed revision published,
+ * requests go on with what they had (fail stale). With nothing at all it refuses.
+ */
+import {
+  CONFIG_POINTER_KEY,
+  type ConfigPointer,
+  configKey,
+  configPointerSchema,
+  type DispatchConfig,
+  parseDispatchConfig,
+} from "../../../contracts/dispatch-config.ts"
+import { refuse } from "../../../kit/problem.ts"
+
+/** KV answers from its cache at the location for this long; 30 s is the platform's minimum. */
+const KV_CACHE_TTL_S = 30
+/** Milliseconds a request waits for KV when what it has is too old, or nothing. */
+const WAIT_MS = 2_000
+
+export interface ConfigSource {
+  get(key: string, options: { type: "text"; cacheTtl: number }): Promise<string | null>
+}
+
+export interface ConfigHolderOptions<Loaded> {
+  readonly source: ConfigSource
+  readonly clock: { now(): number }
+  /** Milliseconds between two looks at KV. */
+  readonly refreshMs: number
+  /** From this age of the last look on, milliseconds, a request waits for the next one. */
+  readonly maxStaleMs: number
+  /** Config that came with the bundle, for a cold start with KV down; null when there is none. */
+  readonly bundled: DispatchConfig | null
+  /** Makes a parsed config ready; may throw, then the revision is rejected. */
+  readonly prepare: (config: DispatchConfig) => Loaded
+  /** One line per rejected revision or failed look. */
+  readonly log: (event: ConfigEvent) => void
+}
+
+export interface ConfigEvent {
+  readonly event: "config.loaded" | "config.rejected" | "config.unreachable"
+  readonly revision: number | null
+  readonly faults?: readonly { readonly pointer: string; readonly detail: string }[]
+}
+
+interface InForce<Loaded> {
+  readonly revision: number
+  readonly loaded: Loaded
+  readonly source: "kv" | "bundled"
+}
+
+export class ConfigHolder<Loaded> {
+  readonly #options: ConfigHolderOptions<Loaded>
+  #inForce: InForce<Loaded> | null = null
+  /** When KV was last looked at, whatever came of it. */
+  #lookedAt = Number.NEGATIVE_INFINITY
+  /** When KV last confirmed that nothing newer exists, or gave it. */
+  #confirmedAt: number | null = null
+  #looking: Promise<void> | null = null
+  /** Digest of the revision refused last: it is not fetched again until the pointer moves on. */
+  #rejectedDigest: string | null = null
+
+  constructor(options: ConfigHolderOptions<Loaded>) {
+    this.#options = options
+  }
+
+  /**
+   * The config for a request: from memory at once in steady state; awaited only when the last look is older than `maxStaleMs`.
+   * `waitUntil` keeps the background look alive. Refuses `config.unavailable` when there has never been a good one.
+   */
+  current(waitUntil: (work: Promise<unknown>) => void): Loaded | Promise<Loaded> {
+    const age = this.#options.clock.now() - this.#lookedAt
+    const held = this.#inForce
+    if (held !== null && age < this.#options.refreshMs) return held.loaded
+    const look = this.#look(waitUntil)
+    if (held !== null && age < this.#options.maxStaleMs) return held.loaded
+    return this.#wait(look)
+  }
+
+  /** For `/ready`, `/version` and metrics. `confirmedAgeMs` is null until KV was reached once. */
+  status(): { revision: number | null; source: "kv" | "bundled" | null; confirmedAgeMs: number | null } {
+    const confirmedAgeMs = this.#confirmedAt === null ? null : this.#options.clock.now() - this.#confirmedAt
+    return { revision: this.#inForce?.revision ?? null, source: this.#inForce?.source ?? null, confirmedAgeMs }
+  }
+
+  async #wait(look: Promise<void>): Promise<Loaded> {
+    await Promise.race([look, new Promise<void>((resolve) => setTimeout(resolve, WAIT_MS))])
+    if (this.#inForce === null && this.#options.bundled !== null) this.#adoptBundled(this.#options.bundled)
+    if (this.#inForce === null) throw refuse("config.unavailable", { headers: { "retry-after": "5" } })
+    return this.#inForce.loaded
+  }
+
+  /** One look at a time per isolate, whoever asks. */
+  #look(waitUntil: (work: Promise<unknown>) => void): Promise<void> {
+    if (this.#looking !== null) return this.#looking
+    this.#lookedAt = this.#options.clock.now()
+    this.#looking = this.#refresh().finally(() => {
+      this.#looking = null
+    })
+    waitUntil(this.#looking)
+    return this.#looking
+  }
+
+  async #refresh(): Promise<void> {
+    try {
+      const pointer = await this.#pointer()
+      if (pointer === null) return
+      const isNewer = pointer.revision > (this.#inForce?.revision ?? 0)
+      if (isNewer && pointer.digest !== this.#rejectedDigest) await this.#load(pointer)
+      this.#confirmedAt = this.#options.clock.now()
+    } catch {
+      this.#options.log({ event: "config.unreachable", revision: this.#inForce?.revision ?? null })
+    }
+  }
+
+  async #pointer(): Promise<ConfigPointer | null> {
+    const text = await this.#options.source.get(CONFIG_POINTER_KEY, { type: "text", cacheTtl: KV_CACHE_TTL_S })
+    if (text === null) return null
+    const parsed = configPointerSchema.safeParse(jsonOrNull(text))
+    if (parsed.success) return parsed.data
+    this.#reject(null, [{ pointer: "", detail: "the pointer is malformed" }])
+    return null
+  }
+
+  async #load(pointer: ConfigPointer): Promise<void> {
+    const text = await this.#options.source.get(configKey(pointer.revision), { type: "text", cacheTtl: KV_CACHE_TTL_S })
+    // The pointer can be seen at a location before the revision it names; the next look finds both.
+    if (text === null) return
+    if ((await sha256Hex(text)) !== pointer.digest) {
+      return this.#reject(pointer, [{ pointer: "", detail: "the digest is not the pointer's" }])
+    }
+    const parsed = parseDispatchConfig(text)
+    if (!parsed.ok) return this.#reject(pointer, parsed.faults)
+    if (parsed.value.revision !== pointer.revision) {
+      return this.#reject(pointer, [{ pointer: "/revision", detail: "is not the pointer's" }])
+    }
+    try {
+      this.#adopt(parsed.value, "kv")
+    } catch (thrown) {
+      this.#reject(pointer, [{ pointer: "", detail: thrown instanceof Error ? thrown.message : "cannot be prepared" }])
+    }
+  }
+
+  #adoptBundled(bundled: DispatchConfig): void {
+    this.#adopt(bundled, "bundled")
+  }
+
+  #adopt(config: DispatchConfig, source: "kv" | "bundled"): void {
+    this.#inForce = { revision: config.revision, loaded: this.#options.prepare(config), source }
+    this.#rejectedDigest = null
+    this.#options.log({ event: "config.loaded", revision: config.revision })
+  }
+
+  #reject(pointer: ConfigPointer | null, faults: readonly { pointer: string; detail: string }[]): void {
+    this.#rejectedDigest = pointer?.digest ?? this.#rejectedDigest
+    this.#options.log({ event: "config.rejected", revision: pointer?.revision ?? null, faults })
+  }
+}
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+async function sha256Hex(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("")
+}

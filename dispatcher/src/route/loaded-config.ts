@@ -1,0 +1,73 @@
+/**
+ * A dispatch config made ready for requests: route table, compiled checks, release targets. One object per revision, replaced as a whole.
+ */
+import type { DispatchConfig } from "../../../contracts/dispatch-config.ts"
+import type { EgressParameters } from "../../../contracts/platform.ts"
+import { scriptAudience } from "../../../contracts/passport.ts"
+import { placedName } from "../../../contracts/script-name.ts"
+import { RouteTable } from "./route-table.ts"
+
+/** Where one version of a script is dispatched to, and with what. Frozen and shared by all requests of the revision. */
+export interface ReleaseTarget {
+  readonly script: string
+  readonly version: number
+  readonly team: string
+  /** Name in the dispatch namespace. */
+  readonly placedName: string
+  readonly audience: string
+  readonly timeoutMs: number
+  readonly dispatchOptions: {
+    readonly limits: { readonly cpuMs: number; readonly subRequests: number }
+    readonly outbound: EgressParameters
+  }
+}
+
+export class LoadedConfig {
+  readonly revision: number
+  readonly document: DispatchConfig
+  readonly routes: RouteTable
+  readonly #targets = new Map<string, ReleaseTarget>()
+
+  constructor(document: DispatchConfig) {
+    this.revision = document.revision
+    this.document = document
+    this.routes = new RouteTable(document.hostnames)
+  }
+
+  /** The target of a version; null when the script is unknown. The same object for the same version as long as the revision lasts. */
+  target(script: string, version: number): ReleaseTarget | null {
+    const name = placedName(script, version)
+    const known = this.#targets.get(name)
+    if (known !== undefined) return known
+    if (!Object.hasOwn(this.document.scripts, script)) return null
+    const config = this.document.scripts[script]
+    if (config === undefined) return null
+    const target: ReleaseTarget = Object.freeze({
+      script,
+      version,
+      team: config.team,
+      placedName: name,
+      audience: scriptAudience(script),
+      timeoutMs: config.timeoutMs,
+      dispatchOptions: Object.freeze({
+        limits: config.limits,
+        outbound: Object.freeze({ egress: Object.freeze(this.#egress(script, version, config.team)) }),
+      }),
+    })
+    this.#targets.set(name, target)
+    return target
+  }
+
+  /** True when the team holds the grant, as of this revision. */
+  isGranted(team: string, grant: string): boolean {
+    if (!Object.hasOwn(this.document.teams, team)) return false
+    return this.document.teams[team]?.grants.includes(grant) ?? false
+  }
+
+  #egress(script: string, version: number, team: string): EgressParameters["egress"] {
+    const allow = this.document.teams[team]?.egress ?? []
+    const granted = Object.entries(this.document.audiences).filter(([name]) => this.isGranted(team, `audience:${name}`))
+    const audiences = Object.fromEntries(granted.map(([name, { origins }]) => [name, origins]))
+    return { team, script, version, allow, audiences }
+  }
+}
