@@ -2,7 +2,14 @@
  * The example identity provider: makes bearer JWTs for anybody who asks. Started by emulator/platform.ts; its public key goes into the
  * dispatch config by emulator/seed.ts. It stands for a company's own provider, and shows what the gateway expects of one: ES256, `kid`, `aud`.
  */
-import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject, randomUUID, sign } from "node:crypto"
+import {
+  createPrivateKey,
+  createPublicKey,
+  type JsonWebKey,
+  type KeyObject,
+  randomUUID,
+  sign,
+} from "node:crypto"
 import { createServer } from "node:http"
 import { listen, type RunningServer } from "./listen.ts"
 
@@ -36,7 +43,7 @@ export interface Issuer extends RunningServer {
 /** Starts it on 127.0.0.1. `privateJwk` is an EC P-256 key with `kid`; `port` 0 takes any free one. */
 export async function startIssuer(options: { privateJwk: JsonWebKey; port: number }): Promise<Issuer> {
   const key = createPrivateKey({ key: options.privateJwk, format: "jwk" })
-  const kid = String(options.privateJwk["kid"])
+  const kid = String(options.privateJwk.kid)
   const publicJwk = createPublicKey(key).export({ format: "jwk" })
   const jwks = { keys: [{ ...publicJwk, kid, alg: "ES256", use: "sig" }] }
   const issueToken = (request: TokenRequest) => makeToken(request, key, kid)

@@ -51,12 +51,12 @@ export function passportVerifier(
     const header = parseJson(head)
     const claims = parseJson(body)
     if (header === null || claims === null) return refused("not a JWT")
-    if (header["alg"] !== ALGORITHM) return refused("another algorithm")
-    if (header["typ"] !== TYPE) return refused("another type of token")
+    if (header.alg !== ALGORITHM) return refused("another algorithm")
+    if (header.typ !== TYPE) return refused("another type of token")
     if ("crit" in header) return refused("critical headers are not understood")
-    if (typeof header["kid"] !== "string") return refused("no key id")
+    if (typeof header.kid !== "string") return refused("no key id")
 
-    const key = await keyOf(header["kid"])
+    const key = await keyOf(header.kid)
     if (key === null) return refused("unknown key")
     const signed = Buffer.from(`${head}.${body}`)
     const bytes = Buffer.from(signature, "base64url")
@@ -113,7 +113,7 @@ function keyCache(options: VerifierOptions, now: () => number): (kid: string) =>
 async function fetchKeys(options: VerifierOptions): Promise<Map<string, KeyObject>> {
   const text = await getText(new URL("/.well-known/jwks.json", options.edgeUrl), options.hostname)
   const { keys } = JSON.parse(text) as { keys: (JsonWebKey & { kid?: unknown; alg?: unknown })[] }
-  const usable = keys.filter((key) => key.kty === "EC" && key["crv"] === "P-256" && typeof key.kid === "string")
+  const usable = keys.filter((key) => key.kty === "EC" && key.crv === "P-256" && typeof key.kid === "string")
   return new Map(usable.map((key) => [String(key.kid), createPublicKey({ key, format: "jwk" })]))
 }
 
