@@ -1,0 +1,131 @@
+-- The control plane's registry. D1 is the source of truth; KV and R2 hold what follows from it.
+-- Every change of state stands in one batch with its audit record; the audit's `seq` is what concurrent changes compete for.
+-- Times are ISO 8601 in UTC.
+
+CREATE TABLE teams (
+  name TEXT PRIMARY KEY,
+  grants TEXT NOT NULL, -- JSON: string[]
+  egress TEXT NOT NULL, -- JSON: string[] of origins
+  created_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- `hash` is the SHA-256 of the token, hex; the token itself is nowhere. Ops tokens belong to no team.
+CREATE TABLE tokens (
+  id TEXT PRIMARY KEY,
+  team TEXT REFERENCES teams (name),
+  role TEXT NOT NULL CHECK (role IN ('ops', 'team')),
+  hash TEXT NOT NULL UNIQUE,
+  label TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  expires_at TEXT,
+  revoked_at TEXT,
+  CHECK ((role = 'ops') = (team IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- A deleted script keeps its row: its name stays with its team, and its version numbers are never given out again.
+CREATE TABLE scripts (
+  name TEXT PRIMARY KEY,
+  team TEXT NOT NULL REFERENCES teams (name),
+  settings TEXT NOT NULL, -- JSON: ScriptSettings
+  created_at TEXT NOT NULL,
+  deleted_at TEXT
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE versions (
+  script TEXT NOT NULL REFERENCES scripts (name),
+  number INTEGER NOT NULL,
+  digest TEXT NOT NULL, -- SHA-256 of the manifest, hex
+  state TEXT NOT NULL CHECK (state IN ('recorded', 'placed', 'verified', 'failed')),
+  size_bytes INTEGER NOT NULL,
+  message TEXT,
+  tag TEXT,
+  created_by TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  PRIMARY KEY (script, number),
+  UNIQUE (script, digest)
+) STRICT, WITHOUT ROWID;
+
+-- `seq` tells which of two deployments is the newer.
+CREATE TABLE deployments (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  script TEXT NOT NULL REFERENCES scripts (name),
+  releases TEXT NOT NULL, -- JSON: ReleaseWeight[]
+  phase TEXT NOT NULL CHECK (phase IN ('recorded', 'published', 'failed')),
+  message TEXT,
+  created_by TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  config_revision INTEGER
+) STRICT;
+CREATE INDEX deployments_by_script ON deployments (script, seq);
+CREATE INDEX deployments_unfinished ON deployments (seq) WHERE phase = 'recorded';
+
+-- The deployment in force.
+CREATE TABLE script_current (
+  script TEXT PRIMARY KEY REFERENCES scripts (name),
+  deployment_id TEXT NOT NULL REFERENCES deployments (id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE hostnames (
+  hostname TEXT PRIMARY KEY,
+  team TEXT REFERENCES teams (name),
+  open INTEGER NOT NULL CHECK (open IN (0, 1)),
+  created_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- `spec` holds the route's fields beside those that have a column.
+CREATE TABLE routes (
+  id TEXT PRIMARY KEY,
+  hostname TEXT NOT NULL REFERENCES hostnames (hostname),
+  path TEXT NOT NULL,
+  team TEXT NOT NULL REFERENCES teams (name),
+  script TEXT NOT NULL REFERENCES scripts (name),
+  spec TEXT NOT NULL, -- JSON
+  UNIQUE (hostname, path)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX routes_by_script ON routes (script);
+
+-- A section's JSON text, cut into parts because a D1 row may hold 2 MB and a company directory is larger.
+CREATE TABLE policy (
+  section TEXT NOT NULL,
+  part INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  PRIMARY KEY (section, part)
+) STRICT, WITHOUT ROWID;
+
+-- One row per published config. `content_digest` leaves revision and time out: an unchanged config has the same and is not published again.
+-- `live_at` is null until KV's pointer has named this revision.
+CREATE TABLE config_revisions (
+  revision INTEGER PRIMARY KEY,
+  digest TEXT NOT NULL,
+  content_digest TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  published_at TEXT NOT NULL,
+  published_by TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  live_at TEXT
+) STRICT;
+
+-- Answers to requests that carried an Idempotency-Key, kept for a day; `status` is null while the first is still running.
+CREATE TABLE idempotency (
+  actor TEXT NOT NULL,
+  key TEXT NOT NULL,
+  fingerprint TEXT NOT NULL, -- SHA-256 of operation, path and body
+  status INTEGER,
+  body TEXT,
+  created_at TEXT NOT NULL,
+  PRIMARY KEY (actor, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+  seq INTEGER PRIMARY KEY,
+  at TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  action TEXT NOT NULL,
+  target TEXT NOT NULL,
+  detail TEXT NOT NULL, -- JSON object
+  previous_hash TEXT NOT NULL,
+  hash TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;

@@ -1,0 +1,32 @@
+import type { ExplainRequest, Explanation } from "../../contracts/platform.ts"
+
+/** The control plane's bindings, as in wrangler.toml (a test compares the two). A leaf: only index.ts and dependencies.ts know it. */
+export interface Env {
+  readonly DB: D1Database
+  readonly ARTIFACTS: R2Bucket
+  /** Written here, read by the dispatcher. */
+  readonly CONFIG: KVNamespace
+  /** The dispatcher's `Explain` entrypoint. */
+  readonly EDGE: ExplainService
+  /** control-plane/web/dist, made by the build command. */
+  readonly ASSETS: Fetcher
+  /** Secret: a Cloudflare API token that may edit Workers scripts; held here and nowhere else. */
+  readonly CLOUDFLARE_API_TOKEN: string
+  /** Secret: 32 bytes, base64url; shared with the dispatcher, which checks release pins. */
+  readonly PIN_KEY: string
+  /** Secret: SHA-256 (hex) of the first ops token; delete it once real ops tokens exist. */
+  readonly BOOTSTRAP_TOKEN_HASH?: string
+  readonly CLOUDFLARE_API_BASE_URL: string
+  readonly CLOUDFLARE_ACCOUNT_ID: string
+  readonly DISPATCH_NAMESPACE: string
+  /** Service that a placed version's PLATFORM binding leads to. */
+  readonly DISPATCHER_SERVICE: string
+  /** `iss` of passports, written into the dispatch config. */
+  readonly PASSPORT_ISSUER: string
+  readonly ENVIRONMENT: string
+  readonly CF_VERSION_METADATA?: WorkerVersionMetadata
+}
+
+export interface ExplainService {
+  explain(request: ExplainRequest): Promise<Explanation>
+}

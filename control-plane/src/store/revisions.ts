@@ -1,0 +1,85 @@
+/** The register of published configs. The documents themselves are in R2 and KV. */
+import { type Page, type PageQuery, readPage } from "./page.ts"
+import type { RawRow } from "./rows.ts"
+
+export type RevisionStore = ReturnType<typeof revisionStore>
+
+export interface RevisionRow {
+  readonly revision: number
+  /** SHA-256 of the document's bytes, hex. */
+  readonly digest: string
+  /** SHA-256 of the document without revision and time: equal means nothing changed. */
+  readonly contentDigest: string
+  readonly sizeBytes: number
+  readonly publishedAt: string
+  readonly publishedBy: string
+  readonly reason: string
+  /** When KV's pointer first named it; null while that is still to be done. */
+  readonly liveAt: string | null
+}
+
+export function revisionStore(db: D1Database) {
+  async function get(revision: number): Promise<RevisionRow | null> {
+    const row = await db
+      .prepare("SELECT * FROM config_revisions WHERE revision = ?")
+      .bind(revision)
+      .first<RawRow>()
+    return row === null ? null : toRevision(row)
+  }
+
+  async function latest(): Promise<RevisionRow | null> {
+    const row = await latestRevision(db).first<RawRow>()
+    return row === null ? null : toRevision(row)
+  }
+
+  /** Newest first. */
+  function list(query: PageQuery): Promise<Page<RevisionRow>> {
+    const listing = { select: "SELECT * FROM config_revisions", key: "revision", newestFirst: true }
+    return readPage(db, listing, query, toRevision)
+  }
+
+  /** Notes that the pointer names it. Not a change of state that anyone asked for, hence outside the ledger. */
+  async function markLive(revision: number, now: number): Promise<void> {
+    await db
+      .prepare("UPDATE config_revisions SET live_at = coalesce(live_at, ?) WHERE revision = ?")
+      .bind(new Date(now).toISOString(), revision)
+      .run()
+  }
+
+  return { get, latest, list, markLive }
+}
+
+/** Also read by store/registry.ts in the batch of its own. */
+export function latestRevision(db: D1Database): D1PreparedStatement {
+  return db.prepare("SELECT * FROM config_revisions ORDER BY revision DESC LIMIT 1")
+}
+
+export function insertRevision(db: D1Database, row: RevisionRow): D1PreparedStatement {
+  return db
+    .prepare(
+      "INSERT INTO config_revisions (revision, digest, content_digest, size_bytes, published_at, published_by, reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(
+      row.revision,
+      row.digest,
+      row.contentDigest,
+      row.sizeBytes,
+      row.publishedAt,
+      row.publishedBy,
+      row.reason,
+    )
+}
+
+export function toRevision(row: RawRow): RevisionRow {
+  const liveAt = row["live_at"]
+  return {
+    revision: Number(row["revision"]),
+    digest: String(row["digest"]),
+    contentDigest: String(row["content_digest"]),
+    sizeBytes: Number(row["size_bytes"]),
+    publishedAt: String(row["published_at"]),
+    publishedBy: String(row["published_by"]),
+    reason: String(row["reason"]),
+    liveAt: typeof liveAt === "string" ? liveAt : null,
+  }
+}

@@ -1,0 +1,194 @@
+/** What the registry's tables hold, as the rest of the control plane sees it, and the way there from D1's rows. Leaf types. */
+import type { Deployment, Role, Version } from "../../../contracts/api.ts"
+import type {
+  PolicySection,
+  ReleaseWeight,
+  RouteConfig,
+  StickyBy,
+  TeamConfig,
+} from "../../../contracts/dispatch-config.ts"
+
+export interface TeamRow extends TeamConfig {
+  readonly name: string
+  readonly createdAt: string
+}
+
+export interface TokenRow {
+  readonly id: string
+  readonly team: string | null
+  readonly role: Role
+  readonly label: string
+  readonly createdAt: string
+  readonly expiresAt: string | null
+  readonly revokedAt: string | null
+}
+
+export interface ScriptSettings {
+  readonly stickyBy: StickyBy
+  readonly limits: { readonly cpuMs: number; readonly subRequests: number }
+  readonly timeoutMs: number
+  /** False makes every upload a mere publish. */
+  readonly deployOnUpload: boolean
+}
+
+/** What a script has until its team chooses otherwise. */
+export const DEFAULT_SETTINGS: ScriptSettings = {
+  stickyBy: "company",
+  limits: { cpuMs: 1000, subRequests: 50 },
+  timeoutMs: 30_000,
+  deployOnUpload: true,
+}
+
+export interface ScriptRow {
+  readonly name: string
+  readonly team: string
+  readonly settings: ScriptSettings
+  readonly createdAt: string
+  /** Set when the script was deleted; its name stays with its team. */
+  readonly deletedAt: string | null
+}
+
+export type VersionState = Version["state"]
+export interface VersionRow {
+  readonly script: string
+  readonly number: number
+  /** SHA-256 of the manifest, hex. */
+  readonly digest: string
+  readonly state: VersionState
+  readonly sizeBytes: number
+  readonly message: string | null
+  readonly tag: string | null
+  readonly createdBy: string
+  readonly createdAt: string
+}
+
+export type DeploymentPhase = Deployment["phase"]
+export interface DeploymentRow {
+  /** Grows with every deployment of any script. */
+  readonly seq: number
+  readonly id: string
+  readonly script: string
+  readonly releases: readonly ReleaseWeight[]
+  readonly phase: DeploymentPhase
+  readonly message: string | null
+  readonly createdBy: string
+  readonly createdAt: string
+  readonly configRevision: number | null
+}
+
+/** The deployment in force of a script. */
+export interface CurrentRow {
+  readonly script: string
+  readonly deploymentId: string
+  readonly seq: number
+  readonly releases: readonly ReleaseWeight[]
+}
+
+export interface HostnameRow {
+  readonly hostname: string
+  readonly team: string | null
+  readonly open: boolean
+  readonly createdAt: string
+}
+
+export interface RouteRow extends RouteConfig {
+  readonly hostname: string
+}
+
+export interface PolicyRow {
+  readonly section: PolicySection
+  readonly document: unknown
+}
+
+/** A row as D1 gives it. */
+export type RawRow = Readonly<Record<string, string | number | null>>
+
+export function toTeam(row: RawRow): TeamRow {
+  return {
+    name: text(row, "name"),
+    grants: JSON.parse(text(row, "grants")),
+    egress: JSON.parse(text(row, "egress")),
+    createdAt: text(row, "created_at"),
+  }
+}
+
+export function toToken(row: RawRow): TokenRow {
+  return {
+    id: text(row, "id"),
+    team: textOrNull(row, "team"),
+    role: text(row, "role") === "ops" ? "ops" : "team",
+    label: text(row, "label"),
+    createdAt: text(row, "created_at"),
+    expiresAt: textOrNull(row, "expires_at"),
+    revokedAt: textOrNull(row, "revoked_at"),
+  }
+}
+
+export function toScript(row: RawRow): ScriptRow {
+  return {
+    name: text(row, "name"),
+    team: text(row, "team"),
+    settings: { ...DEFAULT_SETTINGS, ...JSON.parse(text(row, "settings")) },
+    createdAt: text(row, "created_at"),
+    deletedAt: textOrNull(row, "deleted_at"),
+  }
+}
+
+export function toVersion(row: RawRow): VersionRow {
+  return {
+    script: text(row, "script"),
+    number: Number(row["number"]),
+    digest: text(row, "digest"),
+    state: text(row, "state") as VersionState,
+    sizeBytes: Number(row["size_bytes"]),
+    message: textOrNull(row, "message"),
+    tag: textOrNull(row, "tag"),
+    createdBy: text(row, "created_by"),
+    createdAt: text(row, "created_at"),
+  }
+}
+
+export function toDeployment(row: RawRow): DeploymentRow {
+  const revision = row["config_revision"]
+  return {
+    seq: Number(row["seq"]),
+    id: text(row, "id"),
+    script: text(row, "script"),
+    releases: JSON.parse(text(row, "releases")),
+    phase: text(row, "phase") as DeploymentPhase,
+    message: textOrNull(row, "message"),
+    createdBy: text(row, "created_by"),
+    createdAt: text(row, "created_at"),
+    configRevision: typeof revision === "number" ? revision : null,
+  }
+}
+
+export function toHostname(row: RawRow): HostnameRow {
+  return {
+    hostname: text(row, "hostname"),
+    team: textOrNull(row, "team"),
+    open: row["open"] === 1,
+    createdAt: text(row, "created_at"),
+  }
+}
+
+export function toRoute(row: RawRow): RouteRow {
+  return {
+    ...JSON.parse(text(row, "spec")),
+    id: text(row, "id"),
+    hostname: text(row, "hostname"),
+    path: text(row, "path"),
+    team: text(row, "team"),
+    script: text(row, "script"),
+  }
+}
+
+function text(row: RawRow, column: string): string {
+  const value = row[column]
+  if (typeof value !== "string") throw new Error(`column ${column} holds no text`)
+  return value
+}
+
+function textOrNull(row: RawRow, column: string): string | null {
+  return row[column] == null ? null : text(row, column)
+}

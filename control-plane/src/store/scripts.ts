@@ -1,0 +1,83 @@
+/** Scripts and who owns them. A name belongs to the first team that claims it, for ever. */
+import { isScriptName } from "../../../contracts/script-name.ts"
+import { refuse } from "../../../kit/problem.ts"
+import type { Actor } from "../actor.ts"
+import { isReservedName } from "../reserved-names.ts"
+import { commit, type Decision, type LedgerDependencies } from "./ledger.ts"
+import { type Page, type PageQuery, readPage } from "./page.ts"
+import { DEFAULT_SETTINGS, type RawRow, type ScriptRow, toScript } from "./rows.ts"
+
+export type ScriptStore = ReturnType<typeof scriptStore>
+
+export function scriptStore(deps: LedgerDependencies) {
+  const { db } = deps
+
+  /** The script, or null when there is none or it was deleted. */
+  async function get(name: string): Promise<ScriptRow | null> {
+    const row = await find(db, name)
+    return row?.deletedAt === null ? row : null
+  }
+
+  /** By name; of one team, or of all when `team` is null. */
+  function list(team: string | null, query: PageQuery): Promise<Page<ScriptRow>> {
+    const where = ["deleted_at IS NULL", ...(team === null ? [] : ["team = ?"])]
+    const values = team === null ? [] : [team]
+    return readPage(db, { select: "SELECT * FROM scripts", where, values, key: "name" }, query, toScript)
+  }
+
+  /**
+   * The actor's own script of that name, made if there is none. Of any number of concurrent claims by several teams exactly one wins.
+   * Throws `script.name-invalid` for a name outside the grammar or reserved, `script.owned-by-another-team`, and `api.forbidden` when ops, who belong to no team, would have to create one.
+   */
+  function claim(name: string, actor: Actor): Promise<ScriptRow> {
+    return commit(deps, actor, async (): Promise<Decision<ScriptRow>> => {
+      const found = await find(db, name)
+      mayClaim(name, found, actor)
+      if (found !== null && found.deletedAt === null) return { statements: [], audit: [], result: found }
+      const team = found?.team ?? actor.team
+      if (team === null)
+        throw refuse("api.forbidden", {
+          detail: "Ops belong to no team; a script is created with a token of its team.",
+        })
+      const createdAt = new Date(deps.clock.now()).toISOString()
+      const row: ScriptRow = { name, team, settings: DEFAULT_SETTINGS, createdAt, deletedAt: null }
+      return {
+        statements: [putScript(db, row)],
+        audit: [{ action: "script.claim", target: `scripts/${name}`, detail: { team } }],
+        result: row,
+      }
+    })
+  }
+
+  return { get, list, claim }
+}
+
+/** Deleted ones included: a name is never free again for others. */
+export async function find(db: D1Database, name: string): Promise<ScriptRow | null> {
+  const row = await db.prepare("SELECT * FROM scripts WHERE name = ?").bind(name).first<RawRow>()
+  return row === null ? null : toScript(row)
+}
+
+/**
+ * Refuses what `actor` may not claim. `found` is the script of that name, deleted ones included.
+ * Throws `script.name-invalid`, `script.owned-by-another-team`.
+ */
+export function mayClaim(name: string, found: ScriptRow | null, actor: Actor): void {
+  if (!isScriptName(name)) throw refuse("script.name-invalid")
+  if (actor.role === "ops") return
+  if (found !== null && found.team !== actor.team) throw refuse("script.owned-by-another-team")
+  if (found === null && isReservedName(name))
+    throw refuse("script.name-invalid", {
+      detail: "This name is reserved; ops can assign it to the team.",
+    })
+}
+
+/** Inserts or replaces; a script's team never changes once it is set. */
+export function putScript(db: D1Database, row: ScriptRow): D1PreparedStatement {
+  return db
+    .prepare(
+      `INSERT INTO scripts (name, team, settings, created_at, deleted_at) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (name) DO UPDATE SET settings = excluded.settings, created_at = excluded.created_at, deleted_at = excluded.deleted_at`,
+    )
+    .bind(row.name, row.team, JSON.stringify(row.settings), row.createdAt, row.deletedAt)
+}

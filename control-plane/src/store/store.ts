@@ -1,0 +1,25 @@
+/** Everything that is kept, by noun. Made once per environment in dependencies.ts. */
+import { auditStore } from "./audit.ts"
+import { deploymentStore } from "./deployments.ts"
+import { idempotencyStore } from "./idempotency.ts"
+import { inventoryStore } from "./inventory.ts"
+import type { LedgerDependencies } from "./ledger.ts"
+import { revisionStore } from "./revisions.ts"
+import { scriptStore } from "./scripts.ts"
+import { tokenStore } from "./tokens.ts"
+import { versionStore } from "./versions.ts"
+
+export type Store = ReturnType<typeof storeOf>
+
+export function storeOf(deps: LedgerDependencies) {
+  return {
+    audit: auditStore(deps.db),
+    deployments: deploymentStore(deps),
+    idempotency: idempotencyStore(deps),
+    inventory: inventoryStore(deps.db),
+    revisions: revisionStore(deps.db),
+    scripts: scriptStore(deps),
+    tokens: tokenStore(deps),
+    versions: versionStore(deps),
+  }
+}

@@ -1,0 +1,97 @@
+/** API tokens. Only their hashes are kept; a token is seen once, in the answer that made it. */
+import type { Role } from "../../../contracts/api.ts"
+import { refuse } from "../../../kit/problem.ts"
+import type { Actor } from "../actor.ts"
+import { sha256Hex } from "../sha256.ts"
+import { commit, type Decision, type LedgerDependencies } from "./ledger.ts"
+import { type Page, type PageQuery, readPage } from "./page.ts"
+import { type RawRow, type TokenRow, toToken } from "./rows.ts"
+
+export type TokenStore = ReturnType<typeof tokenStore>
+
+export interface NewToken {
+  readonly role: Role
+  /** Null exactly for ops. */
+  readonly team: string | null
+  readonly label: string
+  /** Seconds from now; null: no end. */
+  readonly expiresInS: number | null
+}
+
+const COLUMNS = "SELECT id, team, role, label, created_at, expires_at, revoked_at FROM tokens"
+
+export function tokenStore(deps: LedgerDependencies) {
+  const { db } = deps
+
+  async function get(id: string): Promise<TokenRow | null> {
+    const row = await db.prepare(`${COLUMNS} WHERE id = ?`).bind(id).first<RawRow>()
+    return row === null ? null : toToken(row)
+  }
+
+  /** Whatever its state: the caller looks at expiry and revocation. */
+  async function findByHash(hash: string): Promise<TokenRow | null> {
+    const row = await db.prepare(`${COLUMNS} WHERE hash = ?`).bind(hash).first<RawRow>()
+    return row === null ? null : toToken(row)
+  }
+
+  /** By id; of one team, or of all when `team` is null. */
+  function list(team: string | null, query: PageQuery): Promise<Page<TokenRow>> {
+    const listing = { select: COLUMNS, key: "id", where: team === null ? [] : ["team = ?"] }
+    return readPage(db, { ...listing, values: team === null ? [] : [team] }, query, toToken)
+  }
+
+  /** Makes a token: `spt_` and 256 random bits. Throws `api.not-found` when there is no such team. */
+  async function create(wanted: NewToken, actor: Actor): Promise<{ row: TokenRow; token: string }> {
+    const secret = crypto.getRandomValues(new Uint8Array(32))
+    const token = `spt_${secret.toBase64({ alphabet: "base64url", omitPadding: true })}`
+    const hash = await sha256Hex(token)
+    const id = deps.ids.next("t")
+    const row = await commit(deps, actor, async (): Promise<Decision<TokenRow>> => {
+      if (wanted.team !== null && !(await teamExists(wanted.team))) throw refuse("api.not-found")
+      const now = deps.clock.now()
+      const made: TokenRow = {
+        id,
+        team: wanted.team,
+        role: wanted.role,
+        label: wanted.label,
+        createdAt: new Date(now).toISOString(),
+        expiresAt: wanted.expiresInS === null ? null : new Date(now + wanted.expiresInS * 1000).toISOString(),
+        revokedAt: null,
+      }
+      const { team, role, label, createdAt, expiresAt } = made
+      return {
+        statements: [
+          db
+            .prepare(
+              "INSERT INTO tokens (id, team, role, hash, label, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(id, team, role, hash, label, createdAt, expiresAt),
+        ],
+        audit: [{ action: "token.create", target: `tokens/${id}`, detail: { team, role, label, expiresAt } }],
+        result: made,
+      }
+    })
+    return { row, token }
+  }
+
+  /** For ever; revoking again changes nothing. Throws `api.not-found`. */
+  function revoke(id: string, actor: Actor): Promise<void> {
+    return commit(deps, actor, async (): Promise<Decision<void>> => {
+      const found = await get(id)
+      if (found === null) throw refuse("api.not-found")
+      if (found.revokedAt !== null) return { statements: [], audit: [], result: undefined }
+      const revokedAt = new Date(deps.clock.now()).toISOString()
+      return {
+        statements: [db.prepare("UPDATE tokens SET revoked_at = ? WHERE id = ?").bind(revokedAt, id)],
+        audit: [{ action: "token.revoke", target: `tokens/${id}`, detail: { team: found.team } }],
+        result: undefined,
+      }
+    })
+  }
+
+  async function teamExists(team: string): Promise<boolean> {
+    return (await db.prepare("SELECT 1 AS one FROM teams WHERE name = ?").bind(team).first()) !== null
+  }
+
+  return { get, findByHash, list, create, revoke }
+}

@@ -1,0 +1,115 @@
+/** Versions of scripts: immutable, content-addressed, numbered from 1 without ever giving a number out twice. */
+import { refuse } from "../../../kit/problem.ts"
+import type { Actor } from "../actor.ts"
+import { commit, type Decision, type LedgerDependencies } from "./ledger.ts"
+import { type Page, type PageQuery, readPage } from "./page.ts"
+import { type RawRow, toVersion, type VersionRow, type VersionState } from "./rows.ts"
+
+export type VersionStore = ReturnType<typeof versionStore>
+
+export interface NewVersion {
+  /** SHA-256 of the manifest, hex. */
+  readonly digest: string
+  readonly sizeBytes: number
+  readonly message: string | null
+  readonly tag: string | null
+}
+
+export interface RecordedVersion {
+  readonly version: number
+  /** False when this content was recorded before. */
+  readonly created: boolean
+  readonly state: VersionState
+}
+
+export function versionStore(deps: LedgerDependencies) {
+  const { db } = deps
+
+  async function get(script: string, number: number): Promise<VersionRow | null> {
+    const found = await db
+      .prepare("SELECT * FROM versions WHERE script = ? AND number = ?")
+      .bind(script, number)
+      .first<RawRow>()
+    return found === null ? null : toVersion(found)
+  }
+
+  /** The highest number given out, or null. */
+  async function latest(script: string): Promise<number | null> {
+    return await db
+      .prepare("SELECT max(number) AS number FROM versions WHERE script = ?")
+      .bind(script)
+      .first<number | null>("number")
+  }
+
+  /** Newest first. */
+  function list(script: string, query: PageQuery): Promise<Page<VersionRow>> {
+    const listing = {
+      select: "SELECT * FROM versions",
+      where: ["script = ?"],
+      values: [script],
+      key: "number",
+      newestFirst: true,
+    }
+    return readPage(db, listing, query, toVersion)
+  }
+
+  /** Writes down that this content is a version of `script`; the same digest is the same version. The caller has claimed the script. */
+  function record(script: string, content: NewVersion, actor: Actor): Promise<RecordedVersion> {
+    return commit(deps, actor, async (): Promise<Decision<RecordedVersion>> => {
+      const same = await db
+        .prepare("SELECT * FROM versions WHERE script = ? AND digest = ?")
+        .bind(script, content.digest)
+        .first<RawRow>()
+      if (same !== null) {
+        const { number, state } = toVersion(same)
+        return { statements: [], audit: [], result: { version: number, created: false, state } }
+      }
+      const version = ((await latest(script)) ?? 0) + 1
+      const createdAt = new Date(deps.clock.now()).toISOString()
+      const { digest, sizeBytes, message, tag } = content
+      return {
+        statements: [
+          db
+            .prepare(
+              "INSERT INTO versions (script, number, digest, state, size_bytes, message, tag, created_by, created_at) VALUES (?, ?, ?, 'recorded', ?, ?, ?, ?, ?)",
+            )
+            .bind(script, version, digest, sizeBytes, message, tag, actor.name, createdAt),
+        ],
+        audit: [
+          {
+            action: "version.record",
+            target: `scripts/${script}/versions/${version}`,
+            detail: { digest, sizeBytes, message, tag },
+          },
+        ],
+        result: { version, created: true, state: "recorded" },
+      }
+    })
+  }
+
+  /** Throws `version.unknown`. Setting the state it already has writes nothing. */
+  function setState(script: string, number: number, state: VersionState, actor: Actor): Promise<void> {
+    return commit(deps, actor, async (): Promise<Decision<void>> => {
+      const found = await get(script, number)
+      if (found === null) throw refuse("version.unknown")
+      if (found.state === state) return { statements: [], audit: [], result: undefined }
+      return {
+        statements: [
+          db
+            .prepare("UPDATE versions SET state = ? WHERE script = ? AND number = ?")
+            .bind(state, script, number),
+        ],
+        audit: [
+          {
+            action: `version.${state}`,
+            target: `scripts/${script}/versions/${number}`,
+            detail: { from: found.state },
+          },
+        ],
+        result: undefined,
+      }
+    })
+  }
+
+  return { get, latest, list, record, setState }
+}
