@@ -158,6 +158,37 @@ export const PROBLEMS = {
     title: "There is no such audience",
     fix: "Check the name against the published audiences.",
   },
+  "platform.unavailable": {
+    status: 503,
+    title: "The platform binding does not answer",
+    fix: "Try again shortly; the operators have been alerted.",
+  },
+  // Companies, zones and cells, answered by the team Workers in front of them
+  "company.required": {
+    status: 400,
+    title: "Missing Procore-Company-Id header!",
+    fix: "Send the id of the company in the header Procore-Company-Id: 1–20 decimal digits.",
+  },
+  "company.unknown": {
+    status: 404,
+    title: "There is no such company",
+    fix: "Check the company id; a company you may not see answers the same.",
+  },
+  "zone.missing": {
+    status: 503,
+    title: "The request names no zone",
+    fix: "Ask the operators to name a zone on this route.",
+  },
+  "cell.failed": {
+    status: 502,
+    title: "The cell did not answer",
+    fix: "Try again; if it persists, tell the operators the request id.",
+  },
+  "cell.timeout": {
+    status: 504,
+    title: "The cell did not answer in time",
+    fix: "Try again; if it persists, tell the operators the request id.",
+  },
   "egress.destination-refused": {
     status: 403,
     title: "This destination is not on the team's allow-list",
