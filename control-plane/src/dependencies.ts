@@ -4,6 +4,7 @@
  */
 import { writeLog } from "../../kit/write-log.ts"
 import type { Env, ExplainService } from "./env.ts"
+import { toHex } from "./sha256.ts"
 import { type Store, storeOf } from "./store/store.ts"
 
 export interface Settings {
@@ -99,6 +100,6 @@ function settingsOf(env: Env): Settings {
 
 /** 12 hex digits of time, then 80 random bits. */
 function sortableId(now: number): string {
-  const random = crypto.getRandomValues(new Uint8Array(10)).toHex()
+  const random = toHex(crypto.getRandomValues(new Uint8Array(10)))
   return now.toString(16).padStart(12, "0") + random
 }

@@ -46,14 +46,14 @@ export function auditStore(db: D1Database) {
 
 function toAuditRow(row: RawRow): AuditRow {
   return {
-    seq: Number(row["seq"]),
-    at: String(row["at"]),
-    actor: String(row["actor"]),
-    action: String(row["action"]),
-    target: String(row["target"]),
-    detail: String(row["detail"]),
-    previous_hash: String(row["previous_hash"]),
-    hash: String(row["hash"]),
+    seq: Number(row.seq),
+    at: String(row.at),
+    actor: String(row.actor),
+    action: String(row.action),
+    target: String(row.target),
+    detail: String(row.detail),
+    previous_hash: String(row.previous_hash),
+    hash: String(row.hash),
   }
 }
 

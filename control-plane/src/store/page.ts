@@ -1,4 +1,5 @@
 /** Cursor paging over one table: a page is found by the last key seen, so that rows added meanwhile neither repeat nor shift one. */
+import { base64url } from "jose"
 import { refuse } from "../../../kit/problem.ts"
 import type { RawRow } from "./rows.ts"
 
@@ -51,14 +52,12 @@ export async function readPage<T>(
 }
 
 function closeCursor(key: string | number): string {
-  const bytes = new TextEncoder().encode(JSON.stringify(key))
-  return bytes.toBase64({ alphabet: "base64url", omitPadding: true })
+  return base64url.encode(JSON.stringify(key))
 }
 
 function openCursor(cursor: string): string | number {
   try {
-    const bytes = Uint8Array.fromBase64(cursor, { alphabet: "base64url" })
-    const key: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+    const key: unknown = JSON.parse(new TextDecoder().decode(base64url.decode(cursor)))
     if (typeof key === "string" || typeof key === "number") return key
   } catch {
     // Told below, the same for every way of being wrong.

@@ -163,8 +163,8 @@ function putPolicy(db: D1Database, row: PolicyRow): D1PreparedStatement[] {
 function joinPolicy(rows: readonly RawRow[]): Map<PolicySection, PolicyRow> {
   const texts = new Map<string, string>()
   for (const row of rows) {
-    const section = String(row["section"])
-    texts.set(section, (texts.get(section) ?? "") + String(row["text"]))
+    const section = String(row.section)
+    texts.set(section, (texts.get(section) ?? "") + String(row.text))
   }
   const sections = new Map<PolicySection, PolicyRow>()
   for (const [section, text] of texts)
@@ -178,10 +178,10 @@ export function isPolicySection(name: string): name is PolicySection {
 
 function toCurrent(row: RawRow): CurrentRow {
   return {
-    script: String(row["script"]),
-    deploymentId: String(row["deployment_id"]),
-    seq: Number(row["seq"]),
-    releases: JSON.parse(String(row["releases"])),
+    script: String(row.script),
+    deploymentId: String(row.deployment_id),
+    seq: Number(row.seq),
+    releases: JSON.parse(String(row.releases)),
   }
 }
 

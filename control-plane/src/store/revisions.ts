@@ -71,15 +71,15 @@ export function insertRevision(db: D1Database, row: RevisionRow): D1PreparedStat
 }
 
 export function toRevision(row: RawRow): RevisionRow {
-  const liveAt = row["live_at"]
+  const liveAt = row.live_at
   return {
-    revision: Number(row["revision"]),
-    digest: String(row["digest"]),
-    contentDigest: String(row["content_digest"]),
-    sizeBytes: Number(row["size_bytes"]),
-    publishedAt: String(row["published_at"]),
-    publishedBy: String(row["published_by"]),
-    reason: String(row["reason"]),
+    revision: Number(row.revision),
+    digest: String(row.digest),
+    contentDigest: String(row.content_digest),
+    sizeBytes: Number(row.size_bytes),
+    publishedAt: String(row.published_at),
+    publishedBy: String(row.published_by),
+    reason: String(row.reason),
     liveAt: typeof liveAt === "string" ? liveAt : null,
   }
 }

@@ -137,10 +137,10 @@ export function toScript(row: RawRow): ScriptRow {
 export function toVersion(row: RawRow): VersionRow {
   return {
     script: text(row, "script"),
-    number: Number(row["number"]),
+    number: Number(row.number),
     digest: text(row, "digest"),
     state: text(row, "state") as VersionState,
-    sizeBytes: Number(row["size_bytes"]),
+    sizeBytes: Number(row.size_bytes),
     message: textOrNull(row, "message"),
     tag: textOrNull(row, "tag"),
     createdBy: text(row, "created_by"),
@@ -149,9 +149,9 @@ export function toVersion(row: RawRow): VersionRow {
 }
 
 export function toDeployment(row: RawRow): DeploymentRow {
-  const revision = row["config_revision"]
+  const revision = row.config_revision
   return {
-    seq: Number(row["seq"]),
+    seq: Number(row.seq),
     id: text(row, "id"),
     script: text(row, "script"),
     releases: JSON.parse(text(row, "releases")),
@@ -167,7 +167,7 @@ export function toHostname(row: RawRow): HostnameRow {
   return {
     hostname: text(row, "hostname"),
     team: textOrNull(row, "team"),
-    open: row["open"] === 1,
+    open: row.open === 1,
     createdAt: text(row, "created_at"),
   }
 }

@@ -1,4 +1,5 @@
 /** API tokens. Only their hashes are kept; a token is seen once, in the answer that made it. */
+import { base64url } from "jose"
 import type { Role } from "../../../contracts/api.ts"
 import { refuse } from "../../../kit/problem.ts"
 import type { Actor } from "../actor.ts"
@@ -43,7 +44,7 @@ export function tokenStore(deps: LedgerDependencies) {
   /** Makes a token: `spt_` and 256 random bits. Throws `api.not-found` when there is no such team. */
   async function create(wanted: NewToken, actor: Actor): Promise<{ row: TokenRow; token: string }> {
     const secret = crypto.getRandomValues(new Uint8Array(32))
-    const token = `spt_${secret.toBase64({ alphabet: "base64url", omitPadding: true })}`
+    const token = `spt_${base64url.encode(secret)}`
     const hash = await sha256Hex(token)
     const id = deps.ids.next("t")
     const row = await commit(deps, actor, async (): Promise<Decision<TokenRow>> => {
