@@ -2,21 +2,23 @@
  * Everything the request line needs, made once per isolate from the bindings. Tests build a `Dependencies` of their own;
  * the local entry passes a log of its own.
  */
-import bundledConfig from "../bundled-config.json"
+
 import { type DispatchConfig, parseDispatchConfig } from "../../contracts/dispatch-config.ts"
+import type { TripRecord } from "../../contracts/trip.ts"
+import { writeLog } from "../../kit/write-log.ts"
+import bundledConfig from "../bundled-config.json"
 import { Brake } from "./edge/brake.ts"
 import { type CompiledScreen, compileScreen } from "./edge/screen.ts"
 import type { Env } from "./env.ts"
-import { Authenticator } from "./identity/authenticate.ts"
+import { VerifiedTokens } from "./identity/authenticate.ts"
 import { type Issuer, IssuerRegistry } from "./identity/issuers.ts"
-import { PassportMint } from "./identity/mint-passport.ts"
+import { MintedPassports } from "./identity/mint-passport.ts"
 import { importPassportKeys, type PassportKeys } from "./identity/passport-keys.ts"
 import { PinReader } from "./identity/read-pin.ts"
 import { PassportVerifier } from "./identity/verify-passport.ts"
 import { ConfigHolder } from "./route/config.ts"
 import { LoadedConfig } from "./route/loaded-config.ts"
 import type { TripLog } from "./trip.ts"
-import { writeLog } from "../../kit/write-log.ts"
 
 /** One config revision, made ready for every stage. */
 export interface ReadyConfig {
@@ -32,9 +34,9 @@ export interface Dependencies {
   readonly makeId: () => string
   readonly config: ConfigHolder<ReadyConfig>
   readonly brake: Brake
-  readonly authenticator: Authenticator
+  readonly verifiedTokens: VerifiedTokens
   readonly pins: PinReader
-  readonly passports: PassportMint
+  readonly mintedPassports: MintedPassports
   readonly passportVerifier: PassportVerifier
   readonly keys: PassportKeys
   readonly namespace: DispatchNamespace
@@ -79,9 +81,9 @@ async function make(env: Env, overrides: Overrides): Promise<Dependencies> {
       log: writeLog,
     }),
     brake: new Brake(env.BRAKE, clock),
-    authenticator: new Authenticator(clock),
+    verifiedTokens: new VerifiedTokens(),
     pins: new PinReader(clock, env.PIN_KEY),
-    passports: new PassportMint(clock, makeId),
+    mintedPassports: new MintedPassports(),
     passportVerifier: new PassportVerifier(clock),
     keys: await importPassportKeys(env.PASSPORT_KEYS),
     namespace: env.DISPATCHER,
@@ -111,5 +113,7 @@ function readBundled(): DispatchConfig | null {
 /** The cause of a failure goes to the log and nowhere else: a tenant's text is in it. */
 const logTrip: TripLog = (record, refusal) => {
   const cause = refusal?.cause
-  writeLog(cause instanceof Error ? { ...record, cause: { name: cause.name, message: cause.message } } : record)
+  const logged: TripRecord & { cause?: { name: string; message: string } } =
+    cause instanceof Error ? { ...record, cause: { name: cause.name, message: cause.message } } : record
+  writeLog(logged)
 }

@@ -3,20 +3,20 @@
  * Bound by the control plane alone; the operator's tool for "which rule, which route, which release".
  */
 import { WorkerEntrypoint } from "cloudflare:workers"
-import type { Explanation, ExplainRequest, ExplainStep } from "../../contracts/platform.ts"
+import type { ExplainRequest, ExplainStep, Explanation } from "../../contracts/platform.ts"
 import type { Finding } from "../../contracts/trip.ts"
-import { companyOf } from "../../kit/company-detection.ts"
 import { asRefusal } from "../../kit/problem.ts"
 import { type Dependencies, dependenciesOf, type ReadyConfig } from "./dependencies.ts"
 import { type Inbound, readInbound } from "./edge/read-inbound.ts"
 import { screen } from "./edge/screen.ts"
 import type { Env } from "./env.ts"
 import { isGatewayPath } from "./gateway-endpoints.ts"
+import { authenticate } from "./identity/authenticate.ts"
 import { authorize } from "./identity/authorize.ts"
 import type { Subject } from "./identity/subject.ts"
 import { type FoundRoute, findRoute } from "./route/find-route.ts"
-import { pickRelease, type Release } from "./route/pick-release.ts"
-import { stickyKeyOf } from "./route/release.ts"
+import { choiceOf, pickRelease, type Release } from "./route/pick-release.ts"
+import { stickyFactsOf, stickyKeyOf } from "./route/release.ts"
 
 export class Explain extends WorkerEntrypoint<Env> {
   /** Never throws for a request that would be refused: the refusal is the outcome. */
@@ -27,31 +27,62 @@ export class Explain extends WorkerEntrypoint<Env> {
     try {
       const request = requestFor(asked)
       if (isGatewayPath(request.url)) {
-        return { configRevision: config.revision, steps, outcome: { kind: "gateway", what: "The gateway answers this path itself." } }
+        return {
+          configRevision: config.revision,
+          steps,
+          outcome: { kind: "gateway", what: "The gateway answers this path itself." },
+        }
       }
       const release = await walk(request, asked, config, deps, steps)
       const { placedName, audience } = release.target
       return { configRevision: config.revision, steps, outcome: { kind: "dispatch", placedName, audience } }
     } catch (thrown) {
       const refusal = asRefusal(thrown)
-      return { configRevision: config.revision, steps, outcome: { kind: "problem", code: refusal.code, status: refusal.status } }
+      return {
+        configRevision: config.revision,
+        steps,
+        outcome: { kind: "problem", code: refusal.code, status: refusal.status },
+      }
     }
   }
 }
 
 /** The request line up to the dispatch, each stage leaving a step. */
-async function walk(request: Request, asked: ExplainRequest, config: ReadyConfig, deps: Dependencies, steps: ExplainStep[]): Promise<Release> {
-  const say = (stage: ExplainStep["stage"], says: string, facts: Record<string, unknown> = {}) => steps.push({ stage, says, facts })
+async function walk(
+  request: Request,
+  asked: ExplainRequest,
+  config: ReadyConfig,
+  deps: Dependencies,
+  steps: ExplainStep[],
+): Promise<Release> {
+  const say = (stage: ExplainStep["stage"], says: string, facts: Record<string, unknown> = {}) =>
+    steps.push({ stage, says, facts })
   const inbound = { ...readInbound(request, "explain"), facts: { ...NO_FACTS, ...asked.facts } }
-  say("inbound", `Reads as ${inbound.method} ${inbound.path} on ${inbound.hostname}.`, { removedHeaders: inbound.headerNamesToRemove })
+  say("inbound", `Reads as ${inbound.method} ${inbound.path} on ${inbound.hostname}.`, {
+    removedHeaders: inbound.headerNamesToRemove,
+  })
   const findings = await screenDry(inbound, config, deps)
-  say("screen", findings.length === 0 ? "No check objects." : `In log mode, would refuse: ${findings.map((each) => each.code).join(", ")}.`, { findings })
+  say(
+    "screen",
+    findings.length === 0
+      ? "No check objects."
+      : `In log mode, would refuse: ${findings.map((each) => each.code).join(", ")}.`,
+    { findings },
+  )
   const route = explainRoute(inbound, config, say)
   const subject = await explainSubject(inbound, route, config, deps, say)
   authorize(subject, route.config.auth)
-  say("authorize", route.config.auth.scopes.length === 0 ? "The route asks for no scope." : "Every scope is there.", { scopes: route.config.auth.scopes })
+  say(
+    "authorize",
+    route.config.auth.scopes.length === 0 ? "The route asks for no scope." : "Every scope is there.",
+    { scopes: route.config.auth.scopes },
+  )
   const release = await explainRelease(inbound, route, subject, config, deps, say)
-  say("passport", `A passport for ${release.target.audience} would be made${route.config.zone === undefined ? "" : `, zone ${route.config.zone}`}.`, { audience: release.target.audience })
+  say(
+    "passport",
+    `A passport for ${release.target.audience} would be made${route.config.zone === undefined ? "" : `, zone ${route.config.zone}`}.`,
+    { audience: release.target.audience },
+  )
   return release
 }
 
@@ -65,7 +96,13 @@ function requestFor(asked: ExplainRequest): Request {
 async function screenDry(inbound: Inbound, config: ReadyConfig, deps: Dependencies): Promise<Finding[]> {
   const findings: Finding[] = []
   const checks = { ...config.screen, brake: { ...config.screen.brake, mode: "off" as const } }
-  await screen(inbound, checks, deps.brake, (finding) => findings.push(finding), () => undefined)
+  await screen(
+    inbound,
+    checks,
+    deps.brake,
+    (finding) => findings.push(finding),
+    () => undefined,
+  )
   return findings
 }
 
@@ -73,18 +110,43 @@ type Say = (stage: ExplainStep["stage"], says: string, facts?: Record<string, un
 
 function explainRoute(inbound: Inbound, config: ReadyConfig, say: Say): FoundRoute {
   const matching = config.loaded.routes.matching(inbound.hostname, inbound.path)
-  const considered = matching.map(({ config: each }) => ({ id: each.id, path: each.path, script: each.script, team: each.team }))
+  const considered = matching.map(({ config: each }) => ({
+    id: each.id,
+    path: each.path,
+    script: each.script,
+    team: each.team,
+  }))
   const [chosen] = considered
-  say("route", chosen === undefined ? "No route matches." : `${chosen.id} (${chosen.path}) is the most specific of ${considered.length} that match.`, { considered })
-  return findRoute(inbound, config.loaded, (finding) => say("route", `The kill switch is set to ${finding.mode}.`, { ...finding }))
+  say(
+    "route",
+    chosen === undefined
+      ? "No route matches."
+      : `${chosen.id} (${chosen.path}) is the most specific of ${considered.length} that match.`,
+    { considered },
+  )
+  return findRoute(inbound, config.loaded, (finding) =>
+    say("route", `The kill switch is set to ${finding.mode}.`, { ...finding }),
+  )
 }
 
-async function explainSubject(inbound: Inbound, route: FoundRoute, config: ReadyConfig, deps: Dependencies, say: Say): Promise<Subject> {
+async function explainSubject(
+  inbound: Inbound,
+  route: FoundRoute,
+  config: ReadyConfig,
+  deps: Dependencies,
+  say: Say,
+): Promise<Subject> {
   const { auth } = route.config
   const facts = { mode: auth.mode, issuers: auth.issuers }
   try {
-    const subject = await deps.authenticator.authenticate(inbound.authorization, auth, config.issuers)
-    say("authenticate", subject.kind === "anonymous" ? "Passes as anonymous." : `The credential is ${subject.id}'s, of ${subject.idp}.`, { ...facts, kind: subject.kind, scopes: subject.scopes, company: subject.company })
+    const subject = await authenticate(inbound, route, config.issuers, deps)
+    say(
+      "authenticate",
+      subject.kind === "anonymous"
+        ? "Passes as anonymous."
+        : `The credential is ${subject.id}'s, of ${subject.idp}.`,
+      { ...facts, kind: subject.kind, scopes: subject.scopes, company: subject.company },
+    )
     return subject
   } catch (thrown) {
     say("authenticate", `Refused: ${asRefusal(thrown).code}.`, { ...facts, ...asRefusal(thrown).options.log })
@@ -92,18 +154,32 @@ async function explainSubject(inbound: Inbound, route: FoundRoute, config: Ready
   }
 }
 
-async function explainRelease(inbound: Inbound, route: FoundRoute, subject: Subject, config: ReadyConfig, deps: Dependencies, say: Say): Promise<Release> {
-  const stickyBy = route.config.stickyBy ?? route.script.stickyBy
-  const choice = { script: route.config.script, releases: route.config.releases ?? route.script.releases, stickyBy }
-  const company = companyOf(inbound.request.headers.get("procore-company-id"), inbound.path, inbound.query) ?? subject.company
-  const facts = { company, subject: subject.kind === "anonymous" ? null : `${subject.idp}|${subject.id}`, requestId: inbound.requestId }
-  const release = pickRelease(choice, () => facts, await deps.pins.read(inbound.pin, choice.script), config.loaded)
+async function explainRelease(
+  inbound: Inbound,
+  route: FoundRoute,
+  subject: Subject,
+  config: ReadyConfig,
+  deps: Dependencies,
+  say: Say,
+): Promise<Release> {
+  const choice = choiceOf(route)
+  const facts = stickyFactsOf(inbound, subject)
+  const release = pickRelease(
+    choice,
+    () => facts,
+    await deps.pins.read(inbound.pin, choice.script),
+    config.loaded,
+  )
   const whose = route.config.releases === undefined ? "the script's deployment" : "the route's own weights"
   const why = {
     only: `the only release of ${whose}`,
-    weight: `chosen by ${whose} for ${stickyKeyOf(stickyBy, facts)}`,
+    weight: `chosen by ${whose} for ${stickyKeyOf(choice.stickyBy, facts)}`,
     pin: "asked for by a signed pin",
   }[release.why]
-  say("release", `${release.target.placedName}: ${why}.`, { releases: choice.releases, stickyBy, zone: route.config.zone ?? null })
+  say("release", `${release.target.placedName}: ${why}.`, {
+    releases: choice.releases,
+    stickyBy: choice.stickyBy,
+    zone: route.config.zone ?? null,
+  })
   return release
 }

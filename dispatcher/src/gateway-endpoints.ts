@@ -39,7 +39,9 @@ export async function answerGatewayPath(
   if (path.startsWith(problems)) return describeProblem(path.slice(problems.length)) ?? notFound(context)
   switch (path) {
     case JWKS_PATH:
-      return Response.json(deps.keys.jwks, { headers: { "cache-control": `public, max-age=${JWKS_MAX_AGE_S}` } })
+      return Response.json(deps.keys.jwks, {
+        headers: { "cache-control": `public, max-age=${JWKS_MAX_AGE_S}` },
+      })
     case `${RESERVED_PATH_PREFIX}health/alive`:
       return status(200, { status: "ok" })
     case `${RESERVED_PATH_PREFIX}health/ready`:
@@ -59,7 +61,8 @@ function notFound(context: { requestId: string; instance: string }): Response {
 async function ready(deps: Dependencies, waitUntil: (work: Promise<unknown>) => void): Promise<Response> {
   await Promise.resolve(deps.config.current(waitUntil)).catch(() => undefined)
   const config = deps.config.status()
-  const isReady = config.revision !== null && config.confirmedAgeMs !== null && config.confirmedAgeMs <= READY_BOUND_MS
+  const isReady =
+    config.revision !== null && config.confirmedAgeMs !== null && config.confirmedAgeMs <= READY_BOUND_MS
   return status(isReady ? 200 : 503, { status: isReady ? "ok" : "not ready", config })
 }
 

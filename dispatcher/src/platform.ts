@@ -6,15 +6,21 @@
 import { WorkerEntrypoint } from "cloudflare:workers"
 import { type PassportClaims, scriptAudience } from "../../contracts/passport.ts"
 import type { AudiencePassport, PlatformApi, PlatformProps, ZoneOfCompany } from "../../contracts/platform.ts"
-import { PASSPORT_HEADER, REQUEST_ID_HEADER, SIBLING_HEADER, SIBLING_ZONE_HEADER } from "../../contracts/reserved-headers.ts"
-import { companyOf } from "../../kit/company-detection.ts"
+import {
+  PASSPORT_HEADER,
+  REQUEST_ID_HEADER,
+  SIBLING_HEADER,
+  SIBLING_ZONE_HEADER,
+} from "../../contracts/reserved-headers.ts"
 import { refuse } from "../../kit/problem.ts"
 import { type Dependencies, dependenciesOf, type ReadyConfig } from "./dependencies.ts"
 import { readInbound, stripReserved } from "./edge/read-inbound.ts"
 import type { Env } from "./env.ts"
 import { forward } from "./forward/forward.ts"
+import { mintPassport } from "./identity/mint-passport.ts"
 import { makeSubject, type Subject } from "./identity/subject.ts"
 import { pickRelease } from "./route/pick-release.ts"
+import { stickyFactsOf } from "./route/release.ts"
 import { Trip } from "./trip.ts"
 
 /** Dispatches of one request, one inside the other; two Workers that call each other in a circle end here. */
@@ -28,28 +34,48 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
   }
 
   /** As {@link PlatformApi.dispatch}. Answers problem responses rather than throwing: the caller is in the middle of a request. */
-  async dispatch(script: string, request: Request, options: { readonly zone?: string } = {}): Promise<Response> {
+  async dispatch(
+    script: string,
+    request: Request,
+    options: { readonly zone?: string } = {},
+  ): Promise<Response> {
     const deps = await dependenciesOf(this.env)
     const trip = new Trip(deps.clock, deps.log, request.headers.get(REQUEST_ID_HEADER) ?? deps.makeId())
     try {
       const inbound = trip.entered(readInbound(request, trip.requestId))
       const config = trip.under(await trip.leg("config", deps.config.current(this.#waitUntil)))
       this.#requireGrant(config, `dispatch:${script}`)
-      const claims = await trip.leg("authenticate", this.#callerPassport(request.headers.get(PASSPORT_HEADER), config, deps))
+      const claims = await trip.leg(
+        "authenticate",
+        this.#callerPassport(request.headers.get(PASSPORT_HEADER), config, deps),
+      )
       if (claims.hops >= MAX_HOPS) throw refuse("platform.too-many-hops")
       const zone = zoneFor(options.zone, claims, config)
       trip.continued(claims, script, zone)
       const sibling = config.loaded.document.scripts[script]
-      if (sibling === undefined || !Object.hasOwn(config.loaded.document.scripts, script)) throw refuse("platform.script-unknown")
+      if (sibling === undefined || !Object.hasOwn(config.loaded.document.scripts, script))
+        throw refuse("platform.script-unknown")
       const subject = subjectOf(claims)
-      const company = companyOf(request.headers.get("procore-company-id"), inbound.path, inbound.query) ?? subject.company
-      const facts = { company, subject: stickySubject(subject), requestId: trip.requestId }
       const choice = { script, releases: sibling.releases, stickyBy: sibling.stickyBy }
-      const release = trip.released(pickRelease(choice, () => facts, null, config.loaded))
-      const order = { ...this.#orderFrom(claims, subject, config), audience: release.target.audience, zone, hops: claims.hops + 1 }
-      const passport = await trip.leg("passport", deps.passports.mint(order, deps.keys))
+      const release = trip.released(
+        pickRelease(choice, () => stickyFactsOf(inbound, subject), null, config.loaded),
+      )
+      const order = {
+        ...this.#orderFrom(claims, subject, config),
+        audience: release.target.audience,
+        zone,
+        hops: claims.hops + 1,
+      }
+      const passport = await trip.leg("passport", mintPassport(order, deps))
       const strip = (headers: Headers) => stripReserved(headers, inbound)
-      const dispatch = { request, requestId: trip.requestId, strip, passport, target: release.target, timeoutMs: sibling.timeoutMs }
+      const dispatch = {
+        request,
+        requestId: trip.requestId,
+        strip,
+        passport,
+        target: release.target,
+        timeoutMs: sibling.timeoutMs,
+      }
       return trip.answered(await trip.leg("forward", forward(dispatch, deps.namespace)))
     } catch (thrown) {
       return trip.refused(thrown)
@@ -67,7 +93,7 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
     if (destination === undefined) throw refuse("platform.audience-unknown")
     const claims = await this.#callerPassport(passport, config, deps)
     const order = { ...this.#orderFrom(claims, subjectOf(claims), config), audience, hops: claims.hops }
-    return { token: await deps.passports.mint(order, deps.keys), audience, origins: destination.origins }
+    return { token: await mintPassport(order, deps), audience, origins: destination.origins }
   }
 
   /** As {@link PlatformApi.zoneOf}. Throws `platform.not-granted`. */
@@ -77,7 +103,9 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
     const { companies, zones } = config.loaded.document.directory
     const zone = Object.hasOwn(companies, companyId) ? companies[companyId] : undefined
     const found = zone === undefined ? undefined : zones[zone]
-    return zone === undefined || found === undefined ? null : { zone, audience: found.audience, baseUrl: found.baseUrl }
+    return zone === undefined || found === undefined
+      ? null
+      : { zone, audience: found.audience, baseUrl: found.baseUrl }
   }
 
   /** As {@link PlatformApi.flags}. Throws `platform.not-granted`. */
@@ -101,11 +129,17 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
 
   #requireGrant(config: ReadyConfig, grant: string): void {
     const { team, script } = this.ctx.props
-    if (!config.loaded.isGranted(team, grant)) throw refuse("platform.not-granted", { detail: `${script} needs the grant ${grant}.` })
+    if (!config.loaded.isGranted(team, grant))
+      throw refuse("platform.not-granted", { detail: `${script} needs the grant ${grant}.` })
   }
 
   #callerPassport(token: string | null, config: ReadyConfig, deps: Dependencies): Promise<PassportClaims> {
-    return deps.passportVerifier.verify(token, scriptAudience(this.ctx.props.script), config.passportIssuer, deps.keys)
+    return deps.passportVerifier.verify(
+      token,
+      scriptAudience(this.ctx.props.script),
+      config.passportIssuer,
+      deps.keys,
+    )
   }
 
   #orderFrom(claims: PassportClaims, subject: Subject, config: ReadyConfig) {
@@ -136,8 +170,4 @@ function subjectOf(claims: PassportClaims): Subject {
     scopes: claims.scope === undefined ? [] : claims.scope.split(" "),
     company: claims.company ?? null,
   })
-}
-
-function stickySubject(subject: Subject): string | null {
-  return subject.kind === "anonymous" ? null : `${subject.idp}|${subject.id}`
 }

@@ -154,4 +154,3 @@ export class Trip {
     this.#markedAt = now
   }
 }
-

@@ -4,8 +4,9 @@
  * and whether a route exists at all is decided from our own config, never here.
  * @see https://developers.cloudflare.com/cloudflare-for-platforms/workers-for-platforms/configuration/dynamic-dispatch/
  */
-import { type Refusal, refuse } from "../../../kit/problem.ts"
+
 import type { ProblemCode } from "../../../contracts/problem-codes.ts"
+import { type Refusal, refuse } from "../../../kit/problem.ts"
 
 /** The registry is ahead of the namespace: worth an alert, and worth a retry by the client. */
 const MISSING = "Worker not found"

@@ -10,7 +10,6 @@ import {
   REQUEST_ID_HEADER,
 } from "../../../contracts/reserved-headers.ts"
 
-
 /** Cookies of this prefix are the gateway's; browsers compare names exactly, but backends do not, so any case counts. */
 const GATEWAY_COOKIE = /^[\s\u00a0]*__(host|secure)-sallyport/i
 
@@ -53,11 +52,14 @@ function keepOwnCookies(headers: Headers, hostname: string): void {
 
 /** Every Domain attribute is looked at: RFC 6265 §5.3 takes the last, others the first. */
 function isOwnDomain(cookie: string, hostname: string): boolean {
-  return cookie.split(";").slice(1).every((attribute) => {
-    const [name = "", value = ""] = attribute.split("=", 2)
-    if (name.trim().toLowerCase() !== "domain") return true
-    return value.trim().replace(/^\./, "").toLowerCase() === hostname
-  })
+  return cookie
+    .split(";")
+    .slice(1)
+    .every((attribute) => {
+      const [name = "", value = ""] = attribute.split("=", 2)
+      if (name.trim().toLowerCase() !== "domain") return true
+      return value.trim().replace(/^\./, "").toLowerCase() === hostname
+    })
 }
 
 function keepPrivate(headers: Headers, cacheControl: string | null): void {

@@ -15,50 +15,64 @@ type Verified = Extract<BearerResult, { ok: true }>
 const CACHED_TOKENS = 5_000
 const CHALLENGE = { "www-authenticate": 'Bearer realm="sallyport"' }
 
-export class Authenticator {
+/** What this stage keeps between requests of an isolate. */
+export class VerifiedTokens {
   /** By the whole token: two spellings of one token cannot exist (contracts/compact-jws.ts), and a hash would cost more than it hides. */
   readonly #verified = new BoundedCache<Verified>(CACHED_TOKENS)
-  readonly #clock: { now(): number }
 
-  constructor(clock: { now(): number }) {
-    this.#clock = clock
-  }
-
-  /**
-   * The subject of a request: at once when its token is known, else after verification.
-   * `authorization` is the header's value or null. Refuses `auth.credential-required`, `auth.credential-invalid`, `auth.token-expired`.
-   */
-  authenticate(
-    authorization: string | null,
-    auth: RouteAuth,
-    issuers: ReadonlyMap<string, Issuer>,
-  ): Subject | Promise<Subject> {
-    if (auth.mode === "none") return ANONYMOUS
-    if (authorization === null) {
-      if (auth.mode === "optional") return ANONYMOUS
-      throw refuse("auth.credential-required", { headers: CHALLENGE })
-    }
-    const token = bearerToken(authorization)
-    if (token === null) throw refused("malformed")
-    const known = this.#verified.get(token)
-    if (known !== undefined && this.#stillHolds(known, auth, issuers)) return known.subject
-    return this.#verify(token, auth, issuers)
-  }
-
-  /** A hit counts only for an issuer that this route accepts, in exactly the settings it was verified under. */
-  #stillHolds(known: Verified, auth: RouteAuth, issuers: ReadonlyMap<string, Issuer>): boolean {
-    const nowS = this.#clock.now() / 1000
-    if (nowS >= known.expiresS || nowS < known.notBeforeS) return false
-    return auth.issuers.includes(known.issuer.id) && issuers.get(known.issuer.id) === known.issuer
-  }
-
-  async #verify(token: string, auth: RouteAuth, issuers: ReadonlyMap<string, Issuer>): Promise<Subject> {
-    const accepted = auth.issuers.map((id) => issuers.get(id)).filter((each) => each !== undefined)
-    const result = await verifyBearer(token, accepted, this.#clock.now())
-    if (!result.ok) throw refused(result.fault)
+  remember(token: string, result: Verified): void {
     this.#verified.set(token, result)
-    return result.subject
   }
+
+  /** A hit counts only for an issuer that this route accepts, in exactly the settings it was verified under (R8), and within the token's own time. */
+  find(token: string, auth: RouteAuth, issuers: ReadonlyMap<string, Issuer>, nowS: number): Subject | null {
+    const known = this.#verified.get(token)
+    if (known === undefined || nowS >= known.expiresS || nowS < known.notBeforeS) return null
+    const { id } = known.issuer
+    return auth.issuers.includes(id) && issuers.get(id) === known.issuer ? known.subject : null
+  }
+}
+
+export interface AuthenticateDependencies {
+  readonly clock: { now(): number }
+  readonly verifiedTokens: VerifiedTokens
+}
+
+/**
+ * The subject of a request: at once when its token is known, else after verification.
+ * Refuses `auth.credential-required`, `auth.credential-invalid`, `auth.token-expired`.
+ */
+export function authenticate(
+  inbound: { readonly authorization: string | null },
+  route: { readonly config: { readonly auth: RouteAuth } },
+  issuers: ReadonlyMap<string, Issuer>,
+  deps: AuthenticateDependencies,
+): Subject | Promise<Subject> {
+  const { auth } = route.config
+  if (auth.mode === "none") return ANONYMOUS
+  if (inbound.authorization === null) {
+    if (auth.mode === "optional") return ANONYMOUS
+    throw refuse("auth.credential-required", { headers: CHALLENGE })
+  }
+  const token = bearerToken(inbound.authorization)
+  if (token === null) throw refused("malformed")
+  return (
+    deps.verifiedTokens.find(token, auth, issuers, deps.clock.now() / 1000) ??
+    verify(token, auth, issuers, deps)
+  )
+}
+
+async function verify(
+  token: string,
+  auth: RouteAuth,
+  issuers: ReadonlyMap<string, Issuer>,
+  deps: AuthenticateDependencies,
+): Promise<Subject> {
+  const accepted = auth.issuers.map((id) => issuers.get(id)).filter((each) => each !== undefined)
+  const result = await verifyBearer(token, accepted, deps.clock.now())
+  if (!result.ok) throw refused(result.fault)
+  deps.verifiedTokens.remember(token, result)
+  return result.subject
 }
 
 /** The token of `Bearer <token>` (RFC 6750 §2.1), null for any other scheme or shape; two Authorization headers arrive joined by a comma and fail here. */
@@ -78,5 +92,7 @@ function refused(fault: BearerFault): Refusal {
 }
 
 function challenge(description: string): Record<string, string> {
-  return { "www-authenticate": `${CHALLENGE["www-authenticate"]}, error="invalid_token", error_description="${description}"` }
+  return {
+    "www-authenticate": `${CHALLENGE["www-authenticate"]}, error="invalid_token", error_description="${description}"`,
+  }
 }

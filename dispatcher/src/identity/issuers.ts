@@ -23,7 +23,11 @@ export class IssuerRegistry {
     const byId = new Map<string, Issuer>()
     for (const [id, config] of Object.entries(issuers)) {
       const fingerprint = JSON.stringify([id, config])
-      const issuer = this.#known.get(fingerprint) ?? { id, config, keys: createLocalJWKSet(config.jwks as JSONWebKeySet) }
+      const issuer = this.#known.get(fingerprint) ?? {
+        id,
+        config,
+        keys: createLocalJWKSet(config.jwks as JSONWebKeySet),
+      }
       next.set(fingerprint, issuer)
       byId.set(id, issuer)
     }

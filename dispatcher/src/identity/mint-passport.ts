@@ -36,33 +36,35 @@ interface Minted {
   readonly reuseUntilS: number
 }
 
-export class PassportMint {
-  readonly #minted = new BoundedCache<Minted>(CACHED_PASSPORTS)
-  readonly #clock: { now(): number }
-  readonly #makeId: () => string
+/** What this stage keeps between requests of an isolate. */
+export class MintedPassports {
+  readonly cache = new BoundedCache<Minted>(CACHED_PASSPORTS)
+}
 
-  constructor(clock: { now(): number }, makeId: () => string) {
-    this.#clock = clock
-    this.#makeId = makeId
-  }
+export interface MintDependencies {
+  readonly clock: { now(): number }
+  readonly makeId: () => string
+  readonly keys: PassportKeys
+  readonly mintedPassports: MintedPassports
+}
 
-  /** A passport with at least {@link PASSPORT_MIN_REMAINING_S} to live: at once from the cache, else freshly signed. */
-  mint(order: PassportOrder, keys: PassportKeys): string | Promise<string> {
-    const cacheKey = cacheKeyOf(order, keys.signing.kid)
-    const known = this.#minted.get(cacheKey)
-    if (known !== undefined && this.#clock.now() / 1000 < known.reuseUntilS) return known.token
-    return this.#sign(order, keys, cacheKey)
-  }
+/** A passport with at least {@link PASSPORT_MIN_REMAINING_S} to live: at once from the cache, else freshly signed. */
+export function mintPassport(order: PassportOrder, deps: MintDependencies): string | Promise<string> {
+  const cacheKey = cacheKeyOf(order, deps.keys.signing.kid)
+  const known = deps.mintedPassports.cache.get(cacheKey)
+  return known !== undefined && deps.clock.now() / 1000 < known.reuseUntilS
+    ? known.token
+    : sign(order, deps, cacheKey)
+}
 
-  async #sign(order: PassportOrder, keys: PassportKeys, cacheKey: string): Promise<string> {
-    const nowS = Math.floor(this.#clock.now() / 1000)
-    const claims = claimsOf(order, nowS, this.#makeId())
-    const token = await new SignJWT({ ...claims })
-      .setProtectedHeader({ alg: PASSPORT_ALG, typ: PASSPORT_TYP, kid: keys.signing.kid })
-      .sign(keys.signing.key)
-    this.#minted.set(cacheKey, { token, reuseUntilS: claims.exp - PASSPORT_MIN_REMAINING_S })
-    return token
-  }
+async function sign(order: PassportOrder, deps: MintDependencies, cacheKey: string): Promise<string> {
+  const { kid, key } = deps.keys.signing
+  const claims = claimsOf(order, Math.floor(deps.clock.now() / 1000), deps.makeId())
+  const token = await new SignJWT({ ...claims })
+    .setProtectedHeader({ alg: PASSPORT_ALG, typ: PASSPORT_TYP, kid })
+    .sign(key)
+  deps.mintedPassports.cache.set(cacheKey, { token, reuseUntilS: claims.exp - PASSPORT_MIN_REMAINING_S })
+  return token
 }
 
 function claimsOf(order: PassportOrder, nowS: number, jti: string): PassportClaims {

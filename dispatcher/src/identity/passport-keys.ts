@@ -10,7 +10,16 @@ const coordinate = z.string().regex(/^[A-Za-z0-9_-]{43}$/)
 const ringSchema = z.strictObject({
   current: z.string().min(1),
   keys: z
-    .array(z.object({ kty: z.literal("EC"), crv: z.literal("P-256"), kid: z.string().min(1).max(100), x: coordinate, y: coordinate, d: coordinate }))
+    .array(
+      z.object({
+        kty: z.literal("EC"),
+        crv: z.literal("P-256"),
+        kid: z.string().min(1).max(100),
+        x: coordinate,
+        y: coordinate,
+        d: coordinate,
+      }),
+    )
     .min(1)
     .max(5),
 })
@@ -37,7 +46,11 @@ export async function importPassportKeys(secret: string): Promise<PassportKeys> 
   const publicKeys = ring.keys.map(({ d: _private, ...rest }) => ({ ...rest, alg: PASSPORT_ALG, use: "sig" }))
   const verifying = new Map<string, CryptoKey>()
   for (const each of publicKeys) verifying.set(each.kid, await importKey(each))
-  return { signing: { kid: current.kid, key: await importKey(current) }, verifying, jwks: { keys: publicKeys } }
+  return {
+    signing: { kid: current.kid, key: await importKey(current) },
+    verifying,
+    jwks: { keys: publicKeys },
+  }
 }
 
 async function importKey(jwk: JWK): Promise<CryptoKey> {

@@ -24,5 +24,8 @@ export const ANONYMOUS: Subject = {
 
 /** Builds a subject with its cache key; JSON keeps the parts apart whatever they contain. */
 export function makeSubject(parts: Omit<Subject, "cacheKey">): Subject {
-  return { ...parts, cacheKey: JSON.stringify([parts.kind, parts.idp, parts.id, parts.company, parts.scopes]) }
+  return {
+    ...parts,
+    cacheKey: JSON.stringify([parts.kind, parts.idp, parts.id, parts.company, parts.scopes]),
+  }
 }

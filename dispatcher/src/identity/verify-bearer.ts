@@ -18,7 +18,13 @@ export type BearerFault =
   | "expired"
 
 export type BearerResult =
-  | { readonly ok: true; readonly issuer: Issuer; readonly subject: Subject; readonly notBeforeS: number; readonly expiresS: number }
+  | {
+      readonly ok: true
+      readonly issuer: Issuer
+      readonly subject: Subject
+      readonly notBeforeS: number
+      readonly expiresS: number
+    }
   | { readonly ok: false; readonly fault: BearerFault }
 
 /** Headers that point at keys: whoever honours them lets the token choose what verifies it (RFC 8725 §3.5). */
@@ -27,7 +33,11 @@ const KEY_POINTERS = ["jku", "x5u", "jwk", "x5c", "crit", "b64"] as const
 const ACCEPTED_TYP = new Set([undefined, "JWT", "at+jwt", "application/at+jwt"])
 
 /** `nowMs`: milliseconds since the epoch. Never throws. */
-export async function verifyBearer(token: string, issuers: readonly Issuer[], nowMs: number): Promise<BearerResult> {
+export async function verifyBearer(
+  token: string,
+  issuers: readonly Issuer[],
+  nowMs: number,
+): Promise<BearerResult> {
   if (!isCanonicalCompactJws(token)) return refused("malformed")
   const unverified = decode(token)
   if (unverified === null) return refused("malformed")
@@ -70,7 +80,13 @@ function subjectOf(payload: JWTPayload, issuer: Issuer): BearerResult {
   return {
     ok: true,
     issuer,
-    subject: makeSubject({ kind: issuer.config.kind, id: sub, idp: issuer.id, scopes: scopesOf(payload), company }),
+    subject: makeSubject({
+      kind: issuer.config.kind,
+      id: sub,
+      idp: issuer.id,
+      scopes: scopesOf(payload),
+      company,
+    }),
     notBeforeS: (nbf ?? 0) - skewS,
     expiresS: exp + skewS,
   }
@@ -94,7 +110,8 @@ function companyOf(payload: JWTPayload, issuer: Issuer): string | null | undefin
 function faultOf(thrown: unknown): BearerFault {
   if (thrown instanceof errors.JWTExpired) return "expired"
   if (thrown instanceof errors.JWTClaimValidationFailed) return "claims"
-  if (thrown instanceof errors.JWKSNoMatchingKey || thrown instanceof errors.JWKSMultipleMatchingKeys) return "key-unknown"
+  if (thrown instanceof errors.JWKSNoMatchingKey || thrown instanceof errors.JWKSMultipleMatchingKeys)
+    return "key-unknown"
   if (thrown instanceof errors.JOSEError) return "signature"
   return "malformed"
 }

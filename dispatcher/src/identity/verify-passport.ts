@@ -24,7 +24,12 @@ export class PassportVerifier {
   }
 
   /** The claims of a passport made for `audience`. Refuses `platform.passport-required` for anything else: none, another's, expired, not ours. */
-  async verify(token: string | null, audience: string, issuer: string, keys: PassportKeys): Promise<PassportClaims> {
+  async verify(
+    token: string | null,
+    audience: string,
+    issuer: string,
+    keys: PassportKeys,
+  ): Promise<PassportClaims> {
     if (token === null || !isCanonicalCompactJws(token)) throw refuse("platform.passport-required")
     const known = this.#verified.get(token)
     const claims = known ?? (await this.#check(token, keys))
@@ -45,7 +50,12 @@ export class PassportVerifier {
           if (key === undefined) throw new Error("unknown kid")
           return key
         },
-        { algorithms: [PASSPORT_ALG], typ: PASSPORT_TYP, clockTolerance: PASSPORT_MAX_SKEW_S, currentDate: new Date(this.#clock.now()) },
+        {
+          algorithms: [PASSPORT_ALG],
+          typ: PASSPORT_TYP,
+          clockTolerance: PASSPORT_MAX_SKEW_S,
+          currentDate: new Date(this.#clock.now()),
+        },
       )
       return payload as unknown as PassportClaims
     } catch (cause) {

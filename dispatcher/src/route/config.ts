@@ -80,7 +80,11 @@ export class ConfigHolder<Loaded> {
   /** For `/ready`, `/version` and metrics. `confirmedAgeMs` is null until KV was reached once. */
   status(): { revision: number | null; source: "kv" | "bundled" | null; confirmedAgeMs: number | null } {
     const confirmedAgeMs = this.#confirmedAt === null ? null : this.#options.clock.now() - this.#confirmedAt
-    return { revision: this.#inForce?.revision ?? null, source: this.#inForce?.source ?? null, confirmedAgeMs }
+    return {
+      revision: this.#inForce?.revision ?? null,
+      source: this.#inForce?.source ?? null,
+      confirmedAgeMs,
+    }
   }
 
   async #wait(look: Promise<void>): Promise<Loaded> {
@@ -114,7 +118,10 @@ export class ConfigHolder<Loaded> {
   }
 
   async #pointer(): Promise<ConfigPointer | null> {
-    const text = await this.#options.source.get(CONFIG_POINTER_KEY, { type: "text", cacheTtl: KV_CACHE_TTL_S })
+    const text = await this.#options.source.get(CONFIG_POINTER_KEY, {
+      type: "text",
+      cacheTtl: KV_CACHE_TTL_S,
+    })
     if (text === null) return null
     const parsed = configPointerSchema.safeParse(jsonOrNull(text))
     if (parsed.success) return parsed.data
@@ -123,7 +130,10 @@ export class ConfigHolder<Loaded> {
   }
 
   async #load(pointer: ConfigPointer): Promise<void> {
-    const text = await this.#options.source.get(configKey(pointer.revision), { type: "text", cacheTtl: KV_CACHE_TTL_S })
+    const text = await this.#options.source.get(configKey(pointer.revision), {
+      type: "text",
+      cacheTtl: KV_CACHE_TTL_S,
+    })
     // The pointer can be seen at a location before the revision it names; the next look finds both.
     if (text === null) return
     if ((await sha256Hex(text)) !== pointer.digest) {
@@ -137,7 +147,9 @@ export class ConfigHolder<Loaded> {
     try {
       this.#adopt(parsed.value, "kv")
     } catch (thrown) {
-      this.#reject(pointer, [{ pointer: "", detail: thrown instanceof Error ? thrown.message : "cannot be prepared" }])
+      this.#reject(pointer, [
+        { pointer: "", detail: thrown instanceof Error ? thrown.message : "cannot be prepared" },
+      ])
     }
   }
 

@@ -2,8 +2,8 @@
  * Stage "route": the one route of a request, or a 404; a route that is switched off answers 503 here, before anybody is asked who they are.
  */
 import type { RouteConfig, ScriptConfig } from "../../../contracts/dispatch-config.ts"
-import { refuse } from "../../../kit/problem.ts"
 import type { Finding } from "../../../contracts/trip.ts"
+import { refuse } from "../../../kit/problem.ts"
 import type { LoadedConfig } from "./loaded-config.ts"
 
 export interface FoundRoute {

@@ -2,8 +2,8 @@
  * A dispatch config made ready for requests: route table, compiled checks, release targets. One object per revision, replaced as a whole.
  */
 import type { DispatchConfig } from "../../../contracts/dispatch-config.ts"
-import type { EgressParameters } from "../../../contracts/platform.ts"
 import { scriptAudience } from "../../../contracts/passport.ts"
+import type { EgressParameters } from "../../../contracts/platform.ts"
 import { placedName } from "../../../contracts/script-name.ts"
 import { RouteTable } from "./route-table.ts"
 
@@ -66,7 +66,9 @@ export class LoadedConfig {
 
   #egress(script: string, version: number, team: string): EgressParameters["egress"] {
     const allow = this.document.teams[team]?.egress ?? []
-    const granted = Object.entries(this.document.audiences).filter(([name]) => this.isGranted(team, `audience:${name}`))
+    const granted = Object.entries(this.document.audiences).filter(([name]) =>
+      this.isGranted(team, `audience:${name}`),
+    )
     const audiences = Object.fromEntries(granted.map(([name, { origins }]) => [name, origins]))
     return { team, script, version, allow, audiences }
   }

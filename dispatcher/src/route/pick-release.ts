@@ -3,6 +3,7 @@
  */
 import type { ReleaseWeight, StickyBy } from "../../../contracts/dispatch-config.ts"
 import { refuse } from "../../../kit/problem.ts"
+import type { FoundRoute } from "./find-route.ts"
 import type { LoadedConfig, ReleaseTarget } from "./loaded-config.ts"
 import { type StickyFacts, stickyKeyOf, weighVersions } from "./release.ts"
 
@@ -19,12 +20,29 @@ export interface Choice {
   readonly stickyBy: StickyBy
 }
 
+/** A route's own weights and stickiness go before its script's. */
+export function choiceOf({ config, script }: FoundRoute): Choice {
+  return {
+    script: config.script,
+    releases: config.releases ?? script.releases,
+    stickyBy: config.stickyBy ?? script.stickyBy,
+  }
+}
+
 /** Refuses `dispatch.script-missing` when there is no deployment. `facts` is asked only when there is something to choose; `pinned` is a version from a pin whose signature was checked, or null. */
-export function pickRelease(choice: Choice, facts: () => StickyFacts, pinned: number | null, config: LoadedConfig): Release {
+export function pickRelease(
+  choice: Choice,
+  facts: () => StickyFacts,
+  pinned: number | null,
+  config: LoadedConfig,
+): Release {
   if (pinned !== null) return release(choice.script, pinned, "pin", config)
   const [first, second] = choice.releases ?? []
   if (choice.releases === null || first === undefined) {
-    throw refuse("dispatch.script-missing", { headers: { "retry-after": "5" }, log: { script: choice.script } })
+    throw refuse("dispatch.script-missing", {
+      headers: { "retry-after": "5" },
+      log: { script: choice.script },
+    })
   }
   if (second === undefined) return release(choice.script, first.version, "only", config)
   const stickyKey = stickyKeyOf(choice.stickyBy, facts())

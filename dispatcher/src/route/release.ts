@@ -4,12 +4,36 @@
  * and two routes with different weights of one script keep their canary rings nested. Nothing random, nothing stored.
  */
 import type { ReleaseWeight, StickyBy } from "../../../contracts/dispatch-config.ts"
+import { companyOf } from "../../../kit/company-detection.ts"
 
 export interface StickyFacts {
   readonly company: string | null
   /** Null for anonymous callers. */
   readonly subject: string | null
   readonly requestId: string
+}
+
+/** What a request offers to stick by. The company named by the request goes before the credential's: one account may act for many. */
+export function stickyFactsOf(
+  inbound: {
+    readonly request: Request
+    readonly path: string
+    readonly query: string
+    readonly requestId: string
+  },
+  subject: {
+    readonly kind: string
+    readonly id: string
+    readonly idp: string | null
+    readonly company: string | null
+  },
+): StickyFacts {
+  const named = companyOf(inbound.request.headers.get("procore-company-id"), inbound.path, inbound.query)
+  return {
+    company: named ?? subject.company,
+    subject: subject.kind === "anonymous" ? null : `${subject.idp}|${subject.id}`,
+    requestId: inbound.requestId,
+  }
 }
 
 /** `company:42`, `subject:idp|alice` or `request:<id>`: the first that the request has, beginning at `by`. */
