@@ -72,11 +72,9 @@ async function walk(
   const route = explainRoute(inbound, config, say)
   const subject = await explainSubject(inbound, route, config, deps, say)
   authorize(subject, route.config.auth)
-  say(
-    "authorize",
-    route.config.auth.scopes.length === 0 ? "The route asks for no scope." : "Every scope is there.",
-    { scopes: route.config.auth.scopes },
-  )
+  say("authorize", route.config.auth.scopes.length === 0 ? "The route asks for no scope." : "Every scope is there.", {
+    scopes: route.config.auth.scopes,
+  })
   const release = await explainRelease(inbound, route, subject, config, deps, say)
   say(
     "passport",
@@ -142,9 +140,7 @@ async function explainSubject(
     const subject = await authenticate(inbound, route, config.issuers, deps)
     say(
       "authenticate",
-      subject.kind === "anonymous"
-        ? "Passes as anonymous."
-        : `The credential is ${subject.id}'s, of ${subject.idp}.`,
+      subject.kind === "anonymous" ? "Passes as anonymous." : `The credential is ${subject.id}'s, of ${subject.idp}.`,
       { ...facts, kind: subject.kind, scopes: subject.scopes, company: subject.company },
     )
     return subject
@@ -164,12 +160,7 @@ async function explainRelease(
 ): Promise<Release> {
   const choice = choiceOf(route)
   const facts = stickyFactsOf(inbound, subject)
-  const release = pickRelease(
-    choice,
-    () => facts,
-    await deps.pins.read(inbound.pin, choice.script),
-    config.loaded,
-  )
+  const release = pickRelease(choice, () => facts, await deps.pins.read(inbound.pin, choice.script), config.loaded)
   const whose = route.config.releases === undefined ? "the script's deployment" : "the route's own weights"
   const why = {
     only: `the only release of ${whose}`,

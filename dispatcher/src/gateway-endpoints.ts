@@ -61,8 +61,7 @@ function notFound(context: { requestId: string; instance: string }): Response {
 async function ready(deps: Dependencies, waitUntil: (work: Promise<unknown>) => void): Promise<Response> {
   await Promise.resolve(deps.config.current(waitUntil)).catch(() => undefined)
   const config = deps.config.status()
-  const isReady =
-    config.revision !== null && config.confirmedAgeMs !== null && config.confirmedAgeMs <= READY_BOUND_MS
+  const isReady = config.revision !== null && config.confirmedAgeMs !== null && config.confirmedAgeMs <= READY_BOUND_MS
   return status(isReady ? 200 : 503, { status: isReady ? "ok" : "not ready", config })
 }
 

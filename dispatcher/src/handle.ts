@@ -23,32 +23,21 @@ export interface RequestContext {
 }
 
 /** Answers one request. Never rejects: every refusal, failure and bug is a problem with a request id. */
-export async function handle(
-  request: Request,
-  context: RequestContext,
-  deps: Dependencies,
-): Promise<Response> {
+export async function handle(request: Request, context: RequestContext, deps: Dependencies): Promise<Response> {
   const trip = new Trip(deps.clock, deps.log, deps.makeId())
   try {
     const inbound = trip.entered(readInbound(request, trip.requestId)) // reserved headers are named from here on
     const config = trip.under(await trip.leg("config", deps.config.current(context.waitUntil)))
     await trip.leg("screen", screen(inbound, config.screen, deps.brake, trip.note, context.waitUntil))
     const route = trip.routed(findRoute(inbound, config.loaded, trip.note))
-    const subject = trip.known(
-      await trip.leg("authenticate", authenticate(inbound, route, config.issuers, deps)),
-    )
+    const subject = trip.known(await trip.leg("authenticate", authenticate(inbound, route, config.issuers, deps)))
     authorize(subject, route.config.auth)
     const pinned = await deps.pins.read(inbound.pin, route.config.script)
     const choice = choiceOf(route)
-    const release = trip.released(
-      pickRelease(choice, () => stickyFactsOf(inbound, subject), pinned, config.loaded),
-    )
+    const release = trip.released(pickRelease(choice, () => stickyFactsOf(inbound, subject), pinned, config.loaded))
     const order = passportOrder(inbound, route, subject, release, config.passportIssuer)
     const passport = await trip.leg("passport", mintPassport(order, deps))
-    const answer = await trip.leg(
-      "forward",
-      forward(forwardOrder(inbound, route, release, passport), deps.namespace),
-    )
+    const answer = await trip.leg("forward", forward(forwardOrder(inbound, route, release, passport), deps.namespace))
     return trip.answered(finish(answer, inbound, release.target.placedName, config.revision, subject.kind))
   } catch (thrown) {
     return trip.refused(thrown)

@@ -34,11 +34,7 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
   }
 
   /** As {@link PlatformApi.dispatch}. Answers problem responses rather than throwing: the caller is in the middle of a request. */
-  async dispatch(
-    script: string,
-    request: Request,
-    options: { readonly zone?: string } = {},
-  ): Promise<Response> {
+  async dispatch(script: string, request: Request, options: { readonly zone?: string } = {}): Promise<Response> {
     const deps = await dependenciesOf(this.env)
     const trip = new Trip(deps.clock, deps.log, request.headers.get(REQUEST_ID_HEADER) ?? deps.makeId())
     try {
@@ -57,9 +53,7 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
         throw refuse("platform.script-unknown")
       const subject = subjectOf(claims)
       const choice = { script, releases: sibling.releases, stickyBy: sibling.stickyBy }
-      const release = trip.released(
-        pickRelease(choice, () => stickyFactsOf(inbound, subject), null, config.loaded),
-      )
+      const release = trip.released(pickRelease(choice, () => stickyFactsOf(inbound, subject), null, config.loaded))
       const order = {
         ...this.#orderFrom(claims, subject, config),
         audience: release.target.audience,
@@ -103,9 +97,7 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
     const { companies, zones } = config.loaded.document.directory
     const zone = Object.hasOwn(companies, companyId) ? companies[companyId] : undefined
     const found = zone === undefined ? undefined : zones[zone]
-    return zone === undefined || found === undefined
-      ? null
-      : { zone, audience: found.audience, baseUrl: found.baseUrl }
+    return zone === undefined || found === undefined ? null : { zone, audience: found.audience, baseUrl: found.baseUrl }
   }
 
   /** As {@link PlatformApi.flags}. Throws `platform.not-granted`. */
@@ -134,12 +126,7 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
   }
 
   #callerPassport(token: string | null, config: ReadyConfig, deps: Dependencies): Promise<PassportClaims> {
-    return deps.passportVerifier.verify(
-      token,
-      scriptAudience(this.ctx.props.script),
-      config.passportIssuer,
-      deps.keys,
-    )
+    return deps.passportVerifier.verify(token, scriptAudience(this.ctx.props.script), config.passportIssuer, deps.keys)
   }
 
   #orderFrom(claims: PassportClaims, subject: Subject, config: ReadyConfig) {

@@ -21,8 +21,7 @@ export function finish(
   configRevision: number,
   subjectKind: SubjectKind,
 ): Response {
-  const finished =
-    response.webSocket === null ? new Response(response.body, response) : new Response(null, response)
+  const finished = response.webSocket === null ? new Response(response.body, response) : new Response(null, response)
   const { headers } = finished
   let hasCookies = false
   let cacheControl: string | null = null

@@ -37,8 +37,7 @@ export async function forward(order: ForwardOrder, namespace: DispatchNamespace)
   } catch (thrown) {
     throw classifyFailure(thrown, placedName)
   }
-  if (!isUsable(response))
-    throw refuse("dispatch.response-invalid", { log: { placedName, status: response.status } })
+  if (!isUsable(response)) throw refuse("dispatch.response-invalid", { log: { placedName, status: response.status } })
   return response
 }
 

@@ -56,10 +56,7 @@ export function authenticate(
   }
   const token = bearerToken(inbound.authorization)
   if (token === null) throw refused("malformed")
-  return (
-    deps.verifiedTokens.find(token, auth, issuers, deps.clock.now() / 1000) ??
-    verify(token, auth, issuers, deps)
-  )
+  return deps.verifiedTokens.find(token, auth, issuers, deps.clock.now() / 1000) ?? verify(token, auth, issuers, deps)
 }
 
 async function verify(

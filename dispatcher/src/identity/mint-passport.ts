@@ -52,9 +52,7 @@ export interface MintDependencies {
 export function mintPassport(order: PassportOrder, deps: MintDependencies): string | Promise<string> {
   const cacheKey = cacheKeyOf(order, deps.keys.signing.kid)
   const known = deps.mintedPassports.cache.get(cacheKey)
-  return known !== undefined && deps.clock.now() / 1000 < known.reuseUntilS
-    ? known.token
-    : sign(order, deps, cacheKey)
+  return known !== undefined && deps.clock.now() / 1000 < known.reuseUntilS ? known.token : sign(order, deps, cacheKey)
 }
 
 async function sign(order: PassportOrder, deps: MintDependencies, cacheKey: string): Promise<string> {

@@ -13,9 +13,7 @@ export class PinReader {
   /** `secret`: 32 bytes in base64url. Throws on anything shorter. */
   constructor(clock: { now(): number }, secret: string) {
     this.#clock = clock
-    this.#key = Uint8Array.from(atob(secret.replaceAll("-", "+").replaceAll("_", "/")), (char) =>
-      char.charCodeAt(0),
-    )
+    this.#key = Uint8Array.from(atob(secret.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0))
     if (this.#key.length < 32) throw new Error("PIN_KEY: at least 32 bytes are needed")
   }
 
@@ -37,9 +35,7 @@ export class PinReader {
         currentDate: new Date(this.#clock.now()),
       })
       const { script: pinned, version } = payload
-      return pinned === script && Number.isSafeInteger(version) && (version as number) > 0
-        ? (version as number)
-        : null
+      return pinned === script && Number.isSafeInteger(version) && (version as number) > 0 ? (version as number) : null
     } catch {
       return null
     }

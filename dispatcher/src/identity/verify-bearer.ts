@@ -33,11 +33,7 @@ const KEY_POINTERS = ["jku", "x5u", "jwk", "x5c", "crit", "b64"] as const
 const ACCEPTED_TYP = new Set([undefined, "JWT", "at+jwt", "application/at+jwt"])
 
 /** `nowMs`: milliseconds since the epoch. Never throws. */
-export async function verifyBearer(
-  token: string,
-  issuers: readonly Issuer[],
-  nowMs: number,
-): Promise<BearerResult> {
+export async function verifyBearer(token: string, issuers: readonly Issuer[], nowMs: number): Promise<BearerResult> {
   if (!isCanonicalCompactJws(token)) return refused("malformed")
   const unverified = decode(token)
   if (unverified === null) return refused("malformed")

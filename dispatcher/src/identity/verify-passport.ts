@@ -3,12 +3,7 @@
  */
 import { jwtVerify } from "jose"
 import { isCanonicalCompactJws } from "../../../contracts/compact-jws.ts"
-import {
-  PASSPORT_ALG,
-  PASSPORT_MAX_SKEW_S,
-  PASSPORT_TYP,
-  type PassportClaims,
-} from "../../../contracts/passport.ts"
+import { PASSPORT_ALG, PASSPORT_MAX_SKEW_S, PASSPORT_TYP, type PassportClaims } from "../../../contracts/passport.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { BoundedCache } from "../bounded-cache.ts"
 import type { PassportKeys } from "./passport-keys.ts"
@@ -24,12 +19,7 @@ export class PassportVerifier {
   }
 
   /** The claims of a passport made for `audience`. Refuses `platform.passport-required` for anything else: none, another's, expired, not ours. */
-  async verify(
-    token: string | null,
-    audience: string,
-    issuer: string,
-    keys: PassportKeys,
-  ): Promise<PassportClaims> {
+  async verify(token: string | null, audience: string, issuer: string, keys: PassportKeys): Promise<PassportClaims> {
     if (token === null || !isCanonicalCompactJws(token)) throw refuse("platform.passport-required")
     const known = this.#verified.get(token)
     const claims = known ?? (await this.#check(token, keys))

@@ -147,9 +147,7 @@ export class ConfigHolder<Loaded> {
     try {
       this.#adopt(parsed.value, "kv")
     } catch (thrown) {
-      this.#reject(pointer, [
-        { pointer: "", detail: thrown instanceof Error ? thrown.message : "cannot be prepared" },
-      ])
+      this.#reject(pointer, [{ pointer: "", detail: thrown instanceof Error ? thrown.message : "cannot be prepared" }])
     }
   }
 

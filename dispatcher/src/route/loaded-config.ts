@@ -66,9 +66,7 @@ export class LoadedConfig {
 
   #egress(script: string, version: number, team: string): EgressParameters["egress"] {
     const allow = this.document.teams[team]?.egress ?? []
-    const granted = Object.entries(this.document.audiences).filter(([name]) =>
-      this.isGranted(team, `audience:${name}`),
-    )
+    const granted = Object.entries(this.document.audiences).filter(([name]) => this.isGranted(team, `audience:${name}`))
     const audiences = Object.fromEntries(granted.map(([name, { origins }]) => [name, origins]))
     return { team, script, version, allow, audiences }
   }

@@ -17,13 +17,10 @@ function shareOf(version: number, chosen: Map<string, number>): number {
 }
 
 describe("weighVersions", () => {
-  it.each([1, 10, 30, 50, 90, 99])(
-    "gives a canary of %i %% that share of companies, within one point",
-    (percent) => {
-      const chosen = choose(weights([12, 10_000 - percent * 100], [13, percent * 100]))
-      expect(Math.abs(shareOf(13, chosen) - percent / 100)).toBeLessThan(0.01)
-    },
-  )
+  it.each([1, 10, 30, 50, 90, 99])("gives a canary of %i %% that share of companies, within one point", (percent) => {
+    const chosen = choose(weights([12, 10_000 - percent * 100], [13, percent * 100]))
+    expect(Math.abs(shareOf(13, chosen) - percent / 100)).toBeLessThan(0.01)
+  })
 
   it("holds each of three shares within one point", () => {
     const chosen = choose(weights([1, 5_000], [2, 3_000], [3, 2_000]))
@@ -58,8 +55,7 @@ describe("weighVersions", () => {
   it("puts other companies first in another script's canary", () => {
     const files = choose(weights([12, 9_000], [13, 1_000]), "files")
     const pages = choose(weights([12, 9_000], [13, 1_000]), "pages")
-    const inBoth =
-      COMPANIES.filter((key) => files.get(key) === 13 && pages.get(key) === 13).length / COMPANIES.length
+    const inBoth = COMPANIES.filter((key) => files.get(key) === 13 && pages.get(key) === 13).length / COMPANIES.length
     expect(inBoth).toBeGreaterThan(0.005)
     expect(inBoth).toBeLessThan(0.015)
   })

@@ -1,0 +1,158 @@
+/**
+ * R3 and R4: one pass over the headers, which notes the values that the gateway needs and the names that may not go on.
+ * Nothing is changed here: the names are taken off the one copy of the request that goes on (`stripReserved`).
+ */
+import { isReservedRequestHeader, normalizeHeaderName, PIN_HEADER } from "../../../contracts/reserved-headers.ts"
+import { refuse } from "../../../kit/problem.ts"
+
+export interface ReadHeaders {
+  /** Values of headers sent twice are joined by `, `, and then are no single credential, pin or address. Null when absent. */
+  readonly authorization: string | null
+  readonly pin: string | null
+  readonly connectingIp: string | null
+  /** Null when not stated. */
+  readonly contentLength: number | null
+  /** A WebSocket upgrade. */
+  readonly upgrade: boolean
+  readonly hasGatewayCookie: boolean
+  /** Names present that may not go on, as spelled. */
+  readonly headerNamesToRemove: readonly string[]
+  /** Names and values and four bytes each, in UTF-16 units: values outside Latin-1 count less than their bytes. */
+  readonly headerBytes: number
+}
+
+/** What a header means to the gateway. `plain` ones pass untouched; all others but Content-Length, Cookie and a WebSocket's Upgrade end here. */
+type Role =
+  | "plain"
+  | "remove"
+  | "authorization"
+  | "pin"
+  | "connecting-ip"
+  | "content-length"
+  | "transfer-encoding"
+  | "connection"
+  | "upgrade"
+  | "cookie"
+
+/** Hop-by-hop by RFC 9110 §7.6.1; `proxy-authorization` is for a proxy, which is us, and `http2-settings` belongs to an h2c upgrade. */
+const SPECIAL: ReadonlyMap<string, Role> = new Map([
+  ["authorization", "authorization"],
+  [PIN_HEADER, "pin"],
+  ["cf-connecting-ip", "connecting-ip"],
+  ["content-length", "content-length"],
+  ["transfer-encoding", "transfer-encoding"],
+  ["connection", "connection"],
+  ["upgrade", "upgrade"],
+  ["cookie", "cookie"],
+  ["keep-alive", "remove"],
+  ["proxy-connection", "remove"],
+  ["proxy-authorization", "remove"],
+  ["te", "remove"],
+  ["http2-settings", "remove"],
+  // Only its underscore spelling ends: see roleOf.
+  ["host", "plain"],
+])
+
+/** A client that nominates these would change what the request is or how long its body is (CVE-2026-6338 in another gateway). They stay. */
+const NEVER_NOMINATED: ReadonlySet<string> = new Set([
+  "host",
+  "content-length",
+  "content-type",
+  "content-encoding",
+  "upgrade",
+  "close",
+  "keep-alive",
+])
+const MOST_NOMINATED = 32
+const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
+const LENGTH = /^[0-9]{1,15}$/
+/** Any case, because some readers ignore it, and wherever it stands: two Cookie headers arrive joined by a comma. */
+const GATEWAY_COOKIE = /__(?:host|secure)-sallyport/i
+
+/** Roles by name as spelled: the same few dozen names come all the time. Not filled beyond its bound, because clients choose what comes. */
+const roles = new Map<string, Role>()
+const ROLES_AT_MOST = 1000
+
+/** Refuses `edge.framing-ambiguous` when the body's length is stated twice or in a way that a next hop could read differently. */
+export function readHeaders(headers: Headers): ReadHeaders {
+  let authorization: string | null = null
+  let pin: string | null = null
+  let connectingIp: string | null = null
+  let contentLength: string | null = null
+  let transferEncoding: string | null = null
+  let connection: string | null = null
+  let upgrade: string | null = null
+  let hasGatewayCookie = false
+  let headerBytes = 0
+  const removed: string[] = []
+  for (const [name, value] of headers) {
+    headerBytes += name.length + value.length + 4
+    const role = roles.get(name) ?? roleOf(name)
+    if (role === "plain") continue
+    if (role === "cookie") {
+      hasGatewayCookie = GATEWAY_COOKIE.test(value)
+      continue
+    }
+    if (role === "content-length") {
+      contentLength = value
+      continue
+    }
+    if (role === "upgrade") {
+      upgrade = value
+      continue
+    }
+    removed.push(name)
+    if (role === "remove") continue
+    if (role === "authorization") authorization = value
+    else if (role === "connecting-ip") connectingIp = value
+    else if (role === "pin") pin = value
+    else if (role === "connection") connection = value
+    else transferEncoding = value
+  }
+  const isWebSocket = upgrade !== null && upgrade.toLowerCase() === "websocket"
+  if (upgrade !== null && !isWebSocket) removed.push("upgrade")
+  if (connection !== null) addNominated(connection, headers, removed)
+  return {
+    authorization,
+    pin,
+    connectingIp,
+    contentLength: lengthOf(contentLength, transferEncoding),
+    upgrade: isWebSocket,
+    hasGatewayCookie,
+    headerNamesToRemove: removed,
+    headerBytes,
+  }
+}
+
+/** A header that only by its underscores differs from one that matters is never honoured, and never handed to a reader that takes the two for one. */
+function roleOf(name: string): Role {
+  const normal = normalizeHeaderName(name)
+  const special = SPECIAL.get(normal)
+  const isRemoved = special === undefined ? isReservedRequestHeader(normal) : normal !== name.toLowerCase()
+  const role = isRemoved ? "remove" : (special ?? "plain")
+  if (roles.size < ROLES_AT_MOST) roles.set(name, role)
+  return role
+}
+
+/** RFC 9112 §6.1–6.3: one of the two, once, in its plain form. */
+function lengthOf(contentLength: string | null, transferEncoding: string | null): number | null {
+  if (transferEncoding !== null) {
+    if (contentLength !== null || transferEncoding.trim().toLowerCase() !== "chunked")
+      throw refuse("edge.framing-ambiguous")
+    return null
+  }
+  if (contentLength === null) return null
+  if (!LENGTH.test(contentLength)) throw refuse("edge.framing-ambiguous")
+  return Number(contentLength)
+}
+
+/** RFC 9110 §7.6.1: fields that Connection names are for this hop alone. What the gateway sets, it sets after the removal, out of a client's reach. */
+function addNominated(connection: string, headers: Headers, removed: string[]): void {
+  const tokens = connection.split(",", MOST_NOMINATED + 1)
+  if (tokens.length > MOST_NOMINATED)
+    throw refuse("edge.framing-ambiguous", { detail: "Connection names too many headers." })
+  for (const each of tokens) {
+    const token = each.trim().toLowerCase()
+    if (TOKEN.test(token) && !NEVER_NOMINATED.has(token) && headers.has(token)) removed.push(token)
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Stage "readInbound": the one place that says what a request is: for which host, which path, from whom, with which credentials.
+ * Everything after it uses the Inbound and never reads the URL or a gateway header again (R1–R4). Runs on every request: no URL object, one pass over the headers.
+ */
+import type { Facts } from "../../../contracts/passport.ts"
+import { refuse } from "../../../kit/problem.ts"
+import { canonicalHostname } from "./canonical-hostname.ts"
+import { canonicalPath } from "./canonical-path.ts"
+import { withoutGatewayCookies } from "./gateway-cookies.ts"
+import { type ReadHeaders, readHeaders } from "./read-headers.ts"
+import { readFacts } from "./request-facts.ts"
+
+/** A request as every stage sees it. `authorization`, `pin` and the rest of {@link ReadHeaders} are as sent: unverified. */
+export interface Inbound extends Omit<ReadHeaders, "connectingIp"> {
+  /** As it came, headers and all: to be copied, never to be read for a decision. */
+  readonly request: Request
+  readonly requestId: string
+  readonly method: string
+  /** Lower case, no port, no trailing dot, never an address. */
+  readonly hostname: string
+  /** Canonical, see canonical-path.ts. */
+  readonly path: string
+  /** With its `?`, as sent; empty when there is none. */
+  readonly query: string
+  /** Length of the whole URL, which is ASCII. */
+  readonly urlBytes: number
+  readonly facts: Facts
+}
+
+/**
+ * Reads `request`, touching nothing. `requestId` is the gateway's own; what a client sends under that name is removed.
+ * Refuses `edge.hostname-invalid`, `edge.path-ambiguous`, `edge.framing-ambiguous`, and never throws anything else.
+ */
+export function readInbound(request: Request, requestId: string): Inbound {
+  const { url } = request
+  const authorityAt = url.indexOf("://") + 3
+  const pathAt = url.indexOf("/", authorityAt)
+  if (authorityAt === 2 || pathAt === -1) throw refuse("edge.hostname-invalid")
+  const queryAt = url.indexOf("?", pathAt)
+  const pathEnd = queryAt === -1 ? url.length : queryAt
+  // A request target has no fragment (RFC 9112 §3.2); one in the path is found by canonicalPath.
+  if (queryAt !== -1 && url.indexOf("#", queryAt) !== -1) throw refuse("edge.path-ambiguous")
+  const headers = readHeaders(request.headers)
+  return {
+    request,
+    requestId,
+    method: request.method,
+    hostname: canonicalHostname(url.slice(authorityAt, pathAt)),
+    path: canonicalPath(url.slice(pathAt, pathEnd)),
+    query: queryAt === -1 ? "" : url.slice(queryAt),
+    urlBytes: url.length,
+    facts: readFacts(request.cf, headers.connectingIp),
+    authorization: headers.authorization,
+    pin: headers.pin,
+    contentLength: headers.contentLength,
+    upgrade: headers.upgrade,
+    hasGatewayCookie: headers.hasGatewayCookie,
+    headerNamesToRemove: headers.headerNamesToRemove,
+    headerBytes: headers.headerBytes,
+  }
+}
+
+/**
+ * Takes off `headers`, the copy that goes on, all that may not leave the gateway: reserved names in every spelling, the credential,
+ * hop-by-hop fields and those that Connection names, the gateway's own cookies. Whatever the gateway itself says is set afterwards.
+ */
+export function stripReserved(
+  headers: Headers,
+  inbound: Pick<Inbound, "headerNamesToRemove" | "hasGatewayCookie">,
+): void {
+  for (const name of inbound.headerNamesToRemove) headers.delete(name)
+  if (!inbound.hasGatewayCookie) return
+  const kept = withoutGatewayCookies(headers.get("cookie") ?? "")
+  if (kept === "") headers.delete("cookie")
+  else headers.set("cookie", kept)
+}

@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest"
+import { classifyFailure, DeadlineExceeded } from "./classify-failure.ts"
+import { type ForwardOrder, forward } from "./forward.ts"
+
+/** A dispatch namespace whose one Worker is `answer`; it remembers what it was asked. */
+function namespaceOf(answer: (request: Request) => Response | Promise<Response>) {
+  const asked: { name: string; options: unknown; request: Request }[] = []
+  const get = (name: string, _args: unknown, options: unknown) => ({
+    fetch: async (request: Request) => {
+      asked.push({ name, options, request })
+      return answer(request)
+    },
+  })
+  return { asked, namespace: { get } as unknown as DispatchNamespace }
+}
+
+const options = { limits: { cpuMs: 10, subRequests: 1 }, outbound: { egress: {} } }
+
+function order(changes: Partial<ForwardOrder> = {}): ForwardOrder {
+  return {
+    request: new Request("https://api.example.com/files/1?q=1", {
+      method: "POST",
+      body: "data",
+      headers: { "x-passport": "forged", "x-request-id": "forged", accept: "text/plain" },
+    }),
+    requestId: "r-1",
+    strip: (headers) => headers.delete("x-passport"),
+    passport: "genuine",
+    target: { placedName: "files--v3", dispatchOptions: options },
+    timeoutMs: 1_000,
+    ...changes,
+  }
+}
+
+async function codeWhen(answer: (request: Request) => Response | Promise<Response>, timeoutMs = 1_000) {
+  return forward(order({ timeoutMs }), namespaceOf(answer).namespace).then(
+    () => "no refusal",
+    (thrown) => thrown.code,
+  )
+}
+
+describe("forward", () => {
+  it("sends the request on with our passport and id, by the placed name, with limits and egress policy", async () => {
+    const { asked, namespace } = namespaceOf(() => new Response("ok"))
+    await forward(order(), namespace)
+    const [call] = asked
+    expect(call?.name).toBe("files--v3")
+    expect(call?.options).toBe(options)
+    expect(call?.request.url).toBe("https://api.example.com/files/1?q=1")
+    expect(call?.request.headers.get("x-passport")).toBe("genuine")
+    expect(call?.request.headers.get("x-request-id")).toBe("r-1")
+    expect(call?.request.headers.get("accept")).toBe("text/plain")
+    expect(await call?.request.text()).toBe("data")
+  })
+
+  it("gives 502 when the Worker throws, and keeps its text inside", async () => {
+    const refusal = await forward(
+      order(),
+      namespaceOf(() => {
+        throw new Error("secret")
+      }).namespace,
+    ).catch((thrown) => thrown)
+    expect(refusal.code).toBe("dispatch.worker-failed")
+    expect(JSON.stringify(refusal.options.detail ?? "")).not.toContain("secret")
+  })
+
+  it("gives 504 when the Worker does not answer in time", async () => {
+    expect(await codeWhen(() => new Promise(() => undefined), 50)).toBe("dispatch.worker-timeout")
+  })
+
+  it("gives 502 for a response that cannot be sent", async () => {
+    expect(await codeWhen(() => Response.error())).toBe("dispatch.response-invalid")
+  })
+
+  it.each([
+    ["Worker not found.", "dispatch.script-missing"],
+    ["Worker exceeded CPU time limit.", "dispatch.limit-exceeded"],
+    ["Too many subrequests.", "dispatch.limit-exceeded"],
+    [
+      "The Workers runtime canceled this request because it detected that your Worker's code had hung",
+      "dispatch.worker-timeout",
+    ],
+    ["my Worker not found", "dispatch.worker-failed"],
+  ])("reads the platform's text %j as %s", (message, code) => {
+    expect(classifyFailure(new Error(message), "files--v3").code).toBe(code)
+  })
+
+  it.each([
+    [new DeadlineExceeded("late"), "dispatch.worker-timeout"],
+    ["a string", "dispatch.worker-failed"],
+    [undefined, "dispatch.worker-failed"],
+  ])("classifies %j", (thrown, code) => {
+    expect(classifyFailure(thrown, "files--v3").code).toBe(code)
+  })
+})

@@ -1,0 +1,164 @@
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, jwtVerify } from "jose"
+import { beforeAll, beforeEach, describe, expect, it } from "vitest"
+import { MintedPassports, mintPassport, type PassportOrder } from "./mint-passport.ts"
+import { importPassportKeys, type PassportKeys } from "./passport-keys.ts"
+import { ANONYMOUS, makeSubject } from "./subject.ts"
+import { PassportVerifier } from "./verify-passport.ts"
+
+const NOW_S = 1_800_000_000
+const ISSUER = "https://sallyport.example"
+const alice = makeSubject({ kind: "user", id: "alice", idp: "example-idp", scopes: ["read"], company: "42" })
+
+let keys: PassportKeys
+let nowS: number
+let ids: number
+let mintedPassports: MintedPassports
+
+beforeAll(async () => {
+  keys = await ring("k1")
+})
+beforeEach(() => {
+  nowS = NOW_S
+  ids = 0
+  mintedPassports = new MintedPassports()
+})
+
+async function ring(kid: string): Promise<PassportKeys> {
+  const { privateKey } = await generateKeyPair("ES256", { extractable: true })
+  return importPassportKeys(JSON.stringify({ current: kid, keys: [{ ...(await exportJWK(privateKey)), kid }] }))
+}
+
+function order(changes: Partial<PassportOrder> = {}): PassportOrder {
+  return {
+    issuer: ISSUER,
+    audience: "script:files",
+    subject: alice,
+    route: "files",
+    zone: "us01",
+    actor: null,
+    hops: 0,
+    facts: { ip: "203.0.113.7", country: "GB", colo: "LHR", asn: 64_500, tls: "TLSv1.3", bot: null },
+    ...changes,
+  }
+}
+
+function mint(changes: Partial<PassportOrder> = {}, ring = keys): Promise<string> {
+  const deps = { clock: { now: () => nowS * 1000 }, makeId: () => `id-${++ids}`, keys: ring, mintedPassports }
+  return Promise.resolve(mintPassport(order(changes), deps))
+}
+
+async function claimsOf(token: string) {
+  const key = keys.verifying.get("k1")
+  if (key === undefined) throw new Error("k1 is in the ring")
+  return jwtVerify(token, key, { currentDate: new Date(nowS * 1000) })
+}
+
+describe("mintPassport", () => {
+  it("says who calls, for one audience, for at most 60 seconds", async () => {
+    const { payload, protectedHeader } = await claimsOf(await mint())
+    expect(protectedHeader).toEqual({ alg: "ES256", typ: "passport+jwt", kid: "k1" })
+    expect(payload).toEqual({
+      iss: ISSUER,
+      aud: "script:files",
+      sub: "alice",
+      iat: NOW_S,
+      nbf: NOW_S,
+      exp: NOW_S + 60,
+      jti: "id-1",
+      kind: "user",
+      idp: "example-idp",
+      scope: "read",
+      company: "42",
+      zone: "us01",
+      route: "files",
+      hops: 0,
+      facts: order().facts,
+    })
+  })
+
+  it("hands the same passport out again while half its life is left, without a promise", async () => {
+    const first = await mint()
+    nowS = NOW_S + 29
+    expect(await mint()).toBe(first)
+    nowS = NOW_S + 30
+    expect(await mint()).not.toBe(first)
+  })
+
+  it.each<[string, Partial<PassportOrder>]>([
+    ["audience", { audience: "script:pages" }],
+    ["issuer", { issuer: "https://other.example" }],
+    ["route", { route: "open" }],
+    ["zone", { zone: "us02" }],
+    ["no zone", { zone: null }],
+    ["actor", { actor: "script:router" }],
+    ["hops", { hops: 1 }],
+    ["address", { facts: { ...order().facts, ip: "203.0.113.8" } }],
+    ["country", { facts: { ...order().facts, country: "US" } }],
+    ["tls", { facts: { ...order().facts, tls: "TLSv1.2" } }],
+    ["bot score", { facts: { ...order().facts, bot: 1 } }],
+    ["subject", { subject: makeSubject({ ...alice, id: "bob" }) }],
+    ["issuer of the credential", { subject: makeSubject({ ...alice, idp: "other-idp" }) }],
+    ["scopes", { subject: makeSubject({ ...alice, scopes: ["read", "write"] }) }],
+    ["company", { subject: makeSubject({ ...alice, company: "43" }) }],
+    ["anonymity", { subject: ANONYMOUS }],
+  ])("never hands out a passport made for another %s", async (_what, changes) => {
+    expect(await mint(changes)).not.toBe(await mint())
+  })
+
+  it("makes a new passport when the signing key changes", async () => {
+    const first = await mint()
+    expect(await mint({}, await ring("k2"))).not.toBe(first)
+  })
+})
+
+describe("importPassportKeys", () => {
+  it("publishes no private member", () => {
+    expect(keys.jwks.keys).toHaveLength(1)
+    expect(Object.keys(keys.jwks.keys[0] ?? {}).sort()).toEqual(["alg", "crv", "kid", "kty", "use", "x", "y"])
+  })
+
+  it.each([
+    ["not JSON", "nonsense"],
+    ["no keys", JSON.stringify({ current: "k1", keys: [] })],
+    ["a key that is not P-256", JSON.stringify({ current: "k1", keys: [{ kty: "oct", kid: "k1", k: "AAAA" }] })],
+  ])("refuses a ring with %s", async (_what, secret) => {
+    await expect(importPassportKeys(secret)).rejects.toThrow()
+  })
+
+  it("refuses a ring whose current key is not in it", async () => {
+    const { privateKey } = await generateKeyPair("ES256", { extractable: true })
+    const jwk = await exportJWK(privateKey)
+    const secret = JSON.stringify({ current: "k9", keys: [{ ...jwk, kid: await calculateJwkThumbprint(jwk) }] })
+    await expect(importPassportKeys(secret)).rejects.toThrow("current")
+  })
+})
+
+describe("PassportVerifier", () => {
+  const verifier = () => new PassportVerifier({ now: () => nowS * 1000 })
+
+  it("accepts a passport made for the script that shows it", async () => {
+    const claims = await verifier().verify(await mint(), "script:files", ISSUER, keys)
+    expect(claims.sub).toBe("alice")
+  })
+
+  it("refuses a passport made for another script, also when it was verified before", async () => {
+    const passport = await mint()
+    const one = verifier()
+    await one.verify(passport, "script:files", ISSUER, keys)
+    await expect(one.verify(passport, "script:pages", ISSUER, keys)).rejects.toMatchObject({
+      code: "platform.passport-required",
+    })
+  })
+
+  it("refuses none, another issuer's, another ring's and an expired one", async () => {
+    const refusal = { code: "platform.passport-required" }
+    const passport = await mint()
+    await expect(verifier().verify(null, "script:files", ISSUER, keys)).rejects.toMatchObject(refusal)
+    await expect(verifier().verify(passport, "script:files", "https://x.example", keys)).rejects.toMatchObject(refusal)
+    await expect(verifier().verify(passport, "script:files", ISSUER, await ring("k1"))).rejects.toMatchObject(refusal)
+    const remembering = verifier()
+    await remembering.verify(passport, "script:files", ISSUER, keys)
+    nowS = NOW_S + 65
+    await expect(remembering.verify(passport, "script:files", ISSUER, keys)).rejects.toMatchObject(refusal)
+  })
+})
