@@ -4,6 +4,7 @@
  * Both sides run the parser below, so that what cannot be loaded cannot be published (R23).
  */
 import { z } from "zod"
+import { isCidr } from "./cidr.ts"
 import { isScriptName } from "./script-name.ts"
 
 export const CONFIG_FORMAT = 1
@@ -50,6 +51,10 @@ const pathPattern = z
   )
   .refine((path) => path.length > 0, "must not be empty")
 const mode = z.enum(["log", "enforce"])
+const addressRange = z
+  .string()
+  .max(50)
+  .refine(isCidr, "must be an IP address, or a CIDR range with no bits set beyond its prefix")
 const origin = z
   .string()
   .refine(
@@ -188,7 +193,7 @@ export const screen = z.strictObject({
   /** CIDR ranges, IPv4 or IPv6. */
   addresses: z.strictObject({
     mode,
-    deny: z.array(z.string().max(50)).max(CONFIG_LIMITS.listEntries).default([]),
+    deny: z.array(addressRange).max(CONFIG_LIMITS.listEntries).default([]),
   }),
   countries: z.strictObject({
     mode,

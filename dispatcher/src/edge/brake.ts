@@ -4,7 +4,7 @@
  * refusal is remembered until the window ends.
  *
  * Accuracy. One isolate alone passes exactly `BRAKE_LIMIT` requests per window. N isolates together pass at most
- * `BRAKE_LIMIT + N × (BRAKE_BATCH − 1)` and what arrives while a report is on its way; each isolate never more than `BRAKE_LIMIT`. Windows are fixed,
+ * `BRAKE_LIMIT + N × BRAKE_BATCH` and what arrives while a report is on its way; each isolate never more than `BRAKE_LIMIT`. Windows are fixed,
  * so a burst across the end of one may pass twice. It is a brake, not a quota: counters are per location, and the platform calls them approximate.
  */
 import { isIPv4, parseAddress } from "../../../contracts/cidr.ts"
