@@ -322,6 +322,11 @@ export const PROBLEMS = {
     title: "The resulting configuration would be invalid",
     fix: "See `errors`; nothing was published.",
   },
+  "config.not-published": {
+    status: 503,
+    title: "The change is recorded but not yet in force",
+    fix: "It will be published within a minute or two; sending the request again tries at once.",
+  },
   "cloudflare.refused": {
     status: 502,
     title: "Cloudflare refused the script",

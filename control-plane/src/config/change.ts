@@ -1,0 +1,118 @@
+/**
+ * The one way in which anything that the dispatch config is made of changes: read the whole, let the operation decide, build the config that would be,
+ * refuse if it is invalid, commit the change with its audit record and the new revision in one batch, then publish.
+ * Nothing is written before the config is known to be good, and nothing is published that is not written.
+ */
+import { parseDispatchConfig } from "../../../contracts/dispatch-config.ts"
+import { refuse } from "../../../kit/problem.ts"
+import type { Actor } from "../actor.ts"
+import { canonicalJson } from "../canonical-json.ts"
+import { sha256Hex } from "../sha256.ts"
+import { type AuditEntry, commit, type Decision } from "../store/ledger.ts"
+import { applyEdits, type Edit, type Registry, readRegistry, statementsOf } from "../store/registry.ts"
+import { insertRevision, type RevisionRow } from "../store/revisions.ts"
+import { buildContent, type ConfigContent, documentOf } from "./build.ts"
+import { type PublishDependencies, type PublishedDocument, publishLatest } from "./publish.ts"
+
+/** What an operation decided on the registry it was given. Without edits and statements nothing is written. */
+export interface Change<T> {
+  readonly edits: readonly Edit[]
+  /** Statements on rows that the config is not made of; `revision` is the one that will carry the change. */
+  readonly statements?: (revision: number | null) => readonly D1PreparedStatement[]
+  readonly audit: AuditEntry
+  readonly result: T
+}
+
+export interface ChangeOptions {
+  /** Everything but the effect. */
+  readonly dryRun?: boolean
+}
+
+export interface Changed<T> {
+  readonly result: T
+  /** The revision in force afterwards; null before the first. In a dry run the one that is in force now. */
+  readonly revision: number | null
+}
+
+/**
+ * Runs `decide`, perhaps several times, on a consistent registry. Answers when KV names a revision that carries the change.
+ * Throws `config.invalid` with pointers into the config that would be, `api.busy`, `config.not-published` (the change is recorded and will be published), and whatever `decide` throws.
+ */
+export async function change<T>(
+  deps: PublishDependencies,
+  actor: Actor,
+  decide: (registry: Registry) => Change<T> | Promise<Change<T>>,
+  options: ChangeOptions = {},
+): Promise<Changed<T>> {
+  const committed = await commit(deps, actor, async (): Promise<Decision<Committed<T>>> => {
+    const registry = await readRegistry(deps.db)
+    const decided = await decide(registry)
+    const content = buildContent(applyEdits(registry, decided.edits), deps.settings.passportIssuer)
+    const document = await nextDocument(content, registry.latestRevision, decided.audit.action, actor, deps)
+    const revision = document?.row.revision ?? registry.latestRevision?.revision ?? null
+    const statements = [
+      ...decided.edits.flatMap((edit) => statementsOf(deps.db, edit)),
+      ...(decided.statements?.(revision) ?? []),
+      ...(document === null ? [] : [insertRevision(deps.db, document.row)]),
+    ]
+    const result = { result: decided.result, revision, document }
+    if (options.dryRun === true)
+      return {
+        statements: [],
+        audit: [],
+        result: { ...result, revision: registry.latestRevision?.revision ?? null },
+      }
+    return { statements, audit: [decided.audit], result }
+  })
+  if (options.dryRun === true) return committed
+  const live = await publishLatest(deps, committed.document)
+  return { result: committed.result, revision: live ?? committed.revision }
+}
+
+interface Committed<T> extends Changed<T> {
+  readonly document: PublishedDocument | null
+}
+
+/** The document of the next revision, known to be valid; null when it would say the same as the last. */
+async function nextDocument(
+  content: ConfigContent,
+  last: RevisionRow | null,
+  reason: string,
+  actor: Actor,
+  deps: PublishDependencies,
+): Promise<PublishedDocument | null> {
+  const contentDigest = await sha256Hex(canonicalJson(content))
+  if (contentDigest === last?.contentDigest) return null
+  const revision = (last?.revision ?? 0) + 1
+  const publishedAt = new Date(deps.clock.now()).toISOString()
+  const text = documentOf(content, revision, publishedAt)
+  const parsed = parseDispatchConfig(text)
+  if (!parsed.ok) throw refuse("config.invalid", { errors: parsed.faults })
+  const bytes = new TextEncoder().encode(text)
+  const row: RevisionRow = {
+    revision,
+    digest: await sha256Hex(bytes),
+    contentDigest,
+    sizeBytes: bytes.byteLength,
+    publishedAt,
+    publishedBy: actor.name,
+    reason,
+    liveAt: null,
+  }
+  return { row, text }
+}
+
+/**
+ * Publishes what the registry says if no revision says so yet: after a change of the builder or of a setting, or to make sure. Throws as {@link change}.
+ * Operations have no need of it: {@link change} publishes.
+ */
+export async function publishConfig(
+  reason: string,
+  actor: Actor,
+  deps: PublishDependencies,
+): Promise<{ revision: number }> {
+  const audit = { action: "config.publish", target: "config", detail: { reason } }
+  const { revision } = await change(deps, actor, () => ({ edits: [], audit, result: null }))
+  if (revision === null) throw new Error("a registry without a config")
+  return { revision }
+}

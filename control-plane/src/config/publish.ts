@@ -1,0 +1,101 @@
+/**
+ * D1 → R2 → KV: makes the newest revision the one that dispatchers load. The revision comes first and the pointer last, so that no pointer names what is not there.
+ * Safe under concurrency and after a crash at any step: whoever comes next, at the latest the schedule, finishes it.
+ */
+import { CONFIG_POINTER_KEY, type ConfigPointer, configKey } from "../../../contracts/dispatch-config.ts"
+import { refuse } from "../../../kit/problem.ts"
+import type { LogRecord } from "../dependencies.ts"
+import { sha256Hex } from "../sha256.ts"
+import type { LedgerDependencies } from "../store/ledger.ts"
+import { readRegistry } from "../store/registry.ts"
+import type { RevisionRow, RevisionStore } from "../store/revisions.ts"
+import { buildContent, documentOf } from "./build.ts"
+
+/** Old revisions stay in KV so long that no dispatcher can still be about to load one; R2 keeps all. */
+const KEPT_IN_KV = 100
+/** KV takes one write per second and key; waiting a little longer than that lets a burst of changes pass. */
+const RETRY_MS = 1_100
+const MAX_FAILURES = 6
+/** Each round beyond the first means that somebody published something newer meanwhile. */
+const MAX_ROUNDS = 50
+
+export interface PublishDependencies extends LedgerDependencies {
+  readonly artifacts: R2Bucket
+  readonly config: KVNamespace
+  readonly store: { readonly revisions: RevisionStore }
+  readonly log: (record: LogRecord) => void
+  readonly settings: { readonly passportIssuer: string }
+}
+
+export interface PublishedDocument {
+  readonly row: RevisionRow
+  /** The exact bytes, as text. */
+  readonly text: string
+}
+
+/** R2 key of the lasting copy. */
+export function documentKey(revision: number): string {
+  return `configs/${revision}.json`
+}
+
+/**
+ * Returns the newest revision once KV's pointer has named it or a later one; null when nothing was ever published.
+ * `fresh` is the document that the caller has just committed, to spare reading it. Throws `config.not-published` when KV or R2 refuse for several seconds.
+ */
+export async function publishLatest(
+  deps: PublishDependencies,
+  fresh: PublishedDocument | null = null,
+): Promise<number | null> {
+  if (fresh !== null) await keepCopy(deps, fresh)
+  let wrote: number | null = null
+  let failures = 0
+  for (let round = 0; round < MAX_ROUNDS && failures < MAX_FAILURES; round++) {
+    const latest = await deps.store.revisions.latest()
+    if (latest === null) return null
+    // A slower publisher may have overwritten the pointer of a faster one: whoever wrote looks again whether it was the newest.
+    if (latest.revision === wrote || (wrote === null && latest.liveAt !== null)) return latest.revision
+    try {
+      const text = latest.digest === fresh?.row.digest ? fresh.text : await readDocument(deps, latest)
+      await writeRevision(deps, latest, text)
+      wrote = latest.revision
+    } catch (failure) {
+      failures++
+      deps.log({ event: "publish.retry", revision: latest.revision, failures, error: String(failure) })
+      await deps.wait(RETRY_MS)
+    }
+  }
+  throw refuse("config.not-published", { headers: { "retry-after": "60" } })
+}
+
+/** Revision, pointer, and the note that it was done. */
+export async function writeRevision(deps: PublishDependencies, row: RevisionRow, text: string): Promise<void> {
+  const pointer: ConfigPointer = { revision: row.revision, digest: row.digest, sizeBytes: row.sizeBytes }
+  await deps.config.put(configKey(row.revision), text)
+  await deps.config.put(CONFIG_POINTER_KEY, JSON.stringify(pointer))
+  await deps.store.revisions.markLive(row.revision, deps.clock.now())
+  if (row.revision > KEPT_IN_KV) await deps.config.delete(configKey(row.revision - KEPT_IN_KV))
+}
+
+async function keepCopy(deps: PublishDependencies, { row, text }: PublishedDocument): Promise<void> {
+  try {
+    await deps.artifacts.put(documentKey(row.revision), text)
+  } catch (failure) {
+    // The schedule makes it again from the registry as long as nothing newer was published, and then it is not needed.
+    deps.log({ event: "publish.copy-failed", revision: row.revision, error: String(failure) })
+  }
+}
+
+/**
+ * The document of the newest revision: its copy, or built again when the process ended before it was kept.
+ * The registry is in the state that the revision was built from, because any change of it would have made a newer one. Throws when the builder itself has changed since.
+ */
+export async function readDocument(deps: PublishDependencies, row: RevisionRow): Promise<string> {
+  const copy = await deps.artifacts.get(documentKey(row.revision))
+  const text = await copy?.text()
+  if (text !== undefined && (await sha256Hex(text)) === row.digest) return text
+  const content = buildContent(await readRegistry(deps.db), deps.settings.passportIssuer)
+  const built = documentOf(content, row.revision, row.publishedAt)
+  if ((await sha256Hex(built)) !== row.digest) throw new Error(`revision ${row.revision} cannot be made again`)
+  await keepCopy(deps, { row, text: built })
+  return built
+}
