@@ -1,0 +1,229 @@
+/**
+ * The whole platform in this process and one workerd: dispatcher, control plane, local Cloudflare API, example cells and identity provider.
+ * Used by `npm start` (emulator/start.ts), by `sallyport/testing` and by the benchmarks. It knows nothing of teams or routes: emulator/seed.ts adds those.
+ */
+import { createWriteStream } from "node:fs"
+import path from "node:path"
+import { Log, LogLevel, Miniflare } from "miniflare"
+import type { EgressRecord, TripRecord } from "../contracts/trip.ts"
+import { ROOT } from "./build.ts"
+import { startCell } from "./cells/cell.ts"
+import { type Issuer, startIssuer, type TokenRequest } from "./cells/issuer.ts"
+import type { RunningServer } from "./cells/listen.ts"
+import { applyMigrations, type MigratableDatabase } from "./migrations.ts"
+import { choosePorts, type Ports } from "./ports.ts"
+import { loadSecrets } from "./secrets.ts"
+import { lockState } from "./state-lock.ts"
+import {
+  ACCOUNT_ID,
+  type BuiltWorkers,
+  buildWorkers,
+  miniflareOptions,
+  passportIssuerOf,
+  type WorkerSettings,
+} from "./workers.ts"
+
+export const ZONES = ["us01", "us02", "uk01"] as const
+export type Zone = (typeof ZONES)[number]
+/** By this hostname the cells ask the edge for its key set. */
+const KEY_SET_HOSTNAME = "api.procore.com"
+const MINUTE_MS = 60_000
+
+export interface PlatformOptions extends Pick<WorkerSettings, "vars" | "without" | "configGate"> {
+  /** Where databases, artifacts, secrets and logs are kept; default `.sallyport/state` of the repository. */
+  readonly stateDir?: string
+  /** 0 takes any free port. */
+  readonly ports?: Partial<Ports>
+  readonly onProgress?: (line: string) => void
+}
+
+export interface TripQuery {
+  readonly requestId?: string
+  /** At most this many, newest first; the platform keeps 1 000. */
+  readonly limit?: number
+}
+
+/** The KV namespace that holds the published dispatch configs, for tests that tamper with it. */
+export interface ConfigStore {
+  get(key: string): Promise<string | null>
+  put(key: string, value: string): Promise<void>
+}
+
+/** URLs are `http://127.0.0.1:<port>` without a path. */
+export interface Platform {
+  readonly edgeUrl: string
+  readonly controlPlaneUrl: string
+  readonly cloudflareApiUrl: string
+  readonly cells: Readonly<Record<Zone, string>>
+  readonly issuerUrl: string
+  readonly issuerJwks: Issuer["jwks"]
+  readonly accountId: string
+  /** A token of the role `ops` for the control plane. */
+  readonly opsToken: string
+  readonly stateDir: string
+  /** File to which the Workers' console output goes. */
+  readonly logFile: string
+  readonly configStore: ConfigStore
+  issueToken(request: TokenRequest): string
+  trips(query?: TripQuery): Promise<TripRecord[]>
+  egress(query?: TripQuery): Promise<EgressRecord[]>
+  /** Starts workerd again on the same state and ports, with or without some of the Workers. */
+  restart(changes: Pick<PlatformOptions, "without" | "vars">): Promise<void>
+  /** Stops everything and waits for it; safe to call twice. */
+  dispose(): Promise<void>
+}
+
+/**
+ * Starts the platform; resolves when every port answers. Several may run on one machine, each with a `stateDir` of its own and ports 0.
+ * Rejects, with nothing left running, with PortTakenError, StateInUseError, or WranglerError when a Worker does not build.
+ */
+export async function startPlatform(options: PlatformOptions = {}): Promise<Platform> {
+  const progress = options.onProgress ?? (() => {})
+  const stateDir = path.resolve(options.stateDir ?? path.join(ROOT, ".sallyport", "state"))
+  const ports = await choosePorts(options.ports ?? {})
+  const cleanups: (() => unknown)[] = [await lockState(stateDir)]
+  const dispose = once(async () => {
+    for (const cleanup of cleanups.reverse()) await cleanup()
+  })
+  try {
+    const secrets = await loadSecrets(stateDir)
+    const workers = await buildWorkers((file) => progress(`bundling ${path.dirname(file)} with wrangler`))
+    const issuer = await startIssuer({ privateJwk: secrets.issuerKey, port: ports.issuer })
+    cleanups.push(issuer.stop)
+    const edgeUrl = urlOf(ports.edge)
+    const passportIssuer = passportIssuerOf(workers, options.vars)
+    for (const zone of ZONES) cleanups.push((await startZone(zone, ports[zone], edgeUrl, passportIssuer)).stop)
+    progress(`example cells ${ZONES.join(", ")} and identity provider listen`)
+
+    const settings: WorkerSettings = { ...options, ports, secrets, stateDir }
+    const logFile = path.join(stateDir, "platform.log")
+    const runtime = await startRuntime(workers, settings, logFile)
+    cleanups.push(runtime.stop)
+    progress("workerd runs the dispatcher, the control plane and the local Cloudflare API")
+    const migrated = await runtime.prepare()
+    if (migrated.length > 0) progress(`database prepared: ${migrated.join(", ")}`)
+
+    return {
+      edgeUrl,
+      controlPlaneUrl: urlOf(ports.controlPlane),
+      cloudflareApiUrl: urlOf(ports.cloudflareApi),
+      cells: { us01: urlOf(ports.us01), us02: urlOf(ports.us02), uk01: urlOf(ports.uk01) },
+      issuerUrl: issuer.url,
+      issuerJwks: issuer.jwks,
+      accountId: ACCOUNT_ID,
+      opsToken: secrets.opsToken,
+      stateDir,
+      logFile,
+      configStore: runtime.configStore,
+      issueToken: issuer.issueToken,
+      trips: (query) => readRing<TripRecord>(edgeUrl, "trips", query),
+      egress: (query) => readRing<EgressRecord>(edgeUrl, "egress", query),
+      restart: (changes) => runtime.restart({ ...settings, ...changes }),
+      dispose,
+    }
+  } catch (error) {
+    await dispose()
+    throw error
+  }
+}
+
+async function startZone(zone: Zone, port: number, edgeUrl: string, issuer: string): Promise<RunningServer> {
+  return startCell({ zone, port, issuer, edgeUrl, hostname: KEY_SET_HOSTNAME })
+}
+
+/** Miniflare with its log file, database and minute clock. */
+async function startRuntime(workers: BuiltWorkers, settings: WorkerSettings, logFile: string) {
+  const log = createWriteStream(logFile, { flags: "a" })
+  const optionsFor = (current: WorkerSettings) => ({
+    ...miniflareOptions(workers, current),
+    log: new Log(LogLevel.ERROR),
+    handleStructuredLogs: (entry: { timestamp: number; level: string; message: string }) =>
+      void log.write(`${new Date(entry.timestamp).toISOString()} ${entry.level} ${entry.message}\n`),
+  })
+  const miniflare = new Miniflare(optionsFor(settings))
+  const clock = cronClock(miniflare, workers)
+  const stop = async () => {
+    clock.stop()
+    await miniflare.dispose()
+    await new Promise((resolve) => log.end(resolve))
+  }
+  try {
+    await miniflare.ready
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  const hasControlPlane = !settings.without?.includes("controlPlane")
+  return {
+    stop,
+    prepare: async () => {
+      if (!hasControlPlane) return []
+      const database = await miniflare.getD1Database("DB", workers.controlPlane.name)
+      // Two descriptions of one interface: Miniflare's carries more than is used here.
+      const applied = await applyMigrations(
+        database as unknown as MigratableDatabase,
+        path.join(ROOT, "control-plane", "migrations"),
+      )
+      clock.start()
+      return applied
+    },
+    restart: async (changed: WorkerSettings) => {
+      clock.stop()
+      await miniflare.setOptions(optionsFor(changed))
+      await miniflare.ready
+      if (!changed.without?.includes("controlPlane")) clock.start()
+    },
+    configStore: {
+      get: async (key: string) => (await miniflare.getKVNamespace("CONFIG", workers.dispatcher.name)).get(key, "text"),
+      put: async (key: string, value: string) =>
+        (await miniflare.getKVNamespace("CONFIG", workers.dispatcher.name)).put(key, value),
+    } satisfies ConfigStore,
+  }
+}
+
+/** Runs the control plane's scheduled handler every minute, as its cron trigger does in production: workerd alone has no clock for it. */
+function cronClock(miniflare: Miniflare, workers: BuiltWorkers) {
+  const crons = workers.controlPlane.options.cronTriggers
+  const cron = Array.isArray(crons) ? String(crons[0]) : null
+  let timer: NodeJS.Timeout | undefined
+  const tick = async () => {
+    if (cron === null) return
+    try {
+      const worker = await miniflare.getWorker(workers.controlPlane.name)
+      await worker.scheduled({ cron, scheduledTime: new Date() })
+    } catch {
+      // The platform is stopping, or the handler failed and said so in its own log; the next minute tries again.
+    }
+  }
+  return {
+    start: () => {
+      void tick()
+      timer = setInterval(() => void tick(), MINUTE_MS)
+      timer.unref()
+    },
+    stop: () => clearInterval(timer),
+  }
+}
+
+async function readRing<Entry>(edgeUrl: string, ring: "trips" | "egress", query: TripQuery = {}): Promise<Entry[]> {
+  const url = new URL(`/.sallyport/local/${ring}`, edgeUrl)
+  if (query.requestId !== undefined) url.searchParams.set("requestId", query.requestId)
+  if (query.limit !== undefined) url.searchParams.set("limit", String(query.limit))
+  const response = await fetch(url)
+  if (!response.ok) throw new Error(`${url.pathname} answered ${response.status}`)
+  const body: unknown = await response.json()
+  if (Array.isArray(body)) return body as Entry[]
+  return (body as { items: Entry[] }).items
+}
+
+function urlOf(port: number): string {
+  return `http://127.0.0.1:${port}`
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined
+  return () => {
+    running ??= work()
+    return running
+  }
+}

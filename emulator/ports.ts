@@ -1,0 +1,85 @@
+/**
+ * The loopback ports of the platform: their defaults (docs/architecture.md), whether they are free, and free ones for throw-away platforms.
+ * Used by emulator/platform.ts and by the options of emulator/start.ts.
+ */
+import { createServer } from "node:net"
+
+export const PORTS = {
+  edge: { default: 8787, what: "the edge" },
+  controlPlane: { default: 8788, what: "the control plane" },
+  cloudflareApi: { default: 8789, what: "the local Cloudflare API" },
+  us01: { default: 8790, what: "the example cell us01" },
+  us02: { default: 8791, what: "the example cell us02" },
+  uk01: { default: 8792, what: "the example cell uk01" },
+  issuer: { default: 8793, what: "the example identity provider" },
+} as const
+
+export type PortName = keyof typeof PORTS
+export type Ports = Record<PortName, number>
+export const PORT_NAMES = Object.keys(PORTS) as readonly PortName[]
+
+/** The option of `npm start` that moves a port: `--port-control-plane`. */
+export function portOption(name: PortName): string {
+  return `--port-${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+}
+
+export class PortTakenError extends Error {
+  override readonly name = "PortTakenError"
+}
+
+/**
+ * The ports to use: those asked for, defaults for the rest, a free one for each 0. Nothing listens on them yet.
+ * Throws PortTakenError that names every taken port and the option that moves it.
+ */
+export async function choosePorts(wanted: Partial<Ports>): Promise<Ports> {
+  const chosen = {} as Ports
+  const taken: string[] = []
+  for (const name of PORT_NAMES) {
+    const port = wanted[name] ?? PORTS[name].default
+    if (port !== 0) chosen[name] = port
+    if (port !== 0 && !(await isFree(port)))
+      taken.push(`  port ${port} of ${PORTS[name].what}; move it with ${portOption(name)} <port>`)
+  }
+  const twice = PORT_NAMES.filter((name) =>
+    PORT_NAMES.some((other) => other !== name && chosen[name] !== undefined && chosen[other] === chosen[name]),
+  )
+  for (const name of twice) taken.push(`  port ${chosen[name]} is given twice; move ${portOption(name)} <port>`)
+  if (taken.length > 0) {
+    throw new PortTakenError(
+      `Taken by another program (perhaps a platform that is already running):\n${taken.join("\n")}`,
+    )
+  }
+  const rest = PORT_NAMES.filter((name) => chosen[name] === undefined)
+  const free = await freePorts(rest.length)
+  for (const [index, name] of rest.entries()) chosen[name] = free[index] ?? 0
+  return chosen
+}
+
+/** All held at once, so that they differ, then let go: another process could take one before it is used, which the caller sees as a failed start. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(Array.from({ length: count }, () => hold(0)))
+  const ports = servers.map((server) => {
+    const address = server.address()
+    return typeof address === "object" && address !== null ? address.port : 0
+  })
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}
+
+async function isFree(port: number): Promise<boolean> {
+  try {
+    const server = await hold(port)
+    await new Promise((resolve) => server.close(resolve))
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function hold(port: number): Promise<ReturnType<typeof createServer>> {
+  const server = createServer()
+  return new Promise((resolve, reject) => {
+    server.once("error", reject)
+    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => resolve(server))
+  })
+}

@@ -1,0 +1,116 @@
+/**
+ * The Workers of the platform as Miniflare runs them: each as its own wrangler.toml says, plus what only the starter knows
+ * (ports, secrets, addresses). Called by emulator/platform.ts. No binding is repeated here that a wrangler.toml could hold.
+ */
+import { createHash } from "node:crypto"
+import type { MiniflareOptions, V4MiniflareOptions } from "miniflare"
+import { convertV4MiniflareOptions } from "miniflare"
+import { type BuiltWorker, buildWorker } from "./build.ts"
+import type { Ports } from "./ports.ts"
+import type { Secrets } from "./secrets.ts"
+
+/** Cloudflare account id of every local platform. */
+export const ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
+/** The dispatch namespace. */
+export const NAMESPACE = "production"
+export const CONFIG_FILES = {
+  dispatcher: "emulator/namespace/wrangler.toml",
+  controlPlane: "control-plane/wrangler.toml",
+  cloudflareApi: "emulator/cloudflare-api/wrangler.toml",
+} as const
+export type WorkerKey = keyof typeof CONFIG_FILES
+export const WORKER_KEYS = Object.keys(CONFIG_FILES) as readonly WorkerKey[]
+export type BuiltWorkers = Readonly<Record<WorkerKey, BuiltWorker>>
+
+/** Both sides of the dispatch config meet in one namespace, whatever ids stand in the two files for production. */
+const CONFIG_STORE_ID = "sallyport-config"
+
+export interface WorkerSettings {
+  readonly ports: Ports
+  readonly secrets: Secrets
+  readonly stateDir: string
+  /** More variables, or other values, per Worker. */
+  readonly vars?: Partial<Record<WorkerKey, Readonly<Record<string, string>>>>
+  /** Workers to leave out. */
+  readonly without?: readonly WorkerKey[]
+  /** Where the dispatcher reads its config instead of the local KV; see emulator/config-gate.ts. */
+  readonly configGate?: URL
+}
+
+/** Bundles all three at once; `onBuild` hears the file of each that has to be made. */
+export async function buildWorkers(onBuild: (configFile: string) => void): Promise<BuiltWorkers> {
+  const [dispatcher, controlPlane, cloudflareApi] = await Promise.all(
+    [CONFIG_FILES.dispatcher, CONFIG_FILES.controlPlane, CONFIG_FILES.cloudflareApi].map((file) =>
+      buildWorker(file, () => onBuild(file)),
+    ),
+  )
+  if (!dispatcher || !controlPlane || !cloudflareApi) throw new Error("unreachable: three files, three Workers")
+  return { dispatcher, controlPlane, cloudflareApi }
+}
+
+/** `iss` of the passports, as the control plane's wrangler.toml names it. */
+export function passportIssuerOf(workers: BuiltWorkers, vars: WorkerSettings["vars"]): string {
+  const configured = bindingsOf(workers.controlPlane).PASSPORT_ISSUER
+  return vars?.controlPlane?.PASSPORT_ISSUER ?? String(configured)
+}
+
+/** Everything but the log handlers, which the caller adds. */
+export function miniflareOptions(workers: BuiltWorkers, settings: WorkerSettings): MiniflareOptions {
+  const { ports, secrets } = settings
+  const extra: Record<WorkerKey, Record<string, string>> = {
+    dispatcher: {
+      ENVIRONMENT: "local",
+      PASSPORT_KEYS: JSON.stringify(secrets.passportKeys),
+      PIN_KEY: secrets.pinKey,
+      // Far apart from production's, because a person who has just deployed is looking at the answer.
+      CONFIG_REFRESH_MS: "200",
+      CONFIG_MAX_STALE_MS: "500",
+    },
+    controlPlane: {
+      ENVIRONMENT: "local",
+      PIN_KEY: secrets.pinKey,
+      CLOUDFLARE_API_TOKEN: secrets.cloudflareApiToken,
+      CLOUDFLARE_API_BASE_URL: `http://127.0.0.1:${ports.cloudflareApi}/client/v4`,
+      CLOUDFLARE_ACCOUNT_ID: ACCOUNT_ID,
+      DISPATCH_NAMESPACE: NAMESPACE,
+      DISPATCHER_SERVICE: workers.dispatcher.name,
+      BOOTSTRAP_TOKEN_HASH: createHash("sha256").update(secrets.opsToken).digest("hex"),
+    },
+    cloudflareApi: { ACCOUNT_ID, API_TOKEN: secrets.cloudflareApiToken },
+  }
+  const notify = { NAMESPACE: { name: workers.dispatcher.name, entrypoint: "NamespaceMemory" } }
+  const own: Record<WorkerKey, object> = {
+    dispatcher: { kvNamespaces: { CONFIG: configStore(settings.configGate) } },
+    controlPlane: { kvNamespaces: { CONFIG: configStore(undefined) } },
+    cloudflareApi: { serviceBindings: { ...record(workers.cloudflareApi.options.serviceBindings), ...notify } },
+  }
+  // The bundles' options come from a file; the conversion checks them with a schema of its own.
+  const options = {
+    host: "127.0.0.1",
+    port: 0,
+    // Otherwise Miniflare asks the internet for an example of `request.cf`.
+    cf: false,
+    resourcePersistencePath: settings.stateDir,
+    workers: WORKER_KEYS.filter((key) => !settings.without?.includes(key)).map((key) => ({
+      ...workers[key].options,
+      ...own[key],
+      name: workers[key].name,
+      modules: [...workers[key].modules],
+      bindings: { ...bindingsOf(workers[key]), ...extra[key], ...settings.vars?.[key] },
+      unsafeDirectSockets: [{ host: "127.0.0.1", port: ports[key === "dispatcher" ? "edge" : key] }],
+    })),
+  }
+  return convertV4MiniflareOptions(options as V4MiniflareOptions)
+}
+
+function configStore(gate: URL | undefined): object {
+  return gate === undefined ? { id: CONFIG_STORE_ID } : { id: CONFIG_STORE_ID, remoteProxyConnectionString: gate }
+}
+
+function bindingsOf(worker: BuiltWorker): Record<string, unknown> {
+  return record(worker.options.bindings)
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {}
+}
