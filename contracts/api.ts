@@ -5,6 +5,7 @@
  */
 import { z } from "zod"
 import { grant, releases, route, stickyBy, team } from "./dispatch-config.ts"
+import type { Explanation } from "./platform.ts"
 import { isScriptName } from "./script-name.ts"
 
 const timestamp = z.iso.datetime().describe("UTC, ISO 8601")
@@ -52,9 +53,7 @@ export const tokenCreated = tokenShape.extend({ token: z.string() })
 /** Settings of a script that its team may choose; `deployOnUpload: false` makes every upload a mere publish. */
 export const scriptPut = z.strictObject({
   stickyBy: stickyBy.optional(),
-  limits: z
-    .strictObject({ cpuMs: z.int().min(1).max(300_000), subRequests: z.int().min(1).max(10_000) })
-    .optional(),
+  limits: z.strictObject({ cpuMs: z.int().min(1).max(300_000), subRequests: z.int().min(1).max(10_000) }).optional(),
   timeoutMs: z.int().min(50).max(300_000).optional(),
   deployOnUpload: z.boolean().optional(),
   message,
@@ -148,9 +147,7 @@ export const auditShape = z.object({
   target: z.string(),
   detail: z.record(z.string(), z.unknown()),
   previousHash: z.string(),
-  hash: z
-    .string()
-    .describe("SHA-256 over the record and previousHash: a changed or missing record breaks the chain"),
+  hash: z.string().describe("SHA-256 over the record and previousHash: a changed or missing record breaks the chain"),
 })
 
 export const explainCreate = z.strictObject({
@@ -172,6 +169,23 @@ export const explainCreate = z.strictObject({
     .partial()
     .optional(),
 })
+
+/** What `/v1/explain` answers: contracts/platform.ts as a shape. */
+export const explanationShape = z.object({
+  configRevision: z.number(),
+  steps: z.array(
+    z.object({
+      stage: z.enum(["inbound", "screen", "route", "authenticate", "authorize", "release", "passport"]),
+      says: z.string(),
+      facts: z.record(z.string(), z.unknown()),
+    }),
+  ),
+  outcome: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("dispatch"), placedName: z.string(), audience: z.string() }),
+    z.object({ kind: z.literal("problem"), code: z.string(), status: z.number() }),
+    z.object({ kind: z.literal("gateway"), what: z.string() }),
+  ]),
+}) satisfies z.ZodType<Explanation>
 
 export const problemShape = z.object({
   type: z.string(),

@@ -13,9 +13,7 @@ export const MAX_TOKEN_BYTES = 8_192
 
 /** True for a compact JWS in its canonical spelling, at most {@link MAX_TOKEN_BYTES} long. Says nothing of its signature. */
 export function isCanonicalCompactJws(token: string): boolean {
-  return (
-    token.length <= MAX_TOKEN_BYTES && COMPACT.test(token) && token.split(".").every(isCanonicalBase64Url)
-  )
+  return token.length <= MAX_TOKEN_BYTES && COMPACT.test(token) && token.split(".").every(isCanonicalBase64Url)
 }
 
 function isCanonicalBase64Url(part: string): boolean {

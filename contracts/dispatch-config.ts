@@ -5,6 +5,8 @@
  */
 import { z } from "zod"
 import { isCidr } from "./cidr.ts"
+import { publicKeySet } from "./public-jwk.ts"
+import { JWKS_PATH, RESERVED_PATH_PREFIX } from "./reserved-headers.ts"
 import { isScriptName } from "./script-name.ts"
 
 export const CONFIG_FORMAT = 1
@@ -30,9 +32,7 @@ export const CONFIG_LIMITS = {
 /** Weights are basis points; a release set sums to this. */
 export const FULL_WEIGHT_BPS = 10_000
 
-const name = z
-  .string()
-  .regex(/^[a-z][a-z0-9-]{0,62}$/, "must be 1–63 of a–z, 0–9 and -, beginning with a letter")
+const name = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, "must be 1–63 of a–z, 0–9 and -, beginning with a letter")
 const scriptName = z.string().refine(isScriptName, "is not a script name")
 const hostname = z
   .string()
@@ -50,6 +50,10 @@ const pathPattern = z
     "must be `/a/b` or `/a/*`, without empty or dot segments",
   )
   .refine((path) => path.length > 0, "must not be empty")
+  .refine(
+    (path) => !path.startsWith(RESERVED_PATH_PREFIX) && path !== JWKS_PATH,
+    "lies where the gateway itself answers",
+  )
 const mode = z.enum(["log", "enforce"])
 const addressRange = z
   .string()
@@ -58,17 +62,11 @@ const addressRange = z
 const origin = z
   .string()
   .refine(
-    (value) => URL.canParse(value) && new URL(value).origin === value,
+    (value) => /^https?:\/\//.test(value) && URL.canParse(value) && new URL(value).origin === value,
     "must be an origin such as https://cell.example:8443",
   )
 /** Company ids are decimal text: they exceed 53 bits and are never parsed into a number. */
 export const companyId = z.string().regex(/^[0-9]{1,20}$/, "must be 1–20 decimal digits")
-
-const jwk = z.looseObject({
-  kty: z.enum(["EC", "OKP", "RSA"]),
-  kid: z.string().min(1).max(200),
-  alg: z.string().optional(),
-})
 
 /** Bearer JWTs of this issuer are accepted on routes that name it. Keys come with the config: no isolate ever fetches them. */
 const issuer = z.strictObject({
@@ -76,7 +74,7 @@ const issuer = z.strictObject({
   /** One of these must be the token's `aud`. */
   audiences: z.array(z.string().min(1).max(500)).min(1).max(20),
   algorithms: z.array(z.enum(["ES256", "EdDSA", "RS256"])).min(1),
-  jwks: z.strictObject({ keys: z.array(jwk).min(1).max(20) }),
+  jwks: publicKeySet,
   kind: z.enum(["user", "service"]).default("user"),
   /** Claim that holds the company id, if any. */
   companyClaim: z.string().min(1).max(100).optional(),
@@ -97,10 +95,7 @@ export const releases = z
     (list) => list.reduce((sum, each) => sum + each.weightBps, 0) === FULL_WEIGHT_BPS,
     `weights must sum to ${FULL_WEIGHT_BPS} basis points`,
   )
-  .refine(
-    (list) => new Set(list.map((each) => each.version)).size === list.length,
-    "a version may appear once",
-  )
+  .refine((list) => new Set(list.map((each) => each.version)).size === list.length, "a version may appear once")
 
 /** What keeps a caller on one version. The first of these that the request has, beginning at the named one: company, subject, request. */
 export const stickyBy = z.enum(["company", "subject", "request"])
@@ -157,10 +152,7 @@ const script = z.strictObject({
 /** `dispatch:<script>` send a request to a sibling; `audience:<audience>` ask for its passport; `zones:read`, `flags:read`. */
 export const grant = z
   .string()
-  .regex(
-    /^(dispatch:[a-z][a-z0-9-]{0,62}|audience:[a-z][a-z0-9:-]{0,62}|zones:read|flags:read)$/,
-    "is not a grant",
-  )
+  .regex(/^(dispatch:[a-z][a-z0-9-]{0,62}|audience:[a-z][a-z0-9:-]{0,62}|zones:read|flags:read)$/, "is not a grant")
 
 export const team = z.strictObject({
   grants: z.array(grant).max(200).default([]),
@@ -215,10 +207,7 @@ const audience = z.strictObject({ origins: z.array(origin).min(1).max(50) })
 
 /** Where companies live. */
 const directory = z.strictObject({
-  zones: z.record(
-    name,
-    z.strictObject({ audience: z.string().regex(/^[a-z][a-z0-9:-]{0,62}$/), baseUrl: origin }),
-  ),
+  zones: z.record(name, z.strictObject({ audience: z.string().regex(/^[a-z][a-z0-9:-]{0,62}$/), baseUrl: origin })),
   companies: z.record(companyId, name),
 })
 
@@ -282,9 +271,7 @@ export type Parsed<T> =
 /** Faults of a failed zod parse as JSON pointers, at most 20. */
 export function toFaults(error: z.ZodError): ConfigFault[] {
   return error.issues.slice(0, 20).map((issue) => ({
-    pointer: issue.path
-      .map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`)
-      .join(""),
+    pointer: issue.path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join(""),
     detail: issue.message,
   }))
 }
@@ -342,15 +329,13 @@ function* danglingReferences(config: DispatchConfig): Generator<ConfigFault> {
       seen.add(each.path)
       if (!has(config.scripts, each.script))
         yield { pointer: `${pointer}/script`, detail: `no such script: ${each.script}` }
-      if (!has(config.teams, each.team))
-        yield { pointer: `${pointer}/team`, detail: `no such team: ${each.team}` }
+      if (!has(config.teams, each.team)) yield { pointer: `${pointer}/team`, detail: `no such team: ${each.team}` }
       if (each.zone !== undefined && !has(config.directory.zones, each.zone))
         yield { pointer: `${pointer}/zone`, detail: `no such zone: ${each.zone}` }
       if (each.auth.mode !== "none" && each.auth.issuers.length === 0)
         yield { pointer: `${pointer}/auth/issuers`, detail: "at least one issuer is needed" }
       for (const id of each.auth.issuers)
-        if (!has(config.issuers, id))
-          yield { pointer: `${pointer}/auth/issuers`, detail: `no such issuer: ${id}` }
+        if (!has(config.issuers, id)) yield { pointer: `${pointer}/auth/issuers`, detail: `no such issuer: ${id}` }
     }
   }
   for (const [zone, { audience: name }] of Object.entries(config.directory.zones)) {

@@ -1,0 +1,135 @@
+import { describe, expect, it } from "vitest"
+import { exampleConfig } from "../dispatcher/src/example-config.ts"
+import { CONFIG_LIMITS, type DispatchConfig, parseDispatchConfig } from "./dispatch-config.ts"
+
+const route = { id: "r", path: "/a/*", script: "files", team: "storage", auth: { mode: "none" } }
+
+function faultsOf(change: (config: Record<string, never>) => void): string[] {
+  const config = structuredClone(exampleConfig()) as unknown as Record<string, never>
+  change(config)
+  const parsed = parseDispatchConfig(JSON.stringify(config))
+  return parsed.ok ? [] : parsed.faults.map((fault) => fault.pointer)
+}
+
+function withRoute(changes: object): string[] {
+  return faultsOf((config) => {
+    ;(config as unknown as DispatchConfig).hostnames["api.example.com"] = {
+      routes: [{ ...route, ...changes } as never],
+    }
+  })
+}
+
+describe("parseDispatchConfig", () => {
+  it("accepts the example, and what it writes parses to the same again", () => {
+    const first = parseDispatchConfig(JSON.stringify(exampleConfig()))
+    if (!first.ok) throw new Error(JSON.stringify(first.faults))
+    expect(parseDispatchConfig(JSON.stringify(first.value))).toEqual(first)
+  })
+
+  it.each(["", "null", "[]", "{", "42", '"text"', "{}"])("refuses %j without throwing", (text) => {
+    expect(parseDispatchConfig(text).ok).toBe(false)
+  })
+
+  it("refuses a document over the size limit before it reads it", () => {
+    expect(parseDispatchConfig(" ".repeat(CONFIG_LIMITS.bytes + 1))).toMatchObject({
+      ok: false,
+      faults: [{ pointer: "", detail: expect.stringContaining("larger") }],
+    })
+  })
+
+  it.each(["/", "/a", "/a/*", "/*", "/a/b.c/*", "/rest/v1.0/companies/*", "/.well-known/x"])(
+    "accepts the path %s",
+    (path) => {
+      expect(withRoute({ path })).toEqual([])
+    },
+  )
+
+  it.each([
+    "",
+    "a",
+    "/a/",
+    "//",
+    "/a//b",
+    "/a/../b",
+    "/./a",
+    "/a*",
+    "/a/*/b",
+    "/a%2fb",
+    "/a b",
+    "/.sallyport/x",
+    "/.well-known/jwks.json",
+  ])("refuses the path %j, and says where", (path) => {
+    expect(withRoute({ path })).toContain("/hostnames/api.example.com/routes/0/path")
+  })
+
+  it.each(["API.example.com", "api.example.com.", "127.0.0.1", "1", "a..b", "-a.example", "a_b.example", "a/b"])(
+    "refuses the hostname %j",
+    (hostname) => {
+      const faults = faultsOf((config) => {
+        Object.assign((config as unknown as DispatchConfig).hostnames, { [hostname]: { routes: [] } })
+      })
+      expect(faults.length).toBeGreaterThan(0)
+    },
+  )
+
+  it.each<[string, object, string]>([
+    ["a script that is not there", { script: "nope" }, "/script"],
+    ["a team that is not there", { team: "nope" }, "/team"],
+    ["a zone that is not there", { zone: "nope" }, "/zone"],
+    ["an issuer that is not there", { auth: { mode: "required", issuers: ["nope"] } }, "/auth/issuers"],
+    ["no issuer though a credential is required", { auth: { mode: "required" } }, "/auth/issuers"],
+    ["weights that do not sum up", { releases: [{ version: 1, weightBps: 9_999 }] }, "/releases"],
+    ["no release at all", { releases: [] }, "/releases"],
+    [
+      "one version twice",
+      {
+        releases: [
+          { version: 1, weightBps: 5_000 },
+          { version: 1, weightBps: 5_000 },
+        ],
+      },
+      "/releases",
+    ],
+  ])("refuses a route with %s", (_what, changes, where) => {
+    expect(withRoute(changes)).toContain(`/hostnames/api.example.com/routes/0${where}`)
+  })
+
+  it("refuses two routes of one hostname with the same path", () => {
+    const faults = faultsOf((config) => {
+      const routes = [route, { ...route, id: "other" }] as never
+      ;(config as unknown as DispatchConfig).hostnames["api.example.com"] = { routes }
+    })
+    expect(faults).toEqual(["/hostnames/api.example.com/routes/1/path"])
+  })
+
+  it.each<[string, object]>([
+    ["a private key", { d: "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU" }],
+    ["a symmetric key", { kty: "oct", k: "AAAA" }],
+    ["another curve", { crv: "P-384" }],
+    ["an alg that is not the key's", { alg: "RS256" }],
+  ])("refuses an issuer with %s", (_what, changes) => {
+    const faults = faultsOf((config) => {
+      const [key] = (config as unknown as DispatchConfig).issuers["example-idp"]?.jwks.keys ?? []
+      Object.assign(key ?? {}, changes)
+    })
+    expect(faults.some((pointer) => pointer.startsWith("/issuers/example-idp/jwks/keys"))).toBe(true)
+  })
+
+  it("refuses an issuer with one kid twice", () => {
+    const faults = faultsOf((config) => {
+      const keys = (config as unknown as DispatchConfig).issuers["example-idp"]?.jwks.keys ?? []
+      keys.push(structuredClone(keys[0]) as never)
+    })
+    expect(faults).toContain("/issuers/example-idp/jwks/keys")
+  })
+
+  it("refuses more companies than the limit", () => {
+    const faults = faultsOf((config) => {
+      const companies = Object.fromEntries(
+        Array.from({ length: CONFIG_LIMITS.companies + 1 }, (_, id) => [String(id), "us01"]),
+      )
+      Object.assign((config as unknown as DispatchConfig).directory, { companies })
+    })
+    expect(faults).toContain("/directory/companies")
+  })
+})
