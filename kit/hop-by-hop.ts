@@ -16,13 +16,7 @@ const HOP_BY_HOP: readonly string[] = [
 ]
 
 /** Naming these in `Connection` would take the message's own meaning away (R4; Kong CVE-2026-6338 is the pattern): such a nomination is ignored. */
-const END_TO_END: ReadonlySet<string> = new Set([
-  "authorization",
-  "content-length",
-  "content-type",
-  "cookie",
-  "host",
-])
+const END_TO_END: ReadonlySet<string> = new Set(["authorization", "content-length", "content-type", "cookie", "host"])
 
 /**
  * Deletes hop-by-hop headers and those that `Connection` names, in place.

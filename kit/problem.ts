@@ -81,7 +81,6 @@ export function problemResponse(
       ...headers,
     },
   })
-  if (context.configRevision != null)
-    response.headers.set("x-sallyport-config", String(context.configRevision))
+  if (context.configRevision != null) response.headers.set("x-sallyport-config", String(context.configRevision))
   return response
 }

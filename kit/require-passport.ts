@@ -1,0 +1,207 @@
+/**
+ * The check of the `x-passport` that came with a request: made by the gateway, for exactly this script, and still valid.
+ * Every team's Worker begins with it. It knows nothing of the caller but what the passport says, and the passport nothing that the gateway did not sign.
+ * @see RFC 8725 §3 (algorithm, type, issuer, audience), RFC 7515 §5.2, RFC 7519 §4.1
+ */
+import { isCanonicalCompactJws } from "../contracts/compact-jws.ts"
+import {
+  PASSPORT_ALG,
+  PASSPORT_LIFETIME_S,
+  PASSPORT_MAX_SKEW_S,
+  PASSPORT_TYP,
+  type PassportClaims,
+  scriptAudience,
+} from "../contracts/passport.ts"
+import { PASSPORT_HEADER } from "../contracts/reserved-headers.ts"
+import { refuse } from "./problem.ts"
+
+/** Verified passports remembered per isolate, about 1 KB each. */
+const CACHED_PASSPORTS = 1_000
+/** Milliseconds after which the keys are asked for anew; well below the time that a new key is published before its first use. */
+const KEYS_MAX_AGE_MS = 60_000
+/** How often an unknown `kid` may cause another question for keys, per {@link KEYS_MAX_AGE_MS} and isolate. */
+const EXTRA_KEY_QUESTIONS = 20
+
+/** Where keys come from: the `PLATFORM` binding. */
+export interface KeySource {
+  keys(): Promise<{ readonly keys: readonly JsonWebKey[] }>
+}
+
+export interface PassportRequirements {
+  /** Name of the script that this code is; passports made for another are refused. */
+  readonly script: string
+  /** `iss` to insist on; without it any issuer whose key the platform publishes is accepted, and there is one. */
+  readonly issuer?: string
+  /** Milliseconds since the epoch; default `Date`. */
+  readonly clock?: { now(): number }
+}
+
+export type RequirePassport = (request: Request, platform: KeySource) => Promise<PassportClaims>
+
+type Reason =
+  | "missing"
+  | "not-canonical"
+  | "header"
+  | "unknown-key"
+  | "signature"
+  | "claims"
+  | "issuer"
+  | "audience"
+  | "not-yet"
+  | "expired"
+
+/**
+ * Makes the check, once per isolate, with caches of its own. The check resolves to the claims, or refuses `platform.passport-required`
+ * (deliberately without saying why; the reason goes to the log) or `platform.unavailable` when no key was ever to be had.
+ */
+export function passportRequirement(requirements: PassportRequirements): RequirePassport {
+  const audience = scriptAudience(requirements.script)
+  const clock = requirements.clock ?? Date
+  const ring = new KeyRing(clock)
+  const verified = new Map<string, PassportClaims>()
+
+  return async function requirePassport(request, platform) {
+    const token = request.headers.get(PASSPORT_HEADER)
+    if (token === null) throw refused("missing")
+    const known = verified.get(token)
+    const claims = known ?? (await verify(token, ring, platform))
+    if (requirements.issuer !== undefined && claims.iss !== requirements.issuer) throw refused("issuer")
+    if (claims.aud !== audience) throw refused("audience")
+    const nowS = clock.now() / 1000
+    if (claims.nbf > nowS + PASSPORT_MAX_SKEW_S || claims.iat > nowS + PASSPORT_MAX_SKEW_S) throw refused("not-yet")
+    if (nowS >= claims.exp + PASSPORT_MAX_SKEW_S) {
+      verified.delete(token)
+      throw refused("expired")
+    }
+    if (known === undefined) remember(verified, token, claims)
+    return claims
+  }
+}
+
+function refused(reason: Reason): Error {
+  return refuse("platform.passport-required", { log: { reason } })
+}
+
+/** The oldest entry makes room; the map keeps insertion order. */
+function remember(verified: Map<string, PassportClaims>, token: string, claims: PassportClaims): void {
+  if (verified.size >= CACHED_PASSPORTS) {
+    const oldest = verified.keys().next().value
+    if (oldest !== undefined) verified.delete(oldest)
+  }
+  verified.set(token, claims)
+}
+
+/** Form and signature; audience and times are checked by the caller each time, since this result is remembered. */
+async function verify(token: string, ring: KeyRing, platform: KeySource): Promise<PassportClaims> {
+  if (!isCanonicalCompactJws(token)) throw refused("not-canonical")
+  const [header = "", payload = "", signature = ""] = token.split(".")
+  const kid = kidOf(parseJson(header))
+  if (kid === null) throw refused("header")
+  const key = await ring.find(kid, platform)
+  if (key === null) throw refused("unknown-key")
+  const signed = new TextEncoder().encode(`${header}.${payload}`)
+  const isGenuine = await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, bytesOf(signature), signed)
+  if (!isGenuine) throw refused("signature")
+  const claims = parseJson(payload)
+  if (!isPassportClaims(claims)) throw refused("claims")
+  return claims
+}
+
+/** The header holds these three members and nothing else: no `jku`, `jwk`, `x5u` or `crit` is even looked at. */
+function kidOf(header: unknown): string | null {
+  if (!isRecord(header) || Object.keys(header).length !== 3) return null
+  if (header.alg !== PASSPORT_ALG || header.typ !== PASSPORT_TYP) return null
+  return typeof header.kid === "string" && header.kid !== "" ? header.kid : null
+}
+
+function isPassportClaims(value: unknown): value is PassportClaims {
+  if (!isRecord(value)) return false
+  const { iat, nbf, exp, hops, act } = value
+  const isText = (name: string) => typeof value[name] === "string" && value[name] !== ""
+  const isTextIfThere = (name: string) => value[name] === undefined || isText(name)
+  return (
+    ["iss", "aud", "sub", "jti", "route"].every(isText) &&
+    ["idp", "scope", "company", "zone"].every(isTextIfThere) &&
+    isSeconds(iat) &&
+    isSeconds(nbf) &&
+    isSeconds(exp) &&
+    exp > iat &&
+    exp - iat <= PASSPORT_LIFETIME_S &&
+    (value.kind === "user" || value.kind === "service" || value.kind === "anonymous") &&
+    Number.isInteger(hops) &&
+    Number(hops) >= 0 &&
+    isRecord(value.facts) &&
+    (act === undefined || (isRecord(act) && typeof act.sub === "string"))
+  )
+}
+
+/** RFC 7519 NumericDate, here without fractions and without the far future. */
+function isSeconds(value: unknown): value is number {
+  return Number.isInteger(value) && Number(value) > 0 && Number(value) < 1e11
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+}
+
+/** The JSON in a base64url part; undefined when it is not JSON in UTF-8. */
+function parseJson(part: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytesOf(part)))
+  } catch {
+    return undefined
+  }
+}
+
+function bytesOf(part: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(part.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0))
+}
+
+/**
+ * The platform's public keys, imported once each. Kept when the platform does not answer; asked for again when older than {@link KEYS_MAX_AGE_MS}.
+ * No promise is shared between requests: one that is cancelled would leave the others waiting for ever.
+ */
+class KeyRing {
+  readonly #clock: { now(): number }
+  #keys: ReadonlyMap<string, CryptoKey> | null = null
+  #askedAt = Number.NEGATIVE_INFINITY
+  #extraQuestions = 0
+
+  constructor(clock: { now(): number }) {
+    this.#clock = clock
+  }
+
+  /** Null when the platform does not publish `kid`. Refuses `platform.unavailable` when there is no key at all and none to be had. */
+  async find(kid: string, platform: KeySource): Promise<CryptoKey | null> {
+    const isStale = this.#clock.now() - this.#askedAt >= KEYS_MAX_AGE_MS
+    if (isStale) this.#extraQuestions = 0
+    const known = this.#keys?.get(kid)
+    if (known !== undefined && !isStale) return known
+    if (this.#keys !== null && !isStale && ++this.#extraQuestions > EXTRA_KEY_QUESTIONS) return null
+    if (this.#keys !== null) this.#askedAt = this.#clock.now()
+    try {
+      this.#keys = await importKeys((await platform.keys()).keys)
+      this.#askedAt = this.#clock.now()
+    } catch (cause) {
+      if (this.#keys === null) throw refuse("platform.unavailable", { cause })
+    }
+    return this.#keys.get(kid) ?? null
+  }
+}
+
+/** Keys that are not exactly ES256 public keys with a `kid` of their own are left out; a `kid` that occurs twice is trusted in neither. */
+async function importKeys(jwks: readonly JsonWebKey[]): Promise<ReadonlyMap<string, CryptoKey>> {
+  const imported = new Map<string, CryptoKey>()
+  const twice = new Set<string>()
+  for (const jwk of jwks) {
+    const { kty, crv, x, y, alg = PASSPORT_ALG, use = "sig" } = jwk
+    const kid = "kid" in jwk ? jwk.kid : undefined
+    if (kty !== "EC" || crv !== "P-256" || alg !== PASSPORT_ALG || use !== "sig" || "d" in jwk) continue
+    if (typeof kid !== "string" || kid === "" || x === undefined || y === undefined) continue
+    if (imported.has(kid)) twice.add(kid)
+    const algorithm = { name: "ECDSA", namedCurve: "P-256" }
+    imported.set(kid, await crypto.subtle.importKey("jwk", { kty, crv, x, y }, algorithm, false, ["verify"]))
+  }
+  for (const kid of twice) imported.delete(kid)
+  return imported
+}
