@@ -34,8 +34,7 @@ function importsOf(file: string, source: string): Import[] {
     add(each.moduleRequest.value, typeOnly)
   }
   for (const each of parsed.module.staticExports)
-    for (const entry of each.entries)
-      if (entry.moduleRequest !== null) add(entry.moduleRequest.value, entry.isType)
+    for (const entry of each.entries) if (entry.moduleRequest !== null) add(entry.moduleRequest.value, entry.isType)
   for (const each of parsed.module.dynamicImports) {
     const argument = source.slice(each.moduleRequest.start, each.moduleRequest.end)
     // An import of a computed name cannot be judged here; the launchers that need one are plain JavaScript.

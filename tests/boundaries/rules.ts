@@ -37,9 +37,7 @@ const FOLDERS: Readonly<Record<string, FolderRule>> = {
 const TOP_FOLDERS = ["tests", "benchmarks"]
 
 /** Inside a Worker: `entry → line → stages`. A stage sees its own folder and leaf files beside the line, never what is listed here or another stage. */
-const WORKERS: Readonly<
-  Record<string, { readonly above: readonly string[]; readonly stages: readonly string[] }>
-> = {
+const WORKERS: Readonly<Record<string, { readonly above: readonly string[]; readonly stages: readonly string[] }>> = {
   "dispatcher/src": {
     above: ["index.ts", "handle.ts", "dependencies.ts", "env.ts"],
     stages: ["edge", "identity", "route", "forward"],
@@ -92,18 +90,13 @@ const stages: Rule = (file, { target }) => {
   const [folder, { above, stages: names }] = worker
   const stage = names.find((name) => inside(file, `${folder}/${name}`))
   if (stage === undefined) return null
-  if (above.some((name) => target === `${folder}/${name}`))
-    return `stage ${stage} must not see what stands above it`
+  if (above.some((name) => target === `${folder}/${name}`)) return `stage ${stage} must not see what stands above it`
   const other = names.find((name) => name !== stage && inside(target, `${folder}/${name}`))
   return other === undefined ? null : `stage ${stage} must not see stage ${other}`
 }
 
 const kitSiblings: Rule = (file, { target }) =>
-  top(file) === "kit" &&
-  !isTest(file) &&
-  target !== null &&
-  top(target) === "kit" &&
-  target !== "kit/problem.ts"
+  top(file) === "kit" && !isTest(file) && target !== null && top(target) === "kit" && target !== "kit/problem.ts"
     ? "kit files stand alone; they share problem.ts only"
     : null
 

@@ -1,0 +1,178 @@
+/**
+ * The only place of the command line that speaks HTTP with the control plane. Answers are held against contracts/api.ts, so that a
+ * drift between the two is an error with a place, not an `undefined` three lines later.
+ */
+import type { z } from "zod"
+import { listOf, problemShape } from "../contracts/api.ts"
+import { PROBLEMS } from "../contracts/problem-codes.ts"
+import type { Connection } from "./configuration.ts"
+import { Failure } from "./failure.ts"
+
+/** Milliseconds; a publish with a large config takes a few seconds. */
+const TIMEOUT_MS = 60_000
+/** Items per page, the most that the API gives. */
+const PAGE = 1000
+
+export interface Answer<T> {
+  readonly value: T
+  /** For If-Match; null when the answer had none. */
+  readonly etag: string | null
+}
+
+export interface Send {
+  readonly body?: unknown
+  /** ETag that the thing must still have. */
+  readonly ifMatch?: string | null
+}
+
+type Method = "GET" | "PUT" | "POST" | "DELETE"
+
+export class ApiClient {
+  readonly connection: Connection
+  readonly #fetch: typeof fetch
+
+  constructor(connection: Connection, fetchFunction: typeof fetch) {
+    this.connection = connection
+    this.#fetch = fetchFunction
+  }
+
+  /** @throws Failure with the problem's code, for every answer that is not 2xx. */
+  async get<T>(path: string, shape: z.ZodType<T>): Promise<Answer<T>> {
+    return this.#exchange("GET", path, shape, {})
+  }
+
+  /** The thing, or null when there is none (or the token may not read it). */
+  async find<T>(path: string, shape: z.ZodType<T>): Promise<Answer<T> | null> {
+    try {
+      return await this.get(path, shape)
+    } catch (thrown) {
+      if (thrown instanceof Failure && thrown.details.code === "api.not-found") return null
+      throw thrown
+    }
+  }
+
+  async put<T>(path: string, shape: z.ZodType<T>, send: Send): Promise<Answer<T>> {
+    return this.#exchange("PUT", path, shape, send)
+  }
+
+  async post<T>(path: string, shape: z.ZodType<T>, send: Send): Promise<Answer<T>> {
+    return this.#exchange("POST", path, shape, send)
+  }
+
+  async delete(path: string, send: Send = {}): Promise<void> {
+    await this.#respond("DELETE", path, send)
+  }
+
+  /** The first `limit` items, over as many pages as that takes. */
+  async list<T>(path: string, item: z.ZodType<T>, limit: number): Promise<T[]> {
+    const items: T[] = []
+    let cursor: string | null = null
+    do {
+      const query = new URLSearchParams({ limit: String(Math.min(PAGE, limit - items.length)) })
+      if (cursor !== null) query.set("cursor", cursor)
+      const page: z.output<ReturnType<typeof listOf<z.ZodType<T>>>> = (await this.get(`${path}?${query}`, listOf(item)))
+        .value
+      items.push(...page.items)
+      cursor = page.items.length === 0 ? null : page.nextCursor
+    } while (cursor !== null && items.length < limit)
+    return items.slice(0, limit)
+  }
+
+  async #exchange<T>(method: Method, path: string, shape: z.ZodType<T>, send: Send): Promise<Answer<T>> {
+    const response = await this.#respond(method, path, send)
+    const parsed = shape.safeParse(await jsonOf(response))
+    if (!parsed.success)
+      throw new Failure("The control plane's answer is not of the expected shape", {
+        where: this.#where(method, path),
+        errors: parsed.error.issues.slice(0, 5).map((issue) => ({
+          pointer: `/${issue.path.join("/")}`,
+          detail: issue.message,
+        })),
+        fix: "Use the command line of the control plane's own version.",
+        ...requestIdOf(response),
+      })
+    return { value: parsed.data, etag: response.headers.get("etag") }
+  }
+
+  /** A 2xx response, or a failure. */
+  async #respond(method: Method, path: string, { body, ifMatch }: Send): Promise<Response> {
+    const headers = new Headers({ authorization: `Bearer ${this.connection.token}`, accept: "application/json" })
+    if (body !== undefined) headers.set("content-type", "application/json")
+    if (ifMatch != null) headers.set("if-match", ifMatch)
+    let response: Response
+    try {
+      response = await this.#fetch(this.connection.url + path, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        // A token must not follow a redirect elsewhere.
+        redirect: "error",
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      })
+    } catch (thrown) {
+      throw unreachable(this.connection.url, this.#where(method, path), thrown)
+    }
+    if (!response.ok) throw await failureOf(response, this.#where(method, path))
+    return response
+  }
+
+  #where(method: Method, path: string): string {
+    return `${method} ${this.connection.url}${path}`
+  }
+}
+
+/** The failure for a server that does not answer at all. */
+export function unreachable(origin: string, where: string, thrown: unknown): Failure {
+  const why = reasonOf(thrown)
+  const local = /^https?:\/\/(127\.|localhost|\[::1\])/.test(origin)
+  return new Failure(`${origin} does not answer`, {
+    where,
+    why,
+    fix:
+      local && why.includes("ECONNREFUSED")
+        ? "Nothing listens there. Start the platform with `npm start`, or correct the URL with `sallyport login <url>`."
+        : "Check the URL and the network; `sallyport ping` tries again.",
+  })
+}
+
+/** `fetch` hides the reason in `cause`, and several attempts in an AggregateError below it. */
+function reasonOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown)
+  if (thrown.name === "TimeoutError") return `no answer within ${TIMEOUT_MS / 1000} s`
+  const { cause } = thrown
+  if (cause instanceof AggregateError && cause.errors.length > 0) return reasonOf(cause.errors[0])
+  return cause instanceof Error ? reasonOf(cause) : thrown.message
+}
+
+async function failureOf(response: Response, where: string): Promise<Failure> {
+  const parsed = problemShape.safeParse(await jsonOf(response))
+  if (!parsed.success)
+    return new Failure(`The answer was ${response.status}, without a problem document`, {
+      where,
+      fix: "Check that the URL is a Sallyport control plane; something else may answer there.",
+      ...requestIdOf(response),
+    })
+  const { title, detail, code, errors, requestId } = parsed.data
+  const known = Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as keyof typeof PROBLEMS] : undefined
+  return new Failure(title, {
+    where,
+    code,
+    ...(detail === known?.fix ? {} : { why: detail }),
+    ...(errors === undefined ? {} : { errors }),
+    fix: known?.fix ?? "Quote the request id to the operators.",
+    requestId,
+  })
+}
+
+function requestIdOf(response: Response): { requestId?: string } {
+  const requestId = response.headers.get("x-request-id")
+  return requestId === null ? {} : { requestId }
+}
+
+async function jsonOf(response: Response): Promise<unknown> {
+  try {
+    return await response.json()
+  } catch {
+    return undefined
+  }
+}

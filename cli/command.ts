@@ -1,0 +1,66 @@
+/** What all commands share: how one is declared, how it reaches the control plane, and the parsers of its options. */
+import { Command, InvalidArgumentError } from "commander"
+import { ApiClient } from "./api-client.ts"
+import { connection } from "./configuration.ts"
+import type { Io } from "./io.ts"
+
+/** Options that every command has. */
+export interface CommonOptions {
+  readonly json?: true
+}
+export interface ListOptions extends CommonOptions {
+  readonly limit: number
+}
+export interface ChangeOptions extends CommonOptions {
+  readonly message?: string
+}
+
+/** A command with `--json` and, in its help, an example that can be pasted. */
+export function commandOf(name: string, about: string, ...examples: string[]): Command {
+  return new Command(name)
+    .description(about)
+    .option("--json", "print JSON")
+    .addHelpText("after", `\nExample:\n${examples.map((each) => `  $ sallyport ${each}\n`).join("")}`)
+}
+
+export function listCommandOf(name: string, about: string, ...examples: string[]): Command {
+  return commandOf(name, about, ...examples).option("--limit <n>", "at most so many", positive, 100)
+}
+
+/** A command whose change is kept in the audit with a reason. */
+export function changeCommandOf(name: string, about: string, ...examples: string[]): Command {
+  return commandOf(name, about, ...examples).option("-m, --message <text>", "why; kept in the audit")
+}
+
+export function apiOf(io: Io): ApiClient {
+  return new ApiClient(connection(io.env), io.fetch)
+}
+
+/** The reason as the API wants it: absent rather than undefined. */
+export function messageOf({ message }: ChangeOptions): { message?: string } {
+  return message === undefined ? {} : { message }
+}
+
+export function positive(text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("It must be a whole number from 1.")
+  return value
+}
+
+/** For options that may be given several times. */
+export function collect(value: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), value]
+}
+
+/** One path segment, safe whatever the name holds. */
+export function segment(name: string): string {
+  return encodeURIComponent(name)
+}
+
+/** A change that `--wait` follows to the edge. */
+export function waitCommandOf(name: string, about: string, ...examples: string[]): Command {
+  return changeCommandOf(name, about, ...examples)
+    .option("--wait", "wait until the edge has it in force")
+    .option("--timeout <s>", "seconds to wait at most", positive, 30)
+    .option("--edge <url>", "where the edge is, for --wait")
+}

@@ -1,0 +1,101 @@
+import { type Command, Option } from "commander"
+import { type Route, routePut, routeShape } from "../../contracts/api.ts"
+import { stickyBy } from "../../contracts/dispatch-config.ts"
+import { apiOf, type ChangeOptions, changeCommandOf, collect, messageOf, positive, segment } from "../command.ts"
+import { Failure } from "../failure.ts"
+import type { Io } from "../io.ts"
+import { printJson } from "../print.ts"
+import { parseReleases, releasesText } from "../releases.ts"
+
+interface Options extends ChangeOptions {
+  readonly hostname?: string
+  readonly path?: string
+  readonly script?: string
+  readonly team?: string
+  readonly zone?: string
+  readonly auth?: Route["auth"]["mode"]
+  readonly issuer?: readonly string[]
+  readonly scope?: readonly string[]
+  readonly releases?: readonly string[] | false
+  readonly stickyBy?: Route["stickyBy"]
+  readonly timeoutMs?: number
+  readonly open?: boolean
+  readonly kill?: string | false
+  readonly killMode: "log" | "enforce"
+}
+
+/** Sends the whole route, changed where an option says so, with If-Match: nobody's change in between is lost. */
+export function routesSet(io: Io): Command {
+  return changeCommandOf(
+    "set",
+    "make a route, or change one",
+    "routes set web-pages --hostname app.procore.com --path '/webclients/*' --script pages --auth none",
+    "routes set web-pages --releases 12=90 13=10 --sticky-by company",
+    "routes set web-pages --kill 'wrong assets, see the runbook'",
+  )
+    .argument("<route>", "its id; you choose it")
+    .option("--hostname <hostname>", "such as app.procore.com")
+    .option("--path <pattern>", "/a/b, or /a/* for /a and everything below it")
+    .option("--script <script>", "where it leads")
+    .option("--team <team>", "whose it is; for ops only")
+    .option("--zone <zone>", "zone named in the passport")
+    .addOption(new Option("--auth <mode>", "credential").choices(["required", "optional", "none"]))
+    .option("--issuer <id>", "accepted issuer; repeatable; replaces all", collect)
+    .option("--scope <scope>", "required scope; repeatable; replaces all", collect)
+    .option("--releases <version=percent...>", "releases of this route alone")
+    .option("--no-releases", "follow the script's own deployment again")
+    .addOption(new Option("--sticky-by <key>", "what keeps a caller on one version").choices(stickyBy.options))
+    .option("--timeout-ms <n>", "milliseconds until response headers", positive)
+    .option("--open", "let other teams attach more specific paths")
+    .option("--no-open", "do not")
+    .option("--kill <reason>", "switch the route off: 503")
+    .option("--no-kill", "switch it on again")
+    .addOption(new Option("--kill-mode <mode>", "with --kill").choices(["log", "enforce"]).default("enforce"))
+    .action(async (id: string, options: Options) => {
+      const api = apiOf(io)
+      const path = `/v1/routes/${segment(id)}`
+      const before = await api.find(path, routeShape)
+      const parsed = routePut.safeParse(wanted(before?.value, options))
+      if (!parsed.success)
+        throw new Failure(before === null ? `There is no route ${id}; to make it, more is needed` : "Not a route", {
+          errors: parsed.error.issues.map((each) => ({ pointer: `/${each.path.join("/")}`, detail: each.message })),
+          fix: "A new route needs --hostname, --path, --script and --auth; `sallyport routes set --help` shows one.",
+        })
+      const { value } = await api.put(path, routeShape, { body: parsed.data, ifMatch: before?.etag ?? null })
+      if (options.json) return printJson(io, value)
+      const releases = value.releases === undefined ? "" : `, releases ${releasesText(value.releases)}`
+      const state = value.kill === undefined ? "" : `, switched off (${value.kill.mode})`
+      const verb = before === null ? "Made" : "Changed"
+      io.out(`${verb} route ${id}: ${value.hostname}${value.path} → ${value.script}${releases}${state}\n`)
+    })
+}
+
+/** The route as it should be; what is missing in a new one is found by the schema. */
+function wanted(before: Route | undefined, options: Options): Record<string, unknown> {
+  const { id: _id, ...kept } = before ?? {}
+  const route: Record<string, unknown> = {
+    ...kept,
+    ...given({
+      hostname: options.hostname,
+      path: options.path,
+      script: options.script,
+      team: options.team,
+      zone: options.zone,
+      stickyBy: options.stickyBy,
+      timeoutMs: options.timeoutMs,
+      open: options.open,
+    }),
+    ...messageOf(options),
+  }
+  const auth = given({ mode: options.auth, issuers: options.issuer, scopes: options.scope })
+  if (before !== undefined || Object.keys(auth).length > 0) route.auth = { ...before?.auth, ...auth }
+  if (Array.isArray(options.releases)) route.releases = parseReleases(options.releases)
+  if (options.releases === false) delete route.releases
+  if (typeof options.kill === "string") route.kill = { mode: options.killMode, reason: options.kill }
+  if (options.kill === false) delete route.kill
+  return route
+}
+
+function given(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+}

@@ -1,0 +1,26 @@
+import type { Command } from "commander"
+import { scriptShape } from "../../contracts/api.ts"
+import { apiOf, type CommonOptions, commandOf, segment } from "../command.ts"
+import type { Io } from "../io.ts"
+import { printFields, printJson } from "../print.ts"
+import { releasesText } from "../releases.ts"
+
+export function scriptsGet(io: Io): Command {
+  return commandOf("get", "show one script", "scripts get files")
+    .argument("<script>")
+    .action(async (name: string, options: CommonOptions) => {
+      const { value } = await apiOf(io).get(`/v1/scripts/${segment(name)}`, scriptShape)
+      if (options.json) return printJson(io, value)
+      printFields(io, {
+        script: value.name,
+        team: value.team,
+        releases: releasesText(value.releases),
+        "latest version": value.latestVersion,
+        "sticky by": value.stickyBy,
+        limits: `${value.limits.cpuMs} ms CPU, ${value.limits.subRequests} subrequests`,
+        timeout: `${value.timeoutMs} ms`,
+        "deploy on upload": value.deployOnUpload,
+        created: value.createdAt,
+      })
+    })
+}

@@ -1,0 +1,18 @@
+import type { Command } from "commander"
+import { teamShape } from "../../contracts/api.ts"
+import { apiOf, type ListOptions, listCommandOf } from "../command.ts"
+import type { Io } from "../io.ts"
+import { printJson, printTable } from "../print.ts"
+
+export function teamsList(io: Io): Command {
+  return listCommandOf("list", "list teams", "teams list").action(async (options: ListOptions) => {
+    const teams = await apiOf(io).list("/v1/teams", teamShape, options.limit)
+    if (options.json) return printJson(io, teams)
+    printTable(
+      io,
+      ["TEAM", "GRANTS", "EGRESS", "CREATED"],
+      teams.map((team) => [team.name, team.grants.join(" "), team.egress.join(" "), team.createdAt]),
+      "There are no teams yet. `sallyport teams set <team>` makes one.",
+    )
+  })
+}

@@ -1,0 +1,47 @@
+import type { Command } from "commander"
+import { teamShape } from "../../contracts/api.ts"
+import { apiOf, type ChangeOptions, changeCommandOf, collect, messageOf, segment } from "../command.ts"
+import type { Io } from "../io.ts"
+import { printJson } from "../print.ts"
+
+interface Options extends ChangeOptions {
+  readonly grant?: readonly string[] | false
+  readonly egress?: readonly string[] | false
+}
+
+/** Reads, changes what was named, and writes back what it read with If-Match: nobody's change in between is lost. */
+export function teamsSet(io: Io): Command {
+  return changeCommandOf(
+    "set",
+    "make a team, or replace its grants or egress origins",
+    "teams set web --grant zones:read --grant audience:cell:us01 --egress https://cell.example:8443",
+    "teams set web --no-egress",
+  )
+    .argument("<team>")
+    .option("--grant <grant>", "a grant; repeatable; replaces all", collect)
+    .option("--no-grant", "take all grants away")
+    .option("--egress <origin>", "an origin the team's Workers may call; repeatable; replaces all", collect)
+    .option("--no-egress", "let them call nothing")
+    .action(async (name: string, options: Options) => {
+      const api = apiOf(io)
+      const path = `/v1/teams/${segment(name)}`
+      const before = await api.find(path, teamShape)
+      const body = {
+        grants: chosen(options.grant, before?.value.grants),
+        egress: chosen(options.egress, before?.value.egress),
+        ...messageOf(options),
+      }
+      const { value } = await api.put(path, teamShape, { body, ifMatch: before?.etag ?? null })
+      if (options.json) return printJson(io, value)
+      io.out(`${before === null ? "Made" : "Changed"} team ${value.name}\n`)
+    })
+}
+
+/** `--no-x` arrives as false, an absent option as undefined or (with a negation defined) true. */
+function chosen(
+  option: readonly string[] | boolean | undefined,
+  before: readonly string[] | undefined,
+): readonly string[] {
+  if (option === false) return []
+  return Array.isArray(option) ? option : (before ?? [])
+}

@@ -1,0 +1,199 @@
+import { describe, expect, it } from "vitest"
+import { pinShape, routeShape, scriptShape, teamShape, tokenCreated } from "../contracts/api.ts"
+import { policySections } from "../contracts/dispatch-config.ts"
+import { AT, TOKEN, useBench } from "./testing/command-line.ts"
+import { page, thing } from "./testing/control-plane-double.ts"
+
+const bench = useBench()
+
+const team = { name: "web", grants: ["zones:read" as const], egress: [], createdAt: AT }
+
+describe("lists", () => {
+  it("go on over pages until the limit", async () => {
+    bench.api.on("GET /v1/teams", ({ line }) => {
+      const next = line.includes("cursor=c2") ? "c3" : "c2"
+      return page(teamShape, [team, { ...team, name: next === "c2" ? "a" : "b" }], next)
+    })
+    const { out } = await bench.run(["teams", "list", "--limit", "3", "--json"])
+    expect(JSON.parse(out)).toHaveLength(3)
+    expect(bench.api.received.map((each) => each.line)).toEqual([
+      "GET /v1/teams?limit=3",
+      "GET /v1/teams?limit=1&cursor=c2",
+    ])
+  })
+
+  it("stop at a page that is empty though it names a next one", async () => {
+    bench.api.on("GET /v1/teams", page(teamShape, [], "again"))
+    expect((await bench.run(["teams", "list"])).out).toContain("There are no teams yet")
+  })
+})
+
+describe("changes", () => {
+  it("keep what was not named and send the ETag that was read", async () => {
+    bench.api.on("GET /v1/teams/web", thing(teamShape, team, '"v9"'))
+    bench.api.on("PUT /v1/teams/web", thing(teamShape, team))
+    await bench.run(["teams", "set", "web", "--egress", "https://cell.example:8443", "-m", "new cell"])
+    expect(bench.api.received[1]).toMatchObject({
+      headers: { "if-match": '"v9"' },
+      body: { grants: ["zones:read"], egress: ["https://cell.example:8443"], message: "new cell" },
+    })
+  })
+
+  it("can empty a list, which is not the same as leaving it alone", async () => {
+    bench.api.on("GET /v1/teams/web", thing(teamShape, { ...team, egress: ["https://a.example"] }))
+    bench.api.on("PUT /v1/teams/web", thing(teamShape, team))
+    await bench.run(["teams", "set", "web", "--no-egress"])
+    expect(bench.api.received[1]?.body).toEqual({ grants: ["zones:read"], egress: [] })
+  })
+
+  it("make a team that is not there", async () => {
+    bench.api.on("PUT /v1/teams/web", thing(teamShape, team))
+    const { out } = await bench.run(["teams", "set", "web"])
+    expect(out).toBe("Made team web\n")
+    expect(bench.api.received[1]?.headers["if-match"]).toBeUndefined()
+  })
+
+  const route = {
+    id: "web-pages",
+    hostname: "app.procore.com",
+    path: "/webclients/*",
+    script: "pages",
+    team: "web",
+    auth: { mode: "none" as const, issuers: [], scopes: [] },
+    open: false,
+  }
+
+  it("say what a new route lacks", async () => {
+    const { code, err } = await bench.run(["routes", "set", "web-pages", "--path", "/webclients/*"])
+    expect(code).toBe(1)
+    expect(err).toContain("/hostname:")
+    expect(bench.api.received.map((each) => each.line)).toEqual(["GET /v1/routes/web-pages"])
+  })
+
+  it("make a route", async () => {
+    bench.api.on("PUT /v1/routes/web-pages", thing(routeShape, route))
+    const line = "--hostname app.procore.com --path /webclients/* --script pages --auth none"
+    const { out } = await bench.run(["routes", "set", "web-pages", ...line.split(" ")])
+    expect(out).toBe("Made route web-pages: app.procore.com/webclients/* → pages\n")
+    expect(bench.api.received[1]?.body).toMatchObject({ hostname: "app.procore.com", auth: { mode: "none" } })
+  })
+
+  it("put a canary on a route and leave the rest of it alone", async () => {
+    bench.api.on("GET /v1/routes/web-pages", thing(routeShape, { ...route, zone: "us01" }))
+    bench.api.on("PUT /v1/routes/web-pages", thing(routeShape, route))
+    await bench.run(["routes", "set", "web-pages", "--releases", "1=90", "2=10"])
+    expect(bench.api.received[1]?.body).toMatchObject({
+      zone: "us01",
+      releases: [
+        { version: 1, weightBps: 9000 },
+        { version: 2, weightBps: 1000 },
+      ],
+    })
+  })
+
+  it("switch a route off and on", async () => {
+    bench.api.on("GET /v1/routes/web-pages", thing(routeShape, { ...route, kill: { mode: "enforce", reason: "x" } }))
+    bench.api.on("PUT /v1/routes/web-pages", thing(routeShape, route))
+    await bench.run(["routes", "set", "web-pages", "--kill", "wrong assets"])
+    expect(bench.api.received[1]?.body).toMatchObject({ kill: { mode: "enforce", reason: "wrong assets" } })
+    await bench.run(["routes", "set", "web-pages", "--no-kill"])
+    expect(bench.api.received[3]?.body).not.toHaveProperty("kill")
+  })
+
+  it("check a policy section before sending it", async () => {
+    const { code, err } = await bench.run(["policy", "set", "flags", "-"], { stdin: `{"new-ui": []}` })
+    expect(code).toBe(1)
+    expect(err).toContain("/new-ui:")
+    expect(bench.api.received).toEqual([])
+  })
+
+  it("replace a policy section", async () => {
+    bench.api.on("GET /v1/policy/flags", thing(policySections.flags, { "new-ui": false }, '"f1"'))
+    bench.api.on("PUT /v1/policy/flags", thing(policySections.flags, { "new-ui": true }))
+    expect((await bench.run(["policy", "set", "flags", "-"], { stdin: `{"new-ui": true}` })).code).toBe(0)
+    expect(bench.api.received[1]).toMatchObject({ body: { "new-ui": true }, headers: { "if-match": '"f1"' } })
+  })
+
+  it("print a new token alone on standard output", async () => {
+    bench.api.on(
+      "POST /v1/teams/web/tokens",
+      thing(tokenCreated, {
+        id: "t-2",
+        role: "team",
+        team: "web",
+        label: "CI",
+        createdAt: AT,
+        expiresAt: null,
+        revokedAt: null,
+        token: TOKEN,
+      }),
+    )
+    const { out } = await bench.run(["tokens", "create", "CI", "--team", "web", "--expires-in-days", "2"])
+    expect(out).toBe(`${TOKEN}\n`)
+    expect(bench.api.received[0]?.body).toEqual({ role: "team", label: "CI", expiresInS: 172_800 })
+  })
+
+  it("do not guess whose a new token is", async () => {
+    expect((await bench.run(["tokens", "create", "CI"])).code).toBe(1)
+    expect((await bench.run(["tokens", "create", "CI", "--ops", "--team", "web"])).code).toBe(1)
+    expect(bench.api.received).toEqual([])
+  })
+
+  it("keep a name inside its path segment", async () => {
+    await bench.run(["scripts", "get", "../teams/web?x"])
+    expect(bench.api.received[0]?.line).toBe("GET /v1/scripts/..%2Fteams%2Fweb%3Fx")
+  })
+
+  it("print a pin as a header", async () => {
+    bench.api.on(
+      "POST /v1/scripts/files/pins",
+      thing(pinShape, { pin: "a.b.c", header: "x-sallyport-pin", expiresAt: AT }),
+    )
+    expect((await bench.run(["pins", "create", "files", "13"])).out).toBe("x-sallyport-pin: a.b.c\n")
+  })
+})
+
+describe("every command", () => {
+  it("shows an example in its help and takes --json", async () => {
+    const nouns = (await bench.run(["--help"])).out
+    expect(nouns).toContain("Exit codes")
+    for (const line of leaves(nouns)) {
+      const verbs = leaves((await bench.run([line, "--help"])).out)
+      for (const verb of verbs.length === 0 ? [[line]] : verbs.map((each) => [line, each])) {
+        const { code, out } = await bench.run([...verb, "--help"])
+        expect(code).toBe(0)
+        expect(out, verb.join(" ")).toContain(`Example:\n  $ sallyport ${verb.join(" ")}`)
+        expect(out, verb.join(" ")).toContain("--json")
+      }
+    }
+  })
+})
+
+/** Names under `Commands:` of a help text. */
+function leaves(help: string): string[] {
+  const section = /Commands:\n([\s\S]*?)(\n\n|$)/.exec(help)?.[1] ?? ""
+  return [...section.matchAll(/^ {2}([a-z]+)/gm)].flatMap(([, name]) =>
+    name === undefined || name === "help" ? [] : [name],
+  )
+}
+
+it("shows a script's settings", async () => {
+  bench.api.on(
+    "GET /v1/scripts/files",
+    thing(scriptShape, {
+      name: "files",
+      team: "web",
+      stickyBy: "company",
+      limits: { cpuMs: 1000, subRequests: 50 },
+      timeoutMs: 30_000,
+      deployOnUpload: true,
+      releases: [
+        { version: 12, weightBps: 9000 },
+        { version: 13, weightBps: 1000 },
+      ],
+      latestVersion: 13,
+      createdAt: AT,
+    }),
+  )
+  expect((await bench.run(["scripts", "get", "files"])).out).toContain("releases          v12 90 %, v13 10 %")
+})

@@ -1,0 +1,60 @@
+/**
+ * Waits until the edge says that a config revision is in force. Every response of the edge, refusals included, names the revision it was
+ * made under; isolates refresh on their own, so several answers in a row must agree. It proves the location nearest to the caller only.
+ */
+import { CONFIG_HEADER, RESERVED_PATH_PREFIX } from "../contracts/reserved-headers.ts"
+import { unreachable } from "./api-client.ts"
+import { Failure } from "./failure.ts"
+import type { Io } from "./io.ts"
+
+const CONFIRMATIONS = 3
+const PAUSE_MS = 50
+
+export interface Waited {
+  readonly inForce: boolean
+  readonly ms: number
+  /** Last revision seen; null when the edge named none. */
+  readonly seen: number | null
+}
+
+/** Never longer than `timeoutMs` plus one request. @throws Failure when the edge does not answer at all. */
+export async function waitForRevision(
+  edgeUrl: string,
+  revision: number,
+  timeoutMs: number,
+  io: Pick<Io, "fetch" | "clock">,
+): Promise<Waited> {
+  const started = io.clock.now()
+  let confirmed = 0
+  for (;;) {
+    const seen = await revisionAt(edgeUrl, io)
+    confirmed = seen !== null && seen >= revision ? confirmed + 1 : 0
+    const ms = Math.round(io.clock.now() - started)
+    if (confirmed === CONFIRMATIONS) return { inForce: true, ms, seen }
+    if (ms >= timeoutMs) return { inForce: false, ms, seen }
+    if (confirmed === 0) await io.clock.sleep(PAUSE_MS)
+  }
+}
+
+/** The revision in force at the edge, or null when its answer names none. */
+export async function revisionAt(edgeUrl: string, io: Pick<Io, "fetch">): Promise<number | null> {
+  const url = `${edgeUrl}${RESERVED_PATH_PREFIX}health/ready`
+  let response: Response
+  try {
+    response = await io.fetch(url, { redirect: "manual", signal: AbortSignal.timeout(10_000) })
+  } catch (thrown) {
+    throw unreachable(edgeUrl, `GET ${url}`, thrown)
+  }
+  await response.body?.cancel()
+  const text = response.headers.get(CONFIG_HEADER)
+  return text !== null && /^[0-9]{1,15}$/.test(text) ? Number(text) : null
+}
+
+/** The edge to ask. @throws Failure when nobody said where it is. */
+export function edgeUrlOf(edgeUrl: string | undefined): string {
+  if (edgeUrl === undefined)
+    throw new Failure("--wait needs to know where the edge is", {
+      fix: "Give --edge <url>, set SALLYPORT_EDGE_URL, or store it with `sallyport login <url> --edge <url>`.",
+    })
+  return edgeUrl
+}
