@@ -149,10 +149,16 @@ const script = z.strictObject({
   timeoutMs: z.int().min(50).max(300_000).default(30_000),
 })
 
-/** `dispatch:<script>` send a request to a sibling; `audience:<audience>` ask for its passport; `zones:read`, `flags:read`. */
+/**
+ * `dispatch:<script>` send a request to a sibling; `audience:<audience>` ask for its passport; `zones:read`, `flags:read`;
+ * `resource:<type>:<id>` bind a resource of the account in an upload, such as `resource:kv_namespace:0f2a…`.
+ */
 export const grant = z
   .string()
-  .regex(/^(dispatch:[a-z][a-z0-9-]{0,62}|audience:[a-z][a-z0-9:-]{0,62}|zones:read|flags:read)$/, "is not a grant")
+  .regex(
+    /^(dispatch:[a-z][a-z0-9-]{0,62}|audience:[a-z][a-z0-9:-]{0,62}|zones:read|flags:read|resource:(kv_namespace|r2_bucket|d1|queue|analytics_engine):[A-Za-z0-9][A-Za-z0-9._-]{0,127})$/,
+    "is not a grant",
+  )
 
 export const team = z.strictObject({
   grants: z.array(grant).max(200).default([]),

@@ -14,6 +14,8 @@ export interface Settings {
   readonly pinKey: string
   /** SHA-256 hex of the first ops token; null once it is retired. */
   readonly bootstrapTokenHash: string | null
+  /** 32 bytes, base64url: keeps the secrets of uploads; null where none is set. */
+  readonly artifactKey: string | null
   /** Id of the uploaded version of this Worker, or null where the platform gives none. */
   readonly workerVersion: string | null
   readonly cloudflare: {
@@ -87,6 +89,7 @@ function settingsOf(env: Env): Settings {
     passportIssuer: env.PASSPORT_ISSUER,
     pinKey: env.PIN_KEY,
     bootstrapTokenHash: env.BOOTSTRAP_TOKEN_HASH ?? null,
+    artifactKey: env.ARTIFACT_KEY ?? null,
     workerVersion: env.CF_VERSION_METADATA?.id ?? null,
     cloudflare: {
       baseUrl: env.CLOUDFLARE_API_BASE_URL,

@@ -16,6 +16,8 @@ export interface Env {
   readonly PIN_KEY: string
   /** Secret: SHA-256 (hex) of the first ops token; delete it once real ops tokens exist. */
   readonly BOOTSTRAP_TOKEN_HASH?: string
+  /** Secret: 32 bytes, base64url, under which secrets of uploads are kept; without it uploads with secrets are refused. */
+  readonly ARTIFACT_KEY?: string
   readonly CLOUDFLARE_API_BASE_URL: string
   readonly CLOUDFLARE_ACCOUNT_ID: string
   readonly DISPATCH_NAMESPACE: string

@@ -1,0 +1,230 @@
+/**
+ * The deployment line: from an upload that was read and screened to traffic. Reading it top to bottom answers what happens to an upload.
+ * Each step is idempotent and written down before it acts, so that whoever comes next (the client again, or the schedule) goes on where it stopped;
+ * traffic moves in one step only, the last.
+ */
+import type { ReleaseWeight } from "../../contracts/dispatch-config.ts"
+import { FULL_WEIGHT_BPS } from "../../contracts/dispatch-config.ts"
+import { asRefusal, type Refusal, refuse } from "../../kit/problem.ts"
+import { type Actor, SYSTEM } from "./actor.ts"
+import { type PublishedDeployment, publishDeployment } from "./config/publish-deployment.ts"
+import type { Dependencies } from "./dependencies.ts"
+import { type Placed, scriptHost } from "./script-host/script-host.ts"
+import type { DeploymentRow, ScriptRow, VersionRow } from "./store/rows.ts"
+import { artifactStore } from "./upload/artifact-store.ts"
+import type { Upload } from "./upload/build-manifest.ts"
+import { secretSeal } from "./upload/seal-secret.ts"
+
+/** Milliseconds that a deployment is left to the request that began it before the schedule takes it up. */
+const HANDS_OFF_MS = 60_000
+/** Milliseconds after which a deployment that Cloudflare still does not let through is given up. */
+const GIVE_UP_MS = 15 * 60_000
+
+/** Why an upload did or did not move traffic. */
+export type Outcome =
+  | "deployed"
+  /** The version had all traffic before. */
+  | "in-force"
+  /** The script's `deployOnUpload` is off, or the caller asked only to publish. */
+  | "published-only"
+  /** Several releases share the traffic: an upload does not end a canary. */
+  | "canary-kept"
+  /** A newer deployment came first. */
+  | "superseded"
+
+export interface Deployed {
+  readonly script: ScriptRow
+  readonly version: number
+  /** False when the same content was uploaded before. */
+  readonly created: boolean
+  readonly digest: string
+  readonly placed: Placed
+  readonly outcome: Outcome
+  /** Revision that carries the deployment; null when this upload made none. */
+  readonly configRevision: number | null
+}
+
+/**
+ * Makes an upload a version and, unless told otherwise, lets it have all of its script's traffic.
+ * Throws `script.*` before anything is written, `cloudflare.refused` (the version is marked failed, traffic unchanged), `cloudflare.unavailable`
+ * (the schedule goes on with it, or the same upload again), `config.*`, `api.busy`.
+ */
+export async function deployUpload(
+  upload: Upload,
+  actor: Actor,
+  deps: Dependencies,
+  options: { readonly deploy?: boolean } = {},
+): Promise<Deployed> {
+  const script = await deps.store.scripts.claim(upload.script, actor)
+  const { version, created } = await deps.store.versions.record(script.name, upload, actor)
+  await storeArtifacts(upload, version, deps)
+  const intent = await recordIntent(script, version, upload.message, options.deploy ?? true, actor, deps)
+  const placed = await placeVersion(script, version, actor, deps).catch((failure) =>
+    endRefused(intent.deployment, failure, actor, deps),
+  )
+  const { outcome, configRevision } = await shiftTraffic(intent, actor, deps)
+  return { script, version, created, digest: upload.digest, placed, outcome, configRevision }
+}
+
+/**
+ * Lets the named versions share a script's traffic. Versions that are in the namespace need no call to Cloudflare, so that a rollback does not depend on it;
+ * others are placed again from what is stored. Throws `version.unknown`, `version.not-placed`, and as {@link deployUpload}.
+ */
+export async function deployReleases(
+  script: ScriptRow,
+  releases: readonly ReleaseWeight[],
+  message: string | null,
+  actor: Actor,
+  deps: Dependencies,
+): Promise<DeploymentRow> {
+  for (const { version } of releases) await readVersion(script.name, version, deps)
+  const deployment = await deps.store.deployments.record(script.name, releases, message, actor)
+  try {
+    await carryOut(script, deployment, actor, deps)
+  } catch (failure) {
+    await endRefused(deployment, failure, actor, deps)
+  }
+  return (await deps.store.deployments.get(deployment.id)) ?? deployment
+}
+
+/** For the schedule: goes on with what was begun and left. One that fails does not keep the next from being tried. */
+export async function resumeDeployments(deps: Dependencies): Promise<void> {
+  for (const deployment of await deps.store.deployments.unfinished()) {
+    const ageMs = deps.clock.now() - Date.parse(deployment.createdAt)
+    if (ageMs < HANDS_OFF_MS) continue
+    try {
+      const script = await deps.store.scripts.get(deployment.script)
+      if (script === null) throw refuse("version.not-placed", { detail: "The script was deleted." })
+      await carryOut(script, deployment, SYSTEM, deps)
+    } catch (failure) {
+      const refusal = asRefusal(failure)
+      const { id } = deployment
+      deps.log({ event: "deployment.resume-failed", deployment: id, code: refusal.code, ...factsOf(refusal) })
+      if (isFinal(refusal) || ageMs > GIVE_UP_MS) await deps.store.deployments.setPhase(id, "failed", SYSTEM)
+    }
+  }
+}
+
+async function carryOut(
+  script: ScriptRow,
+  deployment: DeploymentRow,
+  actor: Actor,
+  deps: Dependencies,
+): Promise<PublishedDeployment> {
+  for (const { version } of deployment.releases) {
+    const row = await readVersion(script.name, version, deps)
+    if (row.state !== "verified") await placeVersion(script, version, actor, deps)
+  }
+  return await publishDeployment(deployment.id, actor, deps)
+}
+
+/** The files first and the manifest last: a manifest says that everything it names is there. */
+async function storeArtifacts(upload: Upload, version: number, deps: Dependencies): Promise<void> {
+  const artifacts = artifactStore(deps.artifacts)
+  await Promise.all(upload.blobs.map((blob) => artifacts.putBlob(blob)))
+  await artifacts.putManifest(version, upload.manifest, upload.digest)
+}
+
+interface Intent {
+  /** What is to be put in force once the version is placed; null when nothing is. */
+  readonly deployment: DeploymentRow | null
+  /** Why not, where nothing is. */
+  readonly outcome: Outcome
+}
+
+/** Writes the deployment down before anything reaches Cloudflare, so that it is finished even if nobody asks again. */
+async function recordIntent(
+  script: ScriptRow,
+  version: number,
+  message: string | null,
+  deploy: boolean,
+  actor: Actor,
+  deps: Dependencies,
+): Promise<Intent> {
+  if (!deploy || !script.settings.deployOnUpload) return { deployment: null, outcome: "published-only" }
+  const current = (await deps.store.deployments.current(script.name))?.releases ?? []
+  if (current.length > 1) return { deployment: null, outcome: "canary-kept" }
+  if (current[0]?.version === version) return { deployment: null, outcome: "in-force" }
+  const releases = [{ version, weightBps: FULL_WEIGHT_BPS }]
+  const begun = (await deps.store.deployments.unfinished()).findLast((each) => each.script === script.name)
+  const isSame = begun?.releases.length === 1 && begun.releases[0]?.version === version
+  const deployment = isSame ? begun : await deps.store.deployments.record(script.name, releases, message, actor)
+  return { deployment, outcome: "deployed" }
+}
+
+/**
+ * The version as a script of its own in the namespace, read back. Idempotent: what is there already is only looked at.
+ * Throws `version.not-placed` when its artifacts were never stored completely.
+ */
+async function placeVersion(script: ScriptRow, version: number, actor: Actor, deps: Dependencies): Promise<Placed> {
+  const { versions } = deps.store
+  const artifacts = artifactStore(deps.artifacts)
+  const { digest, state } = await readVersion(script.name, version, deps)
+  const manifest = await artifacts.readManifest(script.name, version, digest)
+  if (manifest === null) throw refuse("version.not-placed")
+  const seal = secretSeal(deps.settings.artifactKey)
+  const placement = {
+    team: script.team,
+    version,
+    digest,
+    manifest,
+    readBlob: artifacts.readBlob,
+    openSecret: (binding: (typeof manifest.bindings)[number]) => seal.open(script.name, binding),
+  }
+  const host = scriptHost(deps)
+  try {
+    const placed = await host.place(placement)
+    if (state === "verified" && placed.startupTimeMs === null) return placed
+    await versions.setState(script.name, version, "placed", actor)
+    await host.verify(placement)
+    await versions.setState(script.name, version, "verified", actor)
+    return placed
+  } catch (failure) {
+    if (asRefusal(failure).code === "cloudflare.refused") await versions.setState(script.name, version, "failed", actor)
+    throw failure
+  }
+}
+
+async function shiftTraffic(
+  { deployment, outcome }: Intent,
+  actor: Actor,
+  deps: Dependencies,
+): Promise<{ outcome: Outcome; configRevision: number | null }> {
+  if (deployment === null) return { outcome, configRevision: null }
+  const { revision, superseded } = await publishDeployment(deployment.id, actor, deps)
+  return { outcome: superseded ? "superseded" : "deployed", configRevision: revision }
+}
+
+/** A deployment that cannot become true is closed; one that may yet is left for the schedule. Throws `failure` in either case. */
+async function endRefused(
+  deployment: DeploymentRow | null,
+  failure: unknown,
+  actor: Actor,
+  deps: Dependencies,
+): Promise<never> {
+  if (deployment !== null && isFinal(asRefusal(failure)))
+    await deps.store.deployments.setPhase(deployment.id, "failed", actor)
+  throw failure
+}
+
+/** True for what trying again would not change. */
+function isFinal(refusal: Refusal): boolean {
+  return FINAL.has(refusal.code)
+}
+const FINAL: ReadonlySet<string> = new Set([
+  "api.not-found",
+  "cloudflare.refused",
+  "config.invalid",
+  "version.not-placed",
+  "version.unknown",
+])
+
+async function readVersion(script: string, version: number, deps: Dependencies): Promise<VersionRow> {
+  const row = await deps.store.versions.get(script, version)
+  if (row === null) throw refuse("version.unknown", { detail: `${script} has no version ${version}.` })
+  return row
+}
+
+function factsOf({ options, cause }: Refusal): Readonly<Record<string, unknown>> {
+  return { ...options.log, ...(cause === undefined ? {} : { cause: String(cause) }) }
+}
