@@ -3,7 +3,7 @@ import { cloudflareTest } from "@cloudflare/vitest-pool-workers"
 import { defineConfig } from "vitest/config"
 
 /** One project per Worker, each in workerd with that Worker's own wrangler.toml; `node` for what runs in Node. */
-const workers = ["dispatcher", "outbound", "control-plane", "emulator"] as const
+const workers = ["dispatcher", "outbound", "control-plane", "emulator", "emulator/cloudflare-api"] as const
 
 export default defineConfig({
   test: {
@@ -12,7 +12,7 @@ export default defineConfig({
         .filter((folder) => existsSync(configPath(folder)))
         .map((folder) => ({
           plugins: [cloudflareTest({ wrangler: { configPath: configPath(folder) }, remoteBindings: false })],
-          test: { name: folder, include: include(folder), exclude: ["**/*.node.test.ts"] },
+          test: { name: folder.replace("/", "-"), include: include(folder), exclude: ["**/*.node.test.ts"] },
         })),
       {
         test: {
@@ -37,5 +37,5 @@ function configPath(folder: (typeof workers)[number]): string {
 function include(folder: (typeof workers)[number]): string[] {
   return folder === "dispatcher"
     ? ["dispatcher/**/*.test.ts", "contracts/**/*.test.ts", "kit/**/*.test.ts"]
-    : [`${folder}/**/*.test.ts`]
+    : [`${folder === "emulator" ? "emulator/namespace" : folder}/**/*.test.ts`]
 }
