@@ -1,0 +1,20 @@
+/** `<state>/<name>.env`: what a shell needs to act as a team, or as ops, towards the local platform. Sourced in the printed commands, so that no token is shown. */
+import { writeFile } from "node:fs/promises"
+import path from "node:path"
+import type { Platform } from "./platform.ts"
+import type { TeamTokens } from "./seed.ts"
+import { wranglerEnvironment } from "./upload.ts"
+
+export async function writeEnvironmentFiles(platform: Platform, tokens: TeamTokens): Promise<void> {
+  for (const [name, token] of Object.entries({ ...tokens, ops: platform.opsToken })) {
+    const variables = {
+      ...wranglerEnvironment(platform, token),
+      SALLYPORT_API_URL: platform.controlPlaneUrl,
+      SALLYPORT_EDGE_URL: platform.edgeUrl,
+      SALLYPORT_TOKEN: token,
+      WRANGLER_SEND_METRICS: "false",
+    }
+    const lines = Object.entries(variables).map(([key, value]) => `export ${key}='${value}'\n`)
+    await writeFile(path.join(platform.stateDir, `${name}.env`), lines.join(""), { mode: 0o600 })
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * The example company of the laptop: teams, hostnames, routes, zones and companies, as plain data. Put in by emulator/seed.ts.
+ * Hostnames are those of the case that Sallyport was built for; people, companies and teams are examples.
+ */
+import type { TokenRequest } from "./cells/issuer.ts"
+import { EXAMPLE_AUDIENCE, EXAMPLE_COMPANY_CLAIM, EXAMPLE_ISSUER, EXAMPLE_ISSUER_ID } from "./cells/issuer.ts"
+import type { Platform } from "./platform.ts"
+import { ZONES } from "./platform.ts"
+
+export const TEAMS = {
+  "edge-routing": {
+    grants: ["dispatch:gateway", "zones:read", ...ZONES.map((zone) => `audience:cell:${zone}`)],
+    /** The cells; filled in when their ports are known. */
+    callsCells: true,
+  },
+  web: { grants: [], callsCells: false },
+} as const
+export type ExampleTeam = keyof typeof TEAMS
+
+/** Folder below user-workers/ and the team that uploads it. */
+export const SCRIPTS: Readonly<Record<string, ExampleTeam>> = {
+  router: "edge-routing",
+  gateway: "edge-routing",
+  pages: "web",
+}
+
+export const HOSTNAMES: Readonly<Record<string, ExampleTeam>> = {
+  "api.procore.com": "edge-routing",
+  "app.procore.com": "edge-routing",
+  "us02.procore.com": "edge-routing",
+  "app.uk01.procore.com": "edge-routing",
+}
+
+const bearer = { mode: "required", issuers: [EXAMPLE_ISSUER_ID] } as const
+
+/** `PUT /v1/routes/{id}` bodies. `open` lets other teams attach below, so that the single-page apps need nobody's leave. */
+export const ROUTES = {
+  "api-front-door": { hostname: "api.procore.com", path: "/*", script: "router", team: "edge-routing", auth: bearer },
+  "app-us01": {
+    hostname: "app.procore.com",
+    path: "/*",
+    script: "gateway",
+    team: "edge-routing",
+    zone: "us01",
+    auth: bearer,
+    open: true,
+  },
+  "app-webclients": {
+    hostname: "app.procore.com",
+    path: "/webclients/*",
+    script: "pages",
+    team: "web",
+    auth: { mode: "none" },
+  },
+  "app-us02": {
+    hostname: "us02.procore.com",
+    path: "/*",
+    script: "gateway",
+    team: "edge-routing",
+    zone: "us02",
+    auth: bearer,
+  },
+  "app-uk01": {
+    hostname: "app.uk01.procore.com",
+    path: "/*",
+    script: "gateway",
+    team: "edge-routing",
+    zone: "uk01",
+    auth: bearer,
+  },
+} as const
+
+/** Company ids are text: the last one is 2^53 + 1, which a JavaScript number cannot hold. */
+export const COMPANIES = { "100": "us01", "200": "us02", "300": "uk01", "9007199254740993": "us02" } as const
+
+export const ALICE = { subject: "alice", company: "100", scope: "projects:read" } satisfies TokenRequest
+
+/** The policy sections that ops write, for the platform as it runs now. */
+export function policyFor(platform: Platform): Readonly<Record<string, unknown>> {
+  const cellOrigins = ZONES.map((zone) => [`cell:${zone}`, { origins: [platform.cells[zone]] }])
+  return {
+    audiences: Object.fromEntries(cellOrigins),
+    directory: {
+      zones: {
+        us01: { audience: "cell:us01", baseUrl: "https://app.procore.com" },
+        us02: { audience: "cell:us02", baseUrl: "https://us02.procore.com" },
+        uk01: { audience: "cell:uk01", baseUrl: "https://app.uk01.procore.com" },
+      },
+      companies: COMPANIES,
+    },
+    issuers: {
+      [EXAMPLE_ISSUER_ID]: {
+        issuer: EXAMPLE_ISSUER,
+        audiences: [EXAMPLE_AUDIENCE],
+        algorithms: ["ES256"],
+        jwks: platform.issuerJwks,
+        companyClaim: EXAMPLE_COMPANY_CLAIM,
+      },
+    },
+    screen: {
+      // On a laptop there is no TLS to say anything about, and one address makes all requests of a load test.
+      tls: { mode: "enforce", minimum: "TLSv1.2", whenUnknown: "allow" },
+      brake: { mode: "log" },
+      methods: { mode: "enforce", allow: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] },
+      size: { mode: "enforce" },
+      addresses: { mode: "enforce" },
+      countries: { mode: "enforce" },
+      asns: { mode: "enforce" },
+    },
+  }
+}

@@ -1,0 +1,70 @@
+/** What `npm start` prints once the platform is up: the verified requests, where everything listens, and commands to paste. */
+import path from "node:path"
+import { ROOT } from "./build.ts"
+import { ALICE } from "./example-layout.ts"
+import type { Platform } from "./platform.ts"
+import { EXAMPLES, type VerifiedRow } from "./verify-hostnames.ts"
+
+export function table(rows: readonly VerifiedRow[]): string {
+  const lines = [
+    ["hostname", "path", "script", "version", "zone", "status", "ms"],
+    ...rows.map((row) => [
+      row.hostname,
+      row.path,
+      row.script,
+      row.version,
+      row.zone,
+      String(row.status),
+      row.ms.toFixed(1),
+    ]),
+  ]
+  const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? []
+  const printed = lines.map((line) =>
+    line
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  )
+  const faults = rows.filter((row) => row.fault !== null)
+  return [...printed, ...faults.map((row) => `! ${row.hostname}${row.path}: ${row.fault}`)].join("\n")
+}
+
+export function addresses(platform: Platform): string {
+  return [
+    `edge               ${platform.edgeUrl}      the Host header chooses the hostname`,
+    `control plane      ${platform.controlPlaneUrl}      console /, API /v1 (described at /docs), wrangler's door /client/v4`,
+    `Cloudflare API     ${platform.cloudflareApiUrl}      local stand-in, under /client/v4`,
+    `identity provider  ${platform.issuerUrl}      /token?subject=alice&company=100`,
+    `cells              ${Object.entries(platform.cells)
+      .map(([zone, url]) => `${zone} ${url}`)
+      .join("  ")}`,
+    `console output     ${path.relative(process.cwd(), platform.logFile)}`,
+  ].join("\n")
+}
+
+/** Paste any block into another shell, in the repository's folder. */
+export function commands(platform: Platform): string {
+  const state = path.relative(ROOT, platform.stateDir)
+  const curls = EXAMPLES.map(({ url, headers, needsToken }) => {
+    const { hostname, pathname } = new URL(url)
+    const all = { Host: hostname, ...headers }
+    const options = Object.entries(all).map(([name, value]) => `-H '${name}: ${value}'`)
+    if (needsToken) options.push(`-H "Authorization: Bearer $TOKEN"`)
+    return `  curl -s ${options.join(" ")} ${platform.edgeUrl}${pathname}`
+  })
+  return `Call a hostname:
+  TOKEN=$(curl -s '${platform.issuerUrl}/token?subject=${ALICE.subject}&company=${ALICE.company}&scope=${ALICE.scope}')
+${curls.join("\n")}
+
+Upload a Worker of your own, as team web, and give it a route:
+  . ${state}/web.env
+  mkdir -p .sallyport/hello && echo 'export default { fetch: () => new Response("hello\\n") }' > .sallyport/hello/index.js
+  npx wrangler deploy .sallyport/hello/index.js --name hello --compatibility-date 2026-10-01 --dispatch-namespace production
+  npx sallyport routes set hello --hostname app.procore.com --path '/hello/*' --script hello --auth none
+  curl -s -H 'Host: app.procore.com' ${platform.edgeUrl}/hello/
+
+Change it, deploy again, and go back:
+  npx sallyport versions list hello
+  npx sallyport rollback hello
+  npx sallyport explain https://app.procore.com/hello/`
+}
