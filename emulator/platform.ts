@@ -173,11 +173,15 @@ async function startRuntime(workers: BuiltWorkers, settings: WorkerSettings, log
       await miniflare.ready
       if (!changed.without?.includes("controlPlane")) clock.start()
     },
-    configStore: {
-      get: async (key: string) => (await miniflare.getKVNamespace("CONFIG", workers.dispatcher.name)).get(key, "text"),
-      put: async (key: string, value: string) =>
-        (await miniflare.getKVNamespace("CONFIG", workers.dispatcher.name)).put(key, value),
-    } satisfies ConfigStore,
+    configStore: configStore(miniflare, hasControlPlane ? workers.controlPlane.name : workers.dispatcher.name),
+  }
+}
+
+/** By the control plane's binding: the dispatcher's may lead through a gate. */
+function configStore(miniflare: Miniflare, worker: string): ConfigStore {
+  return {
+    get: async (key) => (await miniflare.getKVNamespace("CONFIG", worker)).get(key, "text"),
+    put: async (key, value) => (await miniflare.getKVNamespace("CONFIG", worker)).put(key, value),
   }
 }
 
