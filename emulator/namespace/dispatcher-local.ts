@@ -1,0 +1,80 @@
+// biome-ignore-all lint/performance/noBarrelFile: the runtime finds a Worker's entrypoints by the exports of its main file
+/**
+ * The dispatcher as it runs on a laptop: production's Worker, unchanged, with `DISPATCHER` made from the Worker Loader and, around it, what Cloudflare's front
+ * does before a Worker sees a request. The only file that knows both; everything else of this folder is the namespace.
+ */
+
+import { WorkerEntrypoint } from "cloudflare:workers"
+import type { TripRecord } from "../../contracts/trip.ts"
+import { dependenciesOf } from "../../dispatcher/src/dependencies.ts"
+import dispatcher, { Explain as ProductionExplain, Platform as ProductionPlatform } from "../../dispatcher/src/index.ts"
+import { writeLog } from "../../kit/write-log.ts"
+import { asCloudflareWouldSend } from "./edge-front.ts"
+import { answerLocalPath, isLocalPath } from "./local-endpoints.ts"
+import { forget, type LocalEnv, namespaceOf } from "./local-isolate.ts"
+import { tripRing } from "./rings.ts"
+import type { NamespaceMemoryApi } from "./stored-script.ts"
+
+export { AssetsDoor } from "./doors/assets-door.ts"
+export { BrakeDoor } from "./doors/brake-door.ts"
+export { CacheDoor } from "./doors/cache-door.ts"
+export { ObjectDoor } from "./doors/object-door.ts"
+export { ObjectHost } from "./doors/object-host.ts"
+export { Outbound } from "./doors/outbound-door.ts"
+export { ResourceDoor } from "./doors/resource-door.ts"
+
+type DispatcherEnv = Parameters<typeof dependenciesOf>[0]
+/** wrangler.toml of this folder: the dispatcher's bindings without the namespace, and those that make it. */
+export type Env = Omit<DispatcherEnv, "DISPATCHER"> & LocalEnv & { readonly NAMESPACE_NAME: string }
+
+let dispatcherEnv: DispatcherEnv | undefined
+
+/** The dispatcher's own `env`, one object per isolate because its dependencies hang on it; trips go to memory and, when something went wrong, to the log. */
+function withNamespace(env: Env): DispatcherEnv {
+  if (dispatcherEnv === undefined) {
+    dispatcherEnv = { ...env, DISPATCHER: namespaceOf(env, env.NAMESPACE_NAME) }
+    void dependenciesOf(dispatcherEnv, {
+      log(record, refusal) {
+        tripRing.push(record)
+        const cause = refusal?.cause
+        if (cause !== undefined)
+          writeLog({ ...record, cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause) })
+      },
+    })
+  }
+  return dispatcherEnv
+}
+
+/** On one's own machine the cause of a failure is what one looks for, tenant's text or not. */
+function logFailure(record: TripRecord, cause: unknown): void {
+  const failure = { ...record, cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause) }
+  writeLog(failure)
+}
+
+export default {
+  fetch(request, env, context) {
+    if (isLocalPath(request.url)) return answerLocalPath(request.url)
+    return dispatcher.fetch(asCloudflareWouldSend(request), withNamespace(env), context)
+  },
+} satisfies ExportedHandler<Env>
+
+/** Production's, with the local namespace behind it. */
+export class Platform extends ProductionPlatform {
+  constructor(context: ExecutionContext, env: Env) {
+    super(context as ConstructorParameters<typeof ProductionPlatform>[0], withNamespace(env))
+  }
+}
+
+/** As above. */
+export class Explain extends ProductionExplain {
+  constructor(context: ExecutionContext, env: Env) {
+    super(context as ConstructorParameters<typeof ProductionExplain>[0], withNamespace(env))
+  }
+}
+
+/** Told of every write by the local Cloudflare API, before it answers. */
+export class NamespaceMemory extends WorkerEntrypoint<Env> implements NamespaceMemoryApi {
+  async changed(namespace: string, name: string): Promise<void> {
+    forget(namespace, name)
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * What Cloudflare's front does to a request before a Worker sees it: says who connected, in `cf-connecting-ip` and `request.cf`, whatever the client claims.
+ * On a laptop nobody measures the connection, so the facts are fixed, or those that the local-only header `x-local-cf` tells.
+ */
+
+/** JSON: any fields of `request.cf`, and `ip`. */
+export const LOCAL_CF_HEADER = "x-local-cf"
+type IncomingRequest = Request<unknown, IncomingRequestCfProperties>
+
+const DEFAULT_IP = "127.0.0.1"
+/** As if over the TLS that Cloudflare would have terminated: the platform's TLS floor is about connections that do not exist here. */
+const DEFAULT_CF: Readonly<Record<string, unknown>> = { tlsVersion: "TLSv1.3" }
+
+/** A copy with the front's own facts; the client's are gone. A header that is not a JSON object counts as absent. */
+export function asCloudflareWouldSend(request: IncomingRequest): IncomingRequest {
+  const told = request.headers.get(LOCAL_CF_HEADER)
+  const { ip, ...cf } = told === null ? { ip: undefined } : parse(told)
+  const sent = new Request(request, { cf: { ...DEFAULT_CF, ...cf } }) as IncomingRequest
+  if (told !== null) sent.headers.delete(LOCAL_CF_HEADER)
+  sent.headers.set("cf-connecting-ip", typeof ip === "string" ? ip : DEFAULT_IP)
+  return sent
+}
+
+function parse(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {}
+  } catch {
+    return {}
+  }
+}
