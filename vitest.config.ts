@@ -3,7 +3,16 @@ import { cloudflareTest } from "@cloudflare/vitest-pool-workers"
 import { defineConfig } from "vitest/config"
 
 /** One project per Worker, each in workerd with that Worker's own wrangler.toml; `node` for what runs in Node. */
-const workers = ["dispatcher", "outbound", "control-plane", "emulator", "emulator/cloudflare-api"] as const
+const workers = [
+  "dispatcher",
+  "outbound",
+  "control-plane",
+  "emulator",
+  "emulator/cloudflare-api",
+  "user-workers/router",
+  "user-workers/gateway",
+  "user-workers/pages",
+] as const
 
 export default defineConfig({
   test: {

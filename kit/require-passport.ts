@@ -194,9 +194,9 @@ async function importKeys(jwks: readonly JsonWebKey[]): Promise<ReadonlyMap<stri
   const imported = new Map<string, CryptoKey>()
   const twice = new Set<string>()
   for (const jwk of jwks) {
-    const { kty, crv, x, y, alg = PASSPORT_ALG, use = "sig" } = jwk
+    const { kty, crv, x, y, d, alg = PASSPORT_ALG, use = "sig" } = jwk
     const kid = "kid" in jwk ? jwk.kid : undefined
-    if (kty !== "EC" || crv !== "P-256" || alg !== PASSPORT_ALG || use !== "sig" || "d" in jwk) continue
+    if (kty !== "EC" || crv !== "P-256" || alg !== PASSPORT_ALG || use !== "sig" || d !== undefined) continue
     if (typeof kid !== "string" || kid === "" || x === undefined || y === undefined) continue
     if (imported.has(kid)) twice.add(kid)
     const algorithm = { name: "ECDSA", namedCurve: "P-256" }

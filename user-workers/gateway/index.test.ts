@@ -1,0 +1,191 @@
+import { afterEach, describe, it, vi } from "vitest"
+import type { PlatformApi } from "../../contracts/platform.ts"
+import { makeTestPassports } from "../../kit/sign-test-passport.ts"
+import { CellPassports } from "./cell-passport.ts"
+import gateway from "./index.ts"
+
+const passports = await makeTestPassports()
+const context = { waitUntil() {} } as unknown as ExecutionContext
+
+afterEach(() => {
+  vi.unstubAllGlobals()
+})
+
+describe("gateway: towards the cell", () => {
+  it("goes to the origin of the zone in its passport, with that cell's passport instead of its own", async ({
+    expect,
+  }) => {
+    const { sent, asked } = await call("/rest/v1.0/projects?a=b", {}, { zone: "uk01" })
+    expect(asked).toEqual(["cell:uk01"])
+    expect(sent[0]?.url).toBe("https://uk01.cell.example/rest/v1.0/projects?a=b")
+    expect(sent[0]?.headers.get("x-passport")).toBe(fakeCellPassport("cell:uk01"))
+  })
+
+  it("keeps an odd path on the cell's origin", async ({ expect }) => {
+    const { sent } = await call("//evil.example/a/..%2fb?c=//d", {}, { zone: "us01" })
+    expect(sent[0]?.url).toBe("https://us01.cell.example//evil.example/a/..%2fb?c=//d")
+  })
+
+  it("passes on cookies, request id, method and body; drops hop-by-hop headers; says which host was asked", async ({
+    expect,
+  }) => {
+    const headers = { cookie: "a=1; b=2", "x-request-id": "r-1", connection: "x-mine", "x-mine": "1", te: "trailers" }
+    const { sent } = await call("/", { method: "PUT", body: "body", headers }, { zone: "us01" })
+    const arrived = Object.fromEntries(sent[0]?.headers ?? [])
+    expect(arrived).toMatchObject({
+      cookie: "a=1; b=2",
+      "x-request-id": "r-1",
+      "x-forwarded-host": "app.procore.com",
+      "x-forwarded-proto": "https",
+    })
+    for (const name of ["connection", "x-mine", "te"]) expect(arrived[name]).toBeUndefined()
+    expect(sent[0]?.method).toBe("PUT")
+    expect(await sent[0]?.text()).toBe("body")
+  })
+
+  it("leaves redirects to the client", async ({ expect }) => {
+    const moved = () => new Response(null, { status: 302, headers: { location: "/elsewhere" } })
+    const { response, sent } = await call("/", {}, { zone: "us01" }, moved)
+    expect(sent[0]?.redirect).toBe("manual")
+    expect(response.status).toBe(302)
+  })
+})
+
+describe("gateway: back to the client", () => {
+  it("hands out the cell's response itself, cookies and all", async ({ expect }) => {
+    const headers = new Headers({ "content-type": "text/event-stream" })
+    headers.append("set-cookie", "a=1; Path=/")
+    headers.append("set-cookie", "b=2; Path=/")
+    const answer = new Response("data: 1\n\n", { status: 418, headers })
+    const { response } = await call("/", {}, { zone: "us01" }, () => answer)
+    expect(response).toBe(answer)
+    expect(response.headers.getSetCookie()).toHaveLength(2)
+  })
+
+  it("drops the cell's hop-by-hop headers, keeping status, cookies and body", async ({ expect }) => {
+    const headers = new Headers({ "keep-alive": "timeout=5", connection: "keep-alive" })
+    headers.append("set-cookie", "a=1")
+    headers.append("set-cookie", "b=2")
+    const { response } = await call("/", {}, { zone: "us01" }, () => new Response("ok", { status: 201, headers }))
+    expect([...response.headers.keys()]).toEqual(expect.not.arrayContaining(["keep-alive", "connection"]))
+    expect(response.headers.getSetCookie()).toEqual(["a=1", "b=2"])
+    expect(response.status).toBe(201)
+    expect(await response.text()).toBe("ok")
+  })
+})
+
+describe("gateway: refusals", () => {
+  it("refuses without a passport, or with one for another script", async ({ expect }) => {
+    const url = "https://app.procore.com/"
+    for (const request of [new Request(url), await passports.request(url, "router", {}, { zone: "us01" })]) {
+      const response = await gateway.fetch(request, environment([]), context)
+      expect(response.status).toBe(401)
+    }
+  })
+
+  it("answers 503 when neither route nor router named a zone", async ({ expect }) => {
+    const { response, sent } = await call("/", {}, {})
+    expect(await response.json()).toMatchObject({ code: "zone.missing", status: 503 })
+    expect(sent).toHaveLength(0)
+  })
+
+  it("passes on the platform's refusal of the cell passport", async ({ expect }) => {
+    const { response, sent } = await call("/", {}, { zone: "forbidden" })
+    expect(await response.json()).toMatchObject({ code: "platform.not-granted", status: 403 })
+    expect(sent).toHaveLength(0)
+  })
+
+  it("answers 502 without a word of the reason when the cell does not answer", async ({ expect }) => {
+    const { response } = await call("/", {}, { zone: "us01" }, () => {
+      throw new Error("connect ECONNREFUSED 10.9.8.7")
+    })
+    const text = await response.text()
+    expect(response.status).toBe(502)
+    expect(text).toContain("cell.failed")
+    expect(text).not.toContain("10.9.8.7")
+  })
+
+  it("answers 504 and ends the call when the cell's headers do not come in time", async ({ expect }) => {
+    const { response, sent } = await call("/", {}, { zone: "us01" }, hanging, "1")
+    expect(await response.json()).toMatchObject({ code: "cell.timeout", status: 504 })
+    expect(sent[0]?.signal.aborted).toBe(true)
+  })
+})
+
+describe("CellPassports", () => {
+  it("asks once per own passport and zone while 30 seconds of life are left", async ({ expect }) => {
+    const clock = { nowMs: 1_000_000, now: () => clock.nowMs }
+    const cells = new CellPassports(clock)
+    const asked: string[] = []
+    const platform = {
+      passportFor: async (audience: string) => {
+        asked.push(audience)
+        const token = `e30.${btoa(JSON.stringify({ exp: 1_060 }))}.AAAA`
+        return { token, audience, origins: ["https://us01.cell.example"] }
+      },
+    }
+    await cells.accessTo("us01", "own", platform)
+    clock.nowMs = 1_029_999
+    await cells.accessTo("us01", "own", platform)
+    expect(asked).toHaveLength(1)
+    clock.nowMs = 1_030_000
+    await cells.accessTo("us01", "own", platform)
+    expect(asked).toHaveLength(2)
+    await cells.accessTo("us01", "another's", platform)
+    await cells.accessTo("us02", "own", platform)
+    expect(asked).toHaveLength(4)
+  })
+
+  it("never reuses a passport whose end it cannot read", async ({ expect }) => {
+    const cells = new CellPassports()
+    let asked = 0
+    const passportFor = async (audience: string) => ({
+      token: `opaque-${++asked}`,
+      audience,
+      origins: ["https://us01.cell.example"],
+    })
+    await cells.accessTo("us01", "own", { passportFor })
+    expect((await cells.accessTo("us01", "own", { passportFor })).passport).toBe("opaque-2")
+  })
+})
+
+type Cell = (request: Request) => Response | Promise<Response>
+
+async function call(
+  path: string,
+  init: RequestInit,
+  claims: { zone?: string },
+  cell: Cell = () => new Response("from the cell"),
+  timeoutMs = "25000",
+): Promise<{ response: Response; sent: Request[]; asked: string[] }> {
+  const sent: Request[] = []
+  const asked: string[] = []
+  vi.stubGlobal("fetch", async (request: Request) => {
+    sent.push(request)
+    return cell(request)
+  })
+  const request = await passports.request(`https://app.procore.com${path}`, "gateway", init, claims)
+  return { response: await gateway.fetch(request, environment(asked, timeoutMs), context), sent, asked }
+}
+
+function environment(asked: string[], timeoutMs = "25000") {
+  const platform: Pick<PlatformApi, "keys" | "passportFor"> = {
+    keys: passports.keys,
+    passportFor: async (audience) => {
+      asked.push(audience)
+      if (audience === "cell:forbidden") throw new Error("platform.not-granted")
+      return { token: fakeCellPassport(audience), audience, origins: [`https://${audience.slice(5)}.cell.example`] }
+    },
+  }
+  return { PLATFORM: platform as PlatformApi, CELL_TIMEOUT_MS: timeoutMs }
+}
+
+function fakeCellPassport(audience: string): string {
+  return `e30.${btoa(JSON.stringify({ aud: audience })).replaceAll("=", "")}.AAAA`
+}
+
+function hanging(request: Request): Promise<Response> {
+  return new Promise((_, reject) => {
+    request.signal.addEventListener("abort", () => reject(new Error("aborted")))
+  })
+}
