@@ -1,0 +1,242 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { PASSPORT_HEADER } from "../../../contracts/reserved-headers.ts"
+import { Refusal } from "../../../kit/problem.ts"
+import { readInbound, stripReserved } from "./read-inbound.ts"
+
+/** As readInbound sees a request; unlike a real one it can hold a URL that no URL parser has seen. */
+function requestOf(url: string, headers: Record<string, string> | [string, string][] = {}, cf?: unknown): Request {
+  return { url, method: "GET", headers: new Headers(headers), cf } as unknown as Request
+}
+
+function read(headers: Record<string, string> | [string, string][], url = "https://api.procore.com/a") {
+  return readInbound(requestOf(url, headers), "id")
+}
+
+/** The headers that go on after the gateway has set its own passport. */
+function onward(headers: Record<string, string> | [string, string][]): Record<string, string> {
+  const copy = new Headers(headers)
+  stripReserved(copy, read(headers))
+  return Object.fromEntries(copy)
+}
+
+const framing = expect.objectContaining({ code: "edge.framing-ambiguous" })
+
+describe("readInbound", () => {
+  it("reads a request", () => {
+    const headers = { authorization: "Bearer t", "content-length": "12", "cf-connecting-ip": "203.0.113.7" }
+    const url = "https://api.procore.com:8787/rest/v1.0/%61?b=/../c//d%2f?e"
+    const request = new Request(url, { method: "POST", headers, body: "Hello, Ally!", cf: { country: "GB" } })
+    expect(readInbound(request, "id")).toMatchObject({
+      request,
+      requestId: "id",
+      method: "POST",
+      hostname: "api.procore.com",
+      path: "/rest/v1.0/a",
+      query: "?b=/../c//d%2f?e",
+      urlBytes: url.length,
+      authorization: "Bearer t",
+      pin: null,
+      contentLength: 12,
+      upgrade: false,
+      hasGatewayCookie: false,
+      facts: { ip: "203.0.113.7" },
+    })
+  })
+
+  it.each([
+    ["https://api.procore.com/", "/", ""],
+    ["https://api.procore.com/?", "/", "?"],
+    ["https://api.procore.com/a?b", "/a", "?b"],
+    ["https://api.procore.com/a?b=%23", "/a", "?b=%23"],
+  ])("splits %s", (url, path, query) => {
+    expect(read({}, url)).toMatchObject({ path, query })
+  })
+
+  it.each([
+    ["https://api.procore.com", "edge.hostname-invalid"],
+    ["api.procore.com/a", "edge.hostname-invalid"],
+    ["https://api.procore.com?/a", "edge.hostname-invalid"],
+    ["https://alice:secret@api.procore.com/a", "edge.hostname-invalid"],
+    ["https://api.procore.com./a", "edge.hostname-invalid"],
+    ["https://api.procore.com/a#b", "edge.path-ambiguous"],
+    ["https://api.procore.com/a?b#c", "edge.path-ambiguous"],
+    ["https://api.procore.com//evil.example/", "edge.path-ambiguous"],
+  ])("refuses %s with %s", (url, code) => {
+    expect(() => read({}, url)).toThrow(expect.objectContaining({ code }))
+  })
+
+  it("leaves the request as it is", () => {
+    const request = new Request("https://api.procore.com/a", {
+      headers: { "x-passport": "p", authorization: "Bearer t" },
+    })
+    readInbound(request, "id")
+    expect(Object.fromEntries(request.headers)).toEqual({ "x-passport": "p", authorization: "Bearer t" })
+  })
+
+  it("shows both values of a credential that came twice, so that it is no credential", () => {
+    const inbound = read([
+      ["authorization", "Bearer a"],
+      ["authorization", "Bearer b"],
+      ["x-sallyport-pin", "p"],
+      ["x-sallyport-pin", "q"],
+    ])
+    expect(inbound).toMatchObject({ authorization: "Bearer a, Bearer b", pin: "p, q" })
+  })
+
+  it("counts names, values and their four bytes of punctuation", () => {
+    expect(read({ accept: "text/html", a: "" }).headerBytes).toBe("accept: text/html\r\na: \r\n".length)
+  })
+
+  it("throws nothing but a refusal, whatever the request", () => {
+    const name = fc.oneof(
+      fc.constantFrom(
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "cookie",
+        "upgrade",
+        "x_passport",
+        "cf-connecting-ip",
+      ),
+      fc.string({ unit: fc.constantFrom(..."abcx-_~!1"), minLength: 1, maxLength: 12 }),
+    )
+    const value = fc.oneof(
+      fc.string({ maxLength: 30 }),
+      fc.constantFrom("chunked", "5", "5, 6", "close, x-passport", ",,;"),
+    )
+    const url = fc.oneof(
+      fc.webUrl({ withQueryParameters: true, withFragments: true }),
+      fc.string(),
+      fc.string().map((end) => `https://a.example/${end}`),
+    )
+    fc.assert(
+      fc.property(url, fc.array(fc.tuple(name, value), { maxLength: 12 }), fc.anything(), (url, headers, cf) => {
+        const sent = headers.filter(([, text]) => /^[\x20-\x7e]*$/.test(text))
+        try {
+          const inbound = readInbound(requestOf(url, sent, cf), "id")
+          stripReserved(new Headers(sent), inbound)
+        } catch (thrown) {
+          expect(thrown).toBeInstanceOf(Refusal)
+        }
+      }),
+      { numRuns: 3000 },
+    )
+  })
+})
+
+describe("framing", () => {
+  it.each([
+    [{ "content-length": "0" }, 0],
+    [{ "content-length": "007" }, 7],
+    [{ "transfer-encoding": "chunked" }, null],
+    [{ "transfer-encoding": "Chunked" }, null],
+    [{}, null],
+  ])("takes %j", (headers, contentLength) => {
+    expect(read(headers as Record<string, string>).contentLength).toBe(contentLength)
+  })
+
+  it.each([
+    [{ "content-length": "5", "transfer-encoding": "chunked" }],
+    [{ "content-length": "5, 6" }],
+    [{ "content-length": "5, 5" }],
+    [{ "content-length": "" }],
+    [{ "content-length": "+5" }],
+    [{ "content-length": "5;" }],
+    [{ "content-length": "0x5" }],
+    [{ "content-length": "5e1" }],
+    [{ "content-length": "9".repeat(16) }],
+    [{ "transfer-encoding": "identity" }],
+    [{ "transfer-encoding": "gzip, chunked" }],
+    [{ "transfer-encoding": "chunked, chunked" }],
+    [{ "transfer-encoding": "xchunked" }],
+    [{ "transfer-encoding": "chunked;a=b" }],
+    [{ "transfer-encoding": "" }],
+  ])("refuses %j", (headers) => {
+    expect(() => read(headers as unknown as Record<string, string>)).toThrow(framing)
+  })
+
+  it("does not believe a length that is spelled with an underscore, and does not pass it on", () => {
+    const headers = { content_length: "5", "content-length": "7", transfer_encoding: "chunked" }
+    expect(read(headers).contentLength).toBe(7)
+    expect(onward(headers)).toEqual({ "content-length": "7" })
+  })
+})
+
+describe("stripReserved", () => {
+  const reserved =
+    "X-Passport x_passport X-Forwarded-For x_forwarded_host Forwarded Via X-Real-IP X-Original-URL X-Rewrite-URL " +
+    "X-HTTP-Method-Override CF-Connecting-IP cf_connecting_ip CF-Access-Jwt-Assertion CDN-Loop X-Request-Id x_request_id " +
+    "X-Sallyport-Pin x-sallyport_pin Cloudflare-Workers-Version-Key Authorization Proxy-Authorization " +
+    "Connection Keep-Alive Proxy-Connection TE Transfer-Encoding HTTP2-Settings"
+  it.each(reserved.split(" "))("removes %s", (name) => {
+    expect(onward({ [name]: name === "Transfer-Encoding" ? "chunked" : "v", accept: "*/*" })).toEqual({ accept: "*/*" })
+  })
+
+  const others =
+    "Host Accept X-Passports X-Forwarded CFX Content-Type Content-Length Cookie X_Custom_Name Origin Traceparent Procore-Company-Id"
+  it.each(others.split(" "))("keeps %s", (name) => {
+    expect(onward({ [name]: "5" })).toEqual({ [name.toLowerCase()]: "5" })
+  })
+
+  it("removes every value of a header that came several times", () => {
+    const headers: [string, string][] = [
+      ["x-passport", "a"],
+      ["X-Passport", "b"],
+      ["x_passport", "c"],
+    ]
+    expect(onward(headers)).toEqual({})
+  })
+
+  it("removes what Connection names, and leaves the passport that is set afterwards alone", () => {
+    const headers = {
+      connection: "close, X-Custom, x-passport",
+      "x-custom": "1",
+      "x-passport": "forged",
+      accept: "*/*",
+    }
+    const copy = new Headers(headers)
+    stripReserved(copy, read(headers))
+    copy.set(PASSPORT_HEADER, "ours")
+    expect(Object.fromEntries(copy)).toEqual({ accept: "*/*", [PASSPORT_HEADER]: "ours" })
+  })
+
+  it.each(["content-length", "content-type", "content-encoding", "host"])(
+    "keeps %s though Connection names it",
+    (name) => {
+      expect(onward({ connection: name, [name]: "5" })).toEqual({ [name]: "5" })
+    },
+  )
+
+  it("refuses a Connection header that names more than any client has reason to", () => {
+    const many = (count: number) => ({
+      connection: Array.from({ length: count }, (_, index) => `x-${index}`).join(","),
+    })
+    expect(() => read(many(33))).toThrow(framing)
+    expect(onward(many(32))).toEqual({})
+  })
+
+  it("ignores what in Connection is no header name", () => {
+    expect(onward({ connection: "a b, (), , accept\u00e9", accept: "*/*" })).toEqual({ accept: "*/*" })
+  })
+
+  it("lets a WebSocket upgrade through, and no other", () => {
+    const websocket = {
+      connection: "Upgrade",
+      upgrade: "WebSocket",
+      "sec-websocket-key": "k",
+      "sec-websocket-version": "13",
+    }
+    expect(read(websocket).upgrade).toBe(true)
+    expect(onward(websocket)).toEqual({ upgrade: "WebSocket", "sec-websocket-key": "k", "sec-websocket-version": "13" })
+    const h2c = { connection: "Upgrade, HTTP2-Settings", upgrade: "h2c", "http2-settings": "AAMAAABkAAQ" }
+    expect(read(h2c).upgrade).toBe(false)
+    expect(onward(h2c)).toEqual({})
+  })
+
+  it("takes the gateway's cookies out and leaves the others byte for byte", () => {
+    expect(onward({ cookie: 'a=1;b = "2"; __Host-sallyport-session=s; c' })).toEqual({ cookie: 'a=1;b = "2"; c' })
+    expect(onward({ cookie: "__Host-sallyport-session=s" })).toEqual({})
+    expect(onward({ cookie: " a=1 ;; b" })).toEqual({ cookie: "a=1 ;; b" })
+  })
+})
