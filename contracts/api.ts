@@ -50,8 +50,12 @@ export const tokenShape = z.object({
 /** The only answer that ever holds the token itself. */
 export const tokenCreated = tokenShape.extend({ token: z.string() })
 
-/** Settings of a script that its team may choose; `deployOnUpload: false` makes every upload a mere publish. */
+/**
+ * Settings of a script that its team may choose; `deployOnUpload: false` makes every upload a mere publish.
+ * `team` is for ops, who claim a name for a team, reserved ones included; a script never changes its team.
+ */
 export const scriptPut = z.strictObject({
+  team: teamName.optional(),
   stickyBy: stickyBy.optional(),
   limits: z.strictObject({ cpuMs: z.int().min(1).max(300_000), subRequests: z.int().min(1).max(10_000) }).optional(),
   timeoutMs: z.int().min(50).max(300_000).optional(),
