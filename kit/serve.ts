@@ -6,7 +6,7 @@ import { asRefusal, problemResponse, type Refusal } from "./problem.ts"
 
 export interface ServeOptions {
   /** Makes the response for a refusal; default {@link problemResponse}. */
-  readonly render?: (refusal: Refusal, requestId: string, request: Request) => Response
+  readonly render?: (refusal: Refusal, requestId: string) => Response | Promise<Response>
   /** Receives refusals with status 500 and above; default none. Never a credential or the query. */
   readonly log?: (record: FailureRecord) => void
 }
@@ -33,7 +33,7 @@ export function serve<Env>(handler: Handler<Env>, options: ServeOptions = {}) {
         if (refusal.status >= 500) {
           options.log?.({ event: "worker-failed", requestId, code: refusal.code, cause: nameOf(refusal.cause) })
         }
-        return options.render?.(refusal, requestId, request) ?? problemResponse(refusal, { requestId })
+        return await (options.render?.(refusal, requestId) ?? problemResponse(refusal, { requestId }))
       }
     },
   }

@@ -2,31 +2,18 @@
  * Refusals as this API has always sent them, beside RFC 9457: clients written for it read `message` and `errors`, those of
  * `company_base_url` read `error`. Extension members of a problem are allowed by RFC 9457 §3.2.
  */
-import { PROBLEMS, problemType } from "../../contracts/problem-codes.ts"
-import type { Refusal } from "../../kit/problem.ts"
+import { PROBLEMS } from "../../contracts/problem-codes.ts"
+import { problemResponse, type Refusal } from "../../kit/problem.ts"
 
-/** `application/problem+json` with the legacy members. */
-export function legacyProblem(refusal: Refusal, requestId: string): Response {
-  const { status, title, fix } = PROBLEMS[refusal.code]
-  const detail = refusal.options.detail ?? fix
+/** The problem response with the legacy members added; `errors` is one sentence here, as this API sends it. */
+export async function legacyProblem(refusal: Refusal, requestId: string): Promise<Response> {
+  const problem = problemResponse(refusal, { requestId })
+  const { title, fix } = PROBLEMS[refusal.code]
   const body = {
-    type: problemType(refusal.code),
-    title,
-    status,
-    detail,
-    code: refusal.code,
-    requestId,
+    ...(await problem.json<Record<string, unknown>>()),
     message: title,
-    errors: detail,
+    errors: refusal.options.detail ?? fix,
     error: { code: refusal.code, message: title },
   }
-  return new Response(JSON.stringify(body), {
-    status,
-    headers: {
-      "content-type": "application/problem+json",
-      "cache-control": "no-store",
-      "x-request-id": requestId,
-      ...refusal.options.headers,
-    },
-  })
+  return new Response(JSON.stringify(body), problem)
 }
