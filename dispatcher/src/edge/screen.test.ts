@@ -59,12 +59,7 @@ const cases: readonly [string, Change, Partial<ScreenConfig>, string][] = [
   ["headers one byte too large", { headerBytes: 2001 }, { size }, "edge.headers-too-large"],
   ["a body one byte too large", { contentLength: 501 }, { size }, "edge.body-too-large"],
   ["a denied address", {}, denying("203.0.113.7"), "edge.address-denied"],
-  [
-    "an address in a denied range",
-    {},
-    denying("203.0.113.0/24"),
-    "edge.address-denied",
-  ],
+  ["an address in a denied range", {}, denying("203.0.113.0/24"), "edge.address-denied"],
   ["a denied country", {}, { countries: { mode: "enforce", deny: ["FR", "GB"] } }, "edge.country-denied"],
   ["a denied network", {}, { asns: { mode: "enforce", deny: [64500] } }, "edge.address-denied"],
 ]
@@ -80,7 +75,6 @@ describe.each(cases)("%s", (_what, change, config, code) => {
     const mode = change.method === "get" ? "enforce" : "log"
     expect(outcome).toMatchObject({ code: mode === "log" ? null : code, findings: [{ code, mode }] })
   })
-  })
 })
 
 const nearMisses: readonly [string, Change, Partial<ScreenConfig>][] = [
@@ -92,16 +86,8 @@ const nearMisses: readonly [string, Change, Partial<ScreenConfig>][] = [
   ],
   ["sizes exactly at their bounds", { urlBytes: 300, headerBytes: 2000, contentLength: 500 }, { size }],
   ["a chunked body", { method: "POST" }, { size }],
-  [
-    "the address after a denied range",
-    { facts: { ip: "203.0.114.0" } },
-    denying("203.0.113.0/24"),
-  ],
-  [
-    "the address before a denied range",
-    { facts: { ip: "203.0.112.255" } },
-    denying("203.0.113.0/24"),
-  ],
+  ["the address after a denied range", { facts: { ip: "203.0.114.0" } }, denying("203.0.113.0/24")],
+  ["the address before a denied range", { facts: { ip: "203.0.112.255" } }, denying("203.0.113.0/24")],
   ["an unknown country", { facts: { country: null } }, { countries: { mode: "enforce", deny: ["GB"] } }],
   ["an unknown network", { facts: { asn: null } }, { asns: { mode: "enforce", deny: [64500] } }],
   ["an unknown address while none is denied", { facts: { ip: null } }, {}],
