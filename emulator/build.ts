@@ -54,14 +54,24 @@ export async function buildWorker(configFile: string, onBuild: () => void = () =
   return { name: record.name, options: record.options, modules: await readModules(folder, record.main) }
 }
 
+/** Made beside its place and then moved there: another starter may read the old one at this moment. */
 async function bundle(configFile: string, folder: string): Promise<BuildRecord> {
-  const config = path.join(ROOT, configFile)
-  // Made beside its place and then moved there: another starter may read the old one at this moment.
   const temporary = `${folder}.${process.pid}`
-  await rm(temporary, { recursive: true, force: true })
-  await mkdir(temporary, { recursive: true })
-  const metafile = path.join(temporary, "bundle-meta.json")
-  await runWrangler(["deploy", "--dry-run", "--env=", "-c", config, "--outdir", temporary, `--metafile=${metafile}`])
+  try {
+    await mkdir(temporary, { recursive: true })
+    const record = await bundleInto(temporary, configFile)
+    await rm(folder, { recursive: true, force: true })
+    await rename(temporary, folder)
+    return record
+  } finally {
+    await rm(temporary, { recursive: true, force: true })
+  }
+}
+
+async function bundleInto(folder: string, configFile: string): Promise<BuildRecord> {
+  const config = path.join(ROOT, configFile)
+  const metafile = path.join(folder, "bundle-meta.json")
+  await runWrangler(["deploy", "--dry-run", "--env=", "-c", config, "--outdir", folder, `--metafile=${metafile}`])
 
   // Loaded only here: it takes longer to load than all the rest of a second start.
   const { unstable_getMiniflareWorkerOptions, unstable_readConfig } = await import("wrangler")
@@ -74,7 +84,8 @@ async function bundle(configFile: string, folder: string): Promise<BuildRecord> 
     configFile,
     "package-lock.json",
     ...Object.keys(meta.inputs).map((file) => path.relative(ROOT, path.resolve(path.dirname(config), file))),
-    ...(await filesBelow(read.build.watch_dir)),
+    // Without a build command of its own, everything that counts is in the metafile.
+    ...(read.build.command === undefined ? [] : await filesBelow(read.build.watch_dir)),
   ]
   const ownInputs = [...new Set(inputs)].filter((file) => isOwn(file)).sort()
   const record: BuildRecord = {
@@ -84,9 +95,7 @@ async function bundle(configFile: string, folder: string): Promise<BuildRecord> 
     inputs: ownInputs,
     digest: await digestOf(ownInputs),
   }
-  await writeFile(path.join(temporary, "build.json"), JSON.stringify(record, null, 2))
-  await rm(folder, { recursive: true, force: true })
-  await rename(temporary, folder)
+  await writeFile(path.join(folder, "build.json"), JSON.stringify(record, null, 2))
   return record
 }
 
@@ -99,7 +108,7 @@ async function filesBelow(watched: string | string[] | undefined): Promise<strin
   const folders = watched === undefined ? [] : [watched].flat()
   const lists = await Promise.all(
     folders.map(async (folder) => {
-      const entries = await readdir(path.resolve(ROOT, folder), { recursive: true, withFileTypes: true })
+      const entries = await readdir(path.resolve(folder), { recursive: true, withFileTypes: true })
       const files = entries.filter((entry) => entry.isFile())
       return files.map((entry) => path.relative(ROOT, path.join(entry.parentPath, entry.name)))
     }),

@@ -47,6 +47,8 @@ export const ECHO_WORKER = `export default {
 /** Milliseconds that a wait of this module lasts at most, and between its looks. */
 const WAIT_MS = 15_000
 const LOOK_EVERY_MS = 20
+/** What the gateway serves itself, it serves on every hostname. */
+const EDGE = "https://gateway.example.com"
 /** The team that uploads when a test names none. */
 const DEFAULT_TEAM = "test-team"
 
@@ -167,7 +169,7 @@ export async function startTestPlatform(options: TestPlatformOptions = {}): Prom
 function testing(platform: Platform, api: ControlPlaneClient): Omit<TestPlatform, keyof Platform> {
   const tokens = new Map<string, Promise<string>>()
   const hostnames = new Set<string>()
-  const keys = createRemoteJWKSet(new URL("/.well-known/jwks.json", platform.edgeUrl), {
+  const keys = createRemoteJWKSet(new URL("/.well-known/jwks.json", EDGE), {
     cooldownDuration: 0,
     [customFetch]: (url) => edgeRequest(platform.edgeUrl, url.toString()),
   })
@@ -195,10 +197,10 @@ function testing(platform: Platform, api: ControlPlaneClient): Omit<TestPlatform
   const waitForConfig: TestPlatform["waitForConfig"] = async (revision) => {
     const wanted = revision ?? (await api.get<{ revision: number }>("/v1/config")).revision
     return poll(`config revision ${wanted}`, async () => {
-      const response = await edgeRequest(platform.edgeUrl, `${platform.edgeUrl}/.sallyport/version`)
-      await response.arrayBuffer()
-      const enforced = Number(response.headers.get("x-sallyport-config"))
-      return enforced >= wanted ? enforced : null
+      // Asking whether it is ready also makes the edge look for a newer config; any hostname will do.
+      const response = await edgeRequest(platform.edgeUrl, `${EDGE}/.sallyport/health/ready`)
+      const { config } = (await response.json()) as { config: { revision: number | null } }
+      return config.revision !== null && config.revision >= wanted ? config.revision : null
     })
   }
   const putRoute: TestPlatform["putRoute"] = async (id, { hostname, auth = "optional", scopes, ...route }) => {
