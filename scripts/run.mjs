@@ -41,9 +41,7 @@ async function install() {
     if (isInstalled()) return
     const fresh = !existsSync(path.join(MODULES, ".package-lock.json"))
     const startedAt = Date.now()
-    console.log(
-      `${fresh ? "Installing" : "Updating"} the packages that package-lock.json names (only this once) …`,
-    )
+    console.log(`${fresh ? "Installing" : "Updating"} the packages that package-lock.json names (only this once) …`)
     // `ci` empties node_modules first, which would pull it from under a platform that is running already.
     npm(fresh ? ["ci"] : ["install", "--no-save"])
     const broken = brokenBinaries()
