@@ -1,0 +1,129 @@
+/**
+ * The door for unmodified wrangler, mounted at `/client/v4`: the subset of Cloudflare's API that `wrangler deploy --dispatch-namespace` and `whoami` use.
+ * One line for every call: token → account → namespace → operation; every error leaves through errorEnvelope.
+ */
+import { type Context, Hono } from "hono"
+import { authenticateToken } from "../authenticate.ts"
+import { type Dependencies, dependenciesOf } from "../dependencies.ts"
+import type { Env } from "../env.ts"
+import { listAccounts, listMemberships, showUser, verifyToken } from "./account.ts"
+import { openSession, receiveFile, receiveForm } from "./assets.ts"
+import { type Answer, CLOUDFLARE_CODE, envelope, errorEnvelope, refuseAs } from "./envelope.ts"
+import { listNamespaces, refuseNamespace, refuseNamespaceChange, showNamespace } from "./namespaces.ts"
+import type { Handler } from "./operation.ts"
+import { putScript } from "./put-script.ts"
+import { findBucket, findDatabase, findQueue, refuseLookup, refuseOther } from "./resources.ts"
+import {
+  accountScript,
+  listScripts,
+  listSecrets,
+  listTags,
+  refuseChange,
+  refuseDelete,
+  showBindings,
+  showContent,
+  showScript,
+  showSettings,
+} from "./scripts.ts"
+
+const NAMESPACES = "/accounts/:account/workers/dispatch/namespaces"
+const SCRIPT = `${NAMESPACES}/:namespace/scripts/:script`
+
+/** First match wins. */
+const OPERATIONS: readonly (readonly [method: string, path: string, handler: Handler])[] = [
+  ["GET", "/accounts", listAccounts],
+  ["GET", "/memberships", listMemberships],
+  ["GET", "/user", showUser],
+  ["GET", "/user/tokens/verify", verifyToken],
+
+  ["PUT", SCRIPT, putScript],
+  ["GET", SCRIPT, showScript],
+  ["DELETE", SCRIPT, refuseDelete],
+  ["POST", `${SCRIPT}/assets-upload-session`, openSession],
+  ["GET", `${SCRIPT}/settings`, showSettings],
+  ["GET", `${SCRIPT}/bindings`, showBindings],
+  ["GET", `${SCRIPT}/secrets`, listSecrets],
+  ["GET", `${SCRIPT}/tags`, listTags],
+  ["GET", `${SCRIPT}/content`, showContent],
+  ["*", `${SCRIPT}/*`, refuseChange],
+  ["GET", `${NAMESPACES}/:namespace/scripts`, listScripts],
+  ["GET", `${NAMESPACES}/:namespace`, showNamespace],
+  ["GET", NAMESPACES, listNamespaces],
+  ["*", `${NAMESPACES}/*`, refuseNamespaceChange],
+
+  ["*", "/accounts/:account/workers/scripts/:script", accountScript],
+  ["*", "/accounts/:account/workers/scripts/:script/*", accountScript],
+  ["*", "/accounts/:account/workers/services/*", accountScript],
+  ["GET", "/accounts/:account/queues", findQueue],
+  ["GET", "/accounts/:account/r2/buckets/:bucket", findBucket],
+  ["GET", "/accounts/:account/d1/database/:database", findDatabase],
+  ["*", "/accounts/:account/d1/*", refuseLookup],
+  ["*", "/accounts/:account/storage/kv/*", refuseLookup],
+  ["*", "/accounts/:account/*", refuseOther],
+]
+
+type DoorContext = Context<{ Bindings: Env }>
+
+/** `depsOf` gives the Worker's dependencies; tests give others. */
+export function cloudflareApiWith(depsOf: (env: Env) => Dependencies): Hono<{ Bindings: Env }> {
+  const app = new Hono<{ Bindings: Env }>()
+  app.onError((failure, c) => {
+    const requestId = c.req.header("x-request-id") ?? null
+    const response = errorEnvelope(failure, c.req.url, requestId)
+    if (response.status >= 500)
+      depsOf(c.env).log({ event: "door.failed", path: c.req.path, requestId, error: describe(failure) })
+    return response
+  })
+
+  const uploads = "/accounts/:account/workers/assets/upload"
+  app.post(`${uploads}/:hash`, async (c) => render(await receiveFile(callOf(c, depsOf))))
+  app.post(uploads, async (c) => render(await receiveForm(callOf(c, depsOf))))
+
+  for (const [method, path, handler] of OPERATIONS)
+    app.on(method === "*" ? ALL_METHODS : [method], [path], async (c) => {
+      const call = callOf(c, depsOf)
+      const actor = await authenticateToken(call.request, call.deps)
+      checkAccount(call.param("account"), call.deps)
+      checkNamespace(call.param("namespace"), call.deps)
+      return render(await handler({ ...call, actor }))
+    })
+  app.all("*", async (c) => {
+    await authenticateToken(c.req.raw, depsOf(c.env))
+    throw refuseAs(CLOUDFLARE_CODE.noSuchPath, "api.not-found", { detail: `No route for ${c.req.method} here.` })
+  })
+  return app
+}
+
+export const cloudflareApi = cloudflareApiWith(dependenciesOf)
+
+const ALL_METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE"]
+
+function callOf(c: DoorContext, depsOf: (env: Env) => Dependencies) {
+  return {
+    request: c.req.raw,
+    url: new URL(c.req.url),
+    deps: depsOf(c.env),
+    param: (name: string) => c.req.param(name) ?? "",
+  }
+}
+
+function checkAccount(account: string, { settings }: Dependencies): void {
+  if (account !== "" && account !== settings.cloudflare.accountId)
+    throw refuseAs(CLOUDFLARE_CODE.authentication, "api.forbidden", {
+      detail: `Set CLOUDFLARE_ACCOUNT_ID=${settings.cloudflare.accountId}.`,
+    })
+}
+
+function checkNamespace(namespace: string, deps: Dependencies): void {
+  if (namespace !== "" && namespace !== deps.settings.cloudflare.namespace) throw refuseNamespace(deps)
+}
+
+function render(answer: Answer | Response): Response {
+  return answer instanceof Response ? answer : envelope(answer)
+}
+
+function describe(failure: unknown): string {
+  return failure instanceof Error
+    ? `${failure.stack ?? failure.message} ${String(failure.cause ?? "")}`
+    : String(failure)
+}

@@ -1,0 +1,53 @@
+/**
+ * An upload from the wire to a value that the deployment line takes: who, what, allowed, complete. Shared by both doors.
+ * Nothing is written here; whatever is wrong is refused before anything is.
+ */
+import { refuse } from "../../../kit/problem.ts"
+import type { Actor } from "../actor.ts"
+import type { Dependencies } from "../dependencies.ts"
+import { find, mayClaim } from "../store/scripts.ts"
+import { artifactStore } from "./artifact-store.ts"
+import { type AssetSessions, assetSessions } from "./asset-session.ts"
+import { buildManifest, type Upload } from "./build-manifest.ts"
+import { readUpload } from "./read-upload.ts"
+import { screenMetadata } from "./screen-metadata.ts"
+import { secretSeal } from "./seal-secret.ts"
+
+export type TakeUploadDependencies = Pick<Dependencies, "db" | "store" | "artifacts" | "clock" | "settings">
+
+/** Throws `script.*` and `api.forbidden` before the body is read, then `api.media-type`, `upload.*`. */
+export async function takeUpload(
+  script: string,
+  request: Request,
+  actor: Actor,
+  deps: TakeUploadDependencies,
+): Promise<Upload> {
+  const team = await uploadingTeam(script, actor, deps)
+  const { metadata, modules } = await readUpload(request)
+  const grants = (await deps.store.inventory.team(team))?.grants ?? []
+  const today = new Date(deps.clock.now()).toISOString().slice(0, 10)
+  const declaration = screenMetadata(metadata, { grants, today })
+  const assets =
+    declaration.assets === null ? null : await sessionsOf(deps).redeem({ script, team }, declaration.assets.token)
+  return await buildManifest({ script, declaration, modules, assets }, secretSeal(deps.settings.artifactKey))
+}
+
+/** The team that the script belongs to, or would. Claiming it is the deployment line's first step; this only refuses early. */
+export async function uploadingTeam(script: string, actor: Actor, deps: Pick<Dependencies, "db">): Promise<string> {
+  const found = await find(deps.db, script)
+  mayClaim(script, found, actor)
+  const team = found?.team ?? actor.team
+  if (team === null)
+    throw refuse("api.forbidden", {
+      detail: "Ops belong to no team; upload a new script with a token of its team.",
+    })
+  return team
+}
+
+export function sessionsOf(deps: Pick<Dependencies, "artifacts" | "clock">): AssetSessions {
+  return assetSessions({
+    bucket: deps.artifacts,
+    artifacts: artifactStore(deps.artifacts),
+    clock: deps.clock,
+  })
+}
