@@ -62,7 +62,7 @@ export async function change<T>(
         audit: [],
         result: { ...result, revision: registry.latestRevision?.revision ?? null },
       }
-    return { statements, audit: [decided.audit], result }
+    return { statements, audit: statements.length === 0 ? [] : [decided.audit], result }
   })
   if (options.dryRun === true) return committed
   const live = await publishLatest(deps, committed.document)

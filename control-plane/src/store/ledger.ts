@@ -21,7 +21,7 @@ export interface AuditEntry {
   readonly detail: Readonly<Record<string, unknown>>
 }
 
-/** What a writer decided. Without statements nothing is written and `audit` is not needed. */
+/** What a writer decided: statements never go without a record, a record may stand alone, and without either nothing is written. */
 export interface Decision<T> {
   readonly statements: readonly D1PreparedStatement[]
   readonly audit: readonly AuditEntry[]
@@ -54,7 +54,7 @@ export async function commit<T>(
     // Read before `decide` reads: whatever changes from here on moves the head and makes the batch fail.
     const head = await readHead(deps.db)
     const decision = await decide()
-    if (decision.statements.length === 0) return decision.result
+    if (decision.audit.length === 0 && decision.statements.length === 0) return decision.result
     // Without an id of its own, a rival's equal record could be taken for ours below.
     const change = deps.ids.next("c")
     const records = await chain(head, deps.clock.now(), actor, decision.audit, change)

@@ -1,4 +1,5 @@
 /** Scripts and who owns them. A name belongs to the first team that claims it, for ever. */
+import type { ReleaseWeight } from "../../../contracts/dispatch-config.ts"
 import { isScriptName } from "../../../contracts/script-name.ts"
 import { refuse } from "../../../kit/problem.ts"
 import type { Actor } from "../actor.ts"
@@ -6,6 +7,18 @@ import { isReservedName } from "../reserved-names.ts"
 import { commit, type Decision, type LedgerDependencies } from "./ledger.ts"
 import { type Page, type PageQuery, readPage } from "./page.ts"
 import { DEFAULT_SETTINGS, type RawRow, type ScriptRow, toScript } from "./rows.ts"
+
+/** A script with what is deployed of it. */
+export interface ScriptView extends ScriptRow {
+  readonly releases: readonly ReleaseWeight[] | null
+  readonly latestVersion: number | null
+}
+
+const VIEW = `SELECT scripts.*, deployments.releases AS releases,
+    (SELECT max(number) FROM versions WHERE versions.script = scripts.name) AS latest_version
+  FROM scripts
+  LEFT JOIN script_current ON script_current.script = scripts.name
+  LEFT JOIN deployments ON deployments.id = script_current.deployment_id`
 
 export type ScriptStore = ReturnType<typeof scriptStore>
 
@@ -18,11 +31,17 @@ export function scriptStore(deps: LedgerDependencies) {
     return row?.deletedAt === null ? row : null
   }
 
+  /** The script with what is deployed of it; null when there is none or it was deleted. */
+  async function view(name: string): Promise<ScriptView | null> {
+    const row = await db.prepare(`${VIEW} WHERE scripts.name = ? AND scripts.deleted_at IS NULL`).bind(name).first<RawRow>()
+    return row === null ? null : toView(row)
+  }
+
   /** By name; of one team, or of all when `team` is null. */
-  function list(team: string | null, query: PageQuery): Promise<Page<ScriptRow>> {
-    const where = ["deleted_at IS NULL", ...(team === null ? [] : ["team = ?"])]
+  function list(team: string | null, query: PageQuery): Promise<Page<ScriptView>> {
+    const where = ["scripts.deleted_at IS NULL", ...(team === null ? [] : ["scripts.team = ?"])]
     const values = team === null ? [] : [team]
-    return readPage(db, { select: "SELECT * FROM scripts", where, values, key: "name" }, query, toScript)
+    return readPage(db, { select: VIEW, where, values, key: "scripts.name" }, query, toView)
   }
 
   /**
@@ -49,7 +68,16 @@ export function scriptStore(deps: LedgerDependencies) {
     })
   }
 
-  return { get, list, claim }
+  return { get, view, list, claim }
+}
+
+function toView(row: RawRow): ScriptView {
+  const { releases, latest_version: latest } = row
+  return {
+    ...toScript(row),
+    releases: typeof releases === "string" ? JSON.parse(releases) : null,
+    latestVersion: typeof latest === "number" ? latest : null,
+  }
 }
 
 /** Deleted ones included: a name is never free again for others. */

@@ -1,0 +1,12 @@
+/** The answer to a request that made a deployment: shared by creating one and by rolling back. */
+import { refuse } from "../../../kit/problem.ts"
+import type { DeploymentRow } from "../store/rows.ts"
+import { type Answer, answerThing } from "./operation.ts"
+import { showDeployment } from "./represent.ts"
+
+/** Throws `api.conflict` when a newer deployment was put in force while this one was being made. */
+export function answerDeployment(deployment: DeploymentRow): Answer {
+  if (deployment.phase === "failed")
+    throw refuse("api.conflict", { detail: "A newer deployment of the script was put in force first." })
+  return { ...answerThing(showDeployment(deployment), 201), configRevision: deployment.configRevision }
+}

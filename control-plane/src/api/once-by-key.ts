@@ -1,0 +1,49 @@
+/** `Idempotency-Key`: a request repeated with the same key, after a lost answer for example, is answered as the first time and not done again. */
+import { refuse } from "../../../kit/problem.ts"
+import type { Actor } from "../actor.ts"
+import { canonicalJson } from "../canonical-json.ts"
+import { sha256Hex } from "../sha256.ts"
+import type { IdempotencyStore } from "../store/idempotency.ts"
+
+const KEY = /^[\x21-\x7e]{1,200}$/
+
+/**
+ * Runs `answer` unless this actor's key has been answered within a day. Keys are per actor. Throws `api.conflict` while the first request still runs or when the key came with another request before.
+ * For answers that hold no secret: they are stored.
+ */
+export async function onceByKey(
+  request: Request,
+  asked: { readonly actor: Actor; readonly body: unknown },
+  deps: { readonly store: { readonly idempotency: IdempotencyStore } },
+  answer: () => Promise<Response>,
+): Promise<Response> {
+  const key = request.headers.get("idempotency-key")
+  if (key === null) return answer()
+  if (!KEY.test(key))
+    throw refuse("api.body-invalid", { detail: "Idempotency-Key must be 1–200 printable ASCII characters." })
+  const { idempotency } = deps.store
+  const actor = asked.actor.name
+  const { pathname, search } = new URL(request.url)
+  const fingerprint = await sha256Hex(canonicalJson([request.method, pathname, search, asked.body ?? null]))
+  const begun = await idempotency.begin(actor, key, fingerprint)
+  if (begun.kind === "mismatch")
+    throw refuse("api.conflict", { detail: "This Idempotency-Key was used for another request." })
+  if (begun.kind === "running")
+    throw refuse("api.conflict", {
+      detail: "The first request with this Idempotency-Key is still running.",
+      headers: { "retry-after": "2" },
+    })
+  if (begun.kind === "replay")
+    return new Response(begun.body, {
+      status: begun.status,
+      headers: { "content-type": "application/json", "cache-control": "no-store", "idempotency-replayed": "true" },
+    })
+  try {
+    const response = await answer()
+    await idempotency.finish(actor, key, response.status, await response.clone().text())
+    return response
+  } catch (failure) {
+    await idempotency.forget(actor, key)
+    throw failure
+  }
+}

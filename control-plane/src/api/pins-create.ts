@@ -1,0 +1,40 @@
+import { base64url, SignJWT } from "jose"
+import { pinCreate, pinShape } from "../../../contracts/api.ts"
+import { PIN_ALG, PIN_TYP, type PinClaims } from "../../../contracts/release-pin.ts"
+import { PIN_HEADER } from "../../../contracts/reserved-headers.ts"
+import { commit } from "../store/ledger.ts"
+import { defineOperation } from "./operation.ts"
+import { scriptOwner, scriptParams } from "./parameters.ts"
+import { requirePlaced } from "./require-placed.ts"
+
+export const pinsCreate = defineOperation({
+  id: "pins.create",
+  method: "POST",
+  path: "/v1/scripts/{script}/pins",
+  summary: "Make a release pin: a header by which a request gets this version whatever the weights say",
+  access: scriptOwner,
+  params: scriptParams,
+  body: pinCreate,
+  answers: { 201: { description: "The pin and its header", shape: { name: "Pin", shape: pinShape } } },
+  problems: ["api.body-invalid", "version.not-placed", "api.busy"],
+  handle: async ({ actor, params: { script }, body: { version, lifetimeS }, deps }) => {
+    await requirePlaced(script, [version], () => "/version", deps.store.versions)
+    const iat = Math.floor(deps.clock.now() / 1000)
+    const exp = iat + lifetimeS
+    const expiresAt = new Date(exp * 1000).toISOString()
+    const audit = { action: "pin.create", target: `scripts/${script}/versions/${version}`, detail: { expiresAt } }
+    await commit(deps, actor, async () => ({ statements: [], audit: [audit], result: null }))
+    const claims = {
+      iss: "sallyport-control-plane",
+      aud: "sallyport-dispatcher",
+      script,
+      version,
+      iat,
+      exp,
+    } satisfies PinClaims
+    const pin = await new SignJWT(claims)
+      .setProtectedHeader({ alg: PIN_ALG, typ: PIN_TYP })
+      .sign(base64url.decode(deps.settings.pinKey))
+    return { status: 201, body: { pin, header: PIN_HEADER, expiresAt } }
+  },
+})

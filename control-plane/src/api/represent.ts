@@ -1,0 +1,42 @@
+/** Rows as `/v1` shows them. One function per noun, so that a thing looks the same wherever it is answered. */
+import type { Deployment, Hostname, Route, Script, Team, Token, Version } from "../../../contracts/api.ts"
+import { placedName } from "../../../contracts/script-name.ts"
+import type { RevisionRow } from "../store/revisions.ts"
+import type { DeploymentRow, HostnameRow, RouteRow, TeamRow, TokenRow, VersionRow } from "../store/rows.ts"
+import type { ScriptView } from "../store/scripts.ts"
+
+export function showTeam({ name, grants, egress, createdAt }: TeamRow): Team {
+  return { name, grants, egress, createdAt }
+}
+
+export function showToken(row: TokenRow): Token {
+  return { ...row }
+}
+
+export function showScript(view: ScriptView): Script {
+  const { name, team, settings, createdAt, latestVersion } = view
+  const { stickyBy, limits, timeoutMs, deployOnUpload } = settings
+  const releases = view.releases === null ? null : [...view.releases]
+  return { name, team, stickyBy, limits, timeoutMs, deployOnUpload, releases, latestVersion, createdAt }
+}
+
+export function showVersion({ number, ...row }: VersionRow): Version {
+  return { ...row, version: number, placedName: placedName(row.script, number) }
+}
+
+export function showDeployment({ seq: _, ...row }: DeploymentRow): Deployment {
+  return { ...row, releases: [...row.releases] }
+}
+
+export function showHostname(row: HostnameRow): Hostname {
+  return { ...row }
+}
+
+export function showRoute(row: RouteRow): Route {
+  return { ...row }
+}
+
+export function showRevision(row: RevisionRow) {
+  const { revision, digest, sizeBytes, publishedAt, publishedBy, reason } = row
+  return { revision, digest, sizeBytes, publishedAt, publishedBy, reason }
+}

@@ -1,0 +1,68 @@
+import { routePut, routeShape } from "../../../contracts/api.ts"
+import { refuse } from "../../../kit/problem.ts"
+import type { Actor } from "../actor.ts"
+import { change } from "../config/change.ts"
+import { admitRoute } from "../route-rules.ts"
+import type { RouteRow } from "../store/rows.ts"
+import { checkConditions } from "./conditions.ts"
+import { answerChange, defineOperation } from "./operation.ts"
+import { dryRunQuery, routeParams } from "./parameters.ts"
+import { showRoute } from "./represent.ts"
+import { requirePlaced } from "./require-placed.ts"
+
+const route = { name: "Route", shape: routeShape }
+
+export const routesPut = defineOperation({
+  id: "routes.put",
+  method: "PUT",
+  path: "/v1/routes/{route}",
+  summary: "Attach a script to a hostname and path, or replace the route of this id",
+  access: { who: "any" },
+  params: routeParams,
+  query: dryRunQuery,
+  body: routePut,
+  answers: { 200: { description: "Replaced", shape: route }, 201: { description: "Attached", shape: route } },
+  problems: [
+    "api.conflict",
+    "api.forbidden",
+    "api.precondition-failed",
+    "route.taken",
+    "route.under-another-team",
+    "route.hostname-closed",
+    "version.not-placed",
+    "config.invalid",
+    "config.not-published",
+    "api.busy",
+  ],
+  handle: async ({ actor, params, query, body, request, deps }) => {
+    const { message, team, ...spec } = body
+    const id = params.route
+    const changed = await change(
+      deps,
+      actor,
+      async (registry) => {
+        const found = registry.routes.get(id)
+        const put: RouteRow = { ...spec, id, team: teamOf(team, found, actor) }
+        admitRoute(put, actor, registry)
+        await checkConditions(request.headers, found === undefined ? null : showRoute(found))
+        const versions = (put.releases ?? []).map((release) => release.version)
+        await requirePlaced(put.script, versions, (index) => `/releases/${index}/version`, deps.store.versions)
+        return {
+          edits: [{ table: "routes", put }],
+          audit: { action: "route.put", target: `routes/${id}`, detail: { route: put, message } },
+          result: { body: showRoute(put), created: found === undefined },
+        }
+      },
+      { dryRun: query.dry_run === "true" },
+    )
+    return answerChange(changed)
+  },
+})
+
+/** A route stays with its team unless ops say otherwise. */
+function teamOf(named: string | undefined, found: RouteRow | undefined, actor: Actor): string {
+  const team = named ?? found?.team ?? actor.team
+  if (team === null)
+    throw refuse("api.body-invalid", { errors: [{ pointer: "/team", detail: "ops must name the team" }] })
+  return team
+}
