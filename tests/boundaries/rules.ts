@@ -106,7 +106,7 @@ const userWorkerSiblings: Rule = (file, { target }) => {
 }
 
 const cloudflareSdk: Rule = (file, { specifier }) =>
-  /^cloudflare(\/|$)/.test(specifier) && !inside(file, "control-plane/src/script-host")
+  /^cloudflare(\/|$)/.test(specifier) && top(file) !== "tests" && !inside(file, "control-plane/src/script-host")
     ? "control-plane/src/script-host alone talks to Cloudflare"
     : null
 

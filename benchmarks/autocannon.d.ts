@@ -1,0 +1,28 @@
+/** The part of autocannon that is used; it brings no types of its own. */
+declare module "autocannon" {
+  interface Options {
+    url: string
+    /** Each connection goes round them. */
+    requests: { headers: Record<string, string> }[]
+    connections: number
+    /** Seconds. */
+    duration: number
+  }
+  interface Result {
+    /** Connections that failed. */
+    errors: number
+    timeouts: number
+    /** Seconds. */
+    duration: number
+  }
+  interface Instance {
+    on(
+      event: "response",
+      listener: (client: unknown, statusCode: number, bytes: number, responseTimeMs: number) => void,
+    ): void
+  }
+  function autocannon(options: Options, done: (error: Error | null | undefined, result: Result) => void): Instance
+
+  // biome-ignore lint/style/noDefaultExport: it is the package's own
+  export { autocannon as default }
+}

@@ -1,0 +1,91 @@
+/**
+ * What the gateway costs: the full request line (bearer, cached passport, routed among 1 000, dispatched to an empty Worker) against a bare
+ * dispatch of the same Worker, in one workerd and in interleaved pairs. `ratio` is of requests per second, `cpu_ratio` of CPU per request.
+ */
+import { edgeRequest } from "../../emulator/edge-request.ts"
+import type { Run } from "../benchmark.ts"
+import { armMedian, compare } from "../compare.ts"
+import { load } from "../load.ts"
+import { rounded } from "../statistics.ts"
+import { workerdCpuMeter } from "../workerd-cpu.ts"
+import { type Arms, startArms } from "./arms.ts"
+import { HOSTNAME } from "./bench-config.ts"
+
+const CONNECTIONS = 32
+/** Clients behind the load: so many that the abuse brake counts each and refuses none. */
+const ADDRESSES = Array.from({ length: 250 }, (_, index) => `203.0.113.${index + 1}`)
+
+export const run: Run = async ({ quick, say }) => {
+  await using arms = await startArms()
+  await assertComparable(arms)
+  const seconds = quick ? 1 : 2
+  const vary = { header: "cf-connecting-ip", values: ADDRESSES }
+  const burst = (url: string) => ({ url, headers: arms.headers, vary, connections: CONNECTIONS, seconds })
+  const baseline = burst(arms.bareUrl)
+  const candidate = burst(arms.fullUrl)
+  say(`warming both arms, ${seconds} s each`)
+  await load(baseline)
+  await load(candidate)
+  const comparison = await compare({
+    baseline,
+    candidate,
+    pairs: quick ? 3 : 30,
+    cpu: workerdCpuMeter(),
+    onPair: ({ baseline: bare, candidate: full }, index) =>
+      say(
+        `pair ${index + 1}: bare ${bare.requestsPerSecond.toFixed(0)}/s, full ${full.requestsPerSecond.toFixed(0)}/s,` +
+          ` ratio ${(full.requestsPerSecond / bare.requestsPerSecond).toFixed(3)}`,
+      ),
+  })
+  const figure = (
+    name: string,
+    arm: "baseline" | "candidate",
+    key: "requestsPerSecond" | "cpuUs" | "p50Ms" | "p99Ms",
+  ) => {
+    const value = armMedian(comparison.pairs, arm, (each) => each[key])
+    return value === null ? {} : { [name]: rounded(value) }
+  }
+  return {
+    figures: {
+      ratio: rounded(comparison.ratio.median),
+      ...(comparison.cpuRatio === null ? {} : { cpu_ratio: rounded(comparison.cpuRatio.median) }),
+      ...figure("full_rps", "candidate", "requestsPerSecond"),
+      ...figure("bare_rps", "baseline", "requestsPerSecond"),
+      ...figure("full_cpu_us", "candidate", "cpuUs"),
+      ...figure("bare_cpu_us", "baseline", "cpuUs"),
+      ...figure("full_p50_ms", "candidate", "p50Ms"),
+      ...figure("bare_p50_ms", "baseline", "p50Ms"),
+      ...figure("full_p99_ms", "candidate", "p99Ms"),
+      ...figure("bare_p99_ms", "baseline", "p99Ms"),
+      ratio_q1: rounded(comparison.ratio.quartiles[0]),
+      ratio_q3: rounded(comparison.ratio.quartiles[1]),
+      pairs: comparison.pairs.length,
+    },
+    detail: { connections: CONNECTIONS, secondsPerBurst: seconds, comparison },
+  }
+}
+
+/** Both answer the empty Worker's answer, and the full line really authenticates: without the token it refuses. */
+async function assertComparable({ bareUrl, fullUrl, headers }: Arms): Promise<void> {
+  const { host: _host, authorization = "", ...front } = headers
+  const rest = { ...front, "cf-connecting-ip": String(ADDRESSES[0]) }
+  const ask = async (url: string, sent: Readonly<Record<string, string>>) => {
+    const { origin, pathname } = new URL(url)
+    const response = await edgeRequest(origin, `http://${HOSTNAME}${pathname}`, { headers: sent })
+    return {
+      status: response.status,
+      body: await response.text(),
+      release: response.headers.get("x-sallyport-release"),
+    }
+  }
+  const bare = await ask(bareUrl, { ...rest, authorization })
+  const full = await ask(fullUrl, { ...rest, authorization })
+  const anonymous = await ask(fullUrl, rest)
+  const comparable =
+    bare.body === "ok" &&
+    bare.release === null &&
+    full.body === "ok" &&
+    full.release === "empty--v1" &&
+    anonymous.status === 401
+  if (!comparable) throw new Error(`the arms do not do what they should: ${JSON.stringify({ bare, full, anonymous })}`)
+}
