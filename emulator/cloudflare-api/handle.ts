@@ -6,13 +6,19 @@ import { administerFaults, faultResponse } from "./faults.ts"
 import { matchRoute, type Route } from "./match-route.ts"
 import { ROUTES } from "./routes.ts"
 
-export async function handle(request: Request, deps: Dependencies): Promise<Response> {
+export async function handle(incoming: Request, deps: Dependencies): Promise<Response> {
+  const request = await withWholeBody(incoming)
   const url = new URL(request.url)
   const fault = deps.faults.take(request.method, url.pathname)
   if (fault !== null) await deps.clock.sleep(fault.delayMs)
   if (fault?.answer != null && !fault.applied) return faultResponse(fault.answer)
   const response = await answer(request, url, deps)
   return fault?.answer == null ? response : faultResponse(fault.answer)
+}
+
+/** Takes the body in before anything is decided: answering a client that is still sending breaks its connection. */
+async function withWholeBody(request: Request): Promise<Request> {
+  return request.body === null ? request : new Request(request, { body: await request.arrayBuffer() })
 }
 
 async function answer(request: Request, url: URL, deps: Dependencies): Promise<Response> {
