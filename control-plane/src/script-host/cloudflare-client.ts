@@ -11,7 +11,8 @@ import { type RetryDependencies, withRetry } from "./retry.ts"
 /** Milliseconds for one call; an upload of 10 MB with a slow start is well within. */
 const TIMEOUT_MS = 30_000
 
-export type CloudflareDependencies = Pick<Dependencies, "clock" | "wait" | "fetch" | "settings"> & {
+export type CloudflareDependencies = Pick<Dependencies, "clock" | "wait" | "fetch"> & {
+  readonly settings: Pick<Dependencies["settings"], "cloudflare">
   /** 0 ≤ x < 1; Math.random when absent. Spreads repetitions, decides nothing. */
   readonly random?: () => number
 }

@@ -1,0 +1,242 @@
+import { describe, expect, it } from "vitest"
+import type { Manifest } from "../../../contracts/manifest.ts"
+import { Refusal } from "../../../kit/problem.ts"
+import { sha256Hex } from "../sha256.ts"
+import { cloudflareFixture, type Fault, FIXTURE_SETTINGS } from "./cloudflare-fixture.ts"
+import { RETRY } from "./retry.ts"
+import { type Placement, scriptHost } from "./script-host.ts"
+
+const DIGEST = "d".repeat(64)
+const NAME = "files--v12"
+
+async function setUp(change: Partial<Manifest> = {}) {
+  const cloudflare = cloudflareFixture()
+  const files = new Map<string, string>()
+  const keep = async (text: string) => {
+    const sha256 = await sha256Hex(text)
+    files.set(sha256, text)
+    return { sha256, sizeBytes: text.length }
+  }
+  const manifest: Manifest = {
+    format: 1,
+    script: "files",
+    mainModule: "index.js",
+    modules: [
+      { name: "./ab-t.txt", kind: "text", ...(await keep("text")) },
+      { name: "index.js", kind: "esm", ...(await keep("export default {}")) },
+    ],
+    bindings: [{ type: "secret_text", name: "TOKEN", sealed: "xyz" }],
+    compatibilityDate: "2026-10-01",
+    compatibilityFlags: [],
+    assets: null,
+    settings: { observability: { enabled: true } },
+    ...change,
+  }
+  const placement: Placement = {
+    team: "alice",
+    version: 12,
+    digest: DIGEST,
+    manifest,
+    readBlob: async (sha256) => new TextEncoder().encode(files.get(sha256)).buffer as ArrayBuffer,
+    openSecret: async ({ type, name }) => ({ type, name, text: "opened" }),
+  }
+  let now = 0
+  const waits: number[] = []
+  const host = scriptHost({
+    fetch: cloudflare.fetch,
+    clock: { now: () => now },
+    wait: async (ms) => {
+      waits.push(ms)
+      now += ms
+    },
+    random: () => 0.5,
+    settings: { cloudflare: FIXTURE_SETTINGS },
+  })
+  return { cloudflare, placement, host, waits, keep }
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<{ code: string; detail: string | undefined }> {
+  const thrown = await promise.then(
+    () => new Error("was not refused"),
+    (failure: unknown) => failure,
+  )
+  if (!(thrown instanceof Refusal)) throw thrown
+  return { code: thrown.code, detail: thrown.options.detail }
+}
+
+describe("scriptHost.place", () => {
+  it("uploads modules by their names, with the platform binding and the tags", async () => {
+    const { cloudflare, placement, host } = await setUp()
+    expect(await host.place(placement)).toMatchObject({ startupTimeMs: 4 })
+    const placed = cloudflare.scripts.get(NAME)
+    expect(Object.keys(placed?.modules ?? {})).toEqual(["./ab-t.txt", "index.js"])
+    expect(placed?.modules["index.js"]).toEqual({ type: "application/javascript+module", text: "export default {}" })
+    expect(placed?.metadata).toMatchObject({
+      main_module: "index.js",
+      compatibility_date: "2026-10-01",
+      keep_bindings: [],
+      observability: { enabled: true },
+      tags: ["team-alice", "script-files", "version-12", `digest-${DIGEST}`],
+    })
+    expect(placed?.metadata.bindings).toEqual([
+      { type: "secret_text", name: "TOKEN", text: "opened" },
+      {
+        type: "service",
+        name: "PLATFORM",
+        service: "sallyport-dispatcher",
+        entrypoint: "Platform",
+        props: { script: "files", version: 12, team: "alice" },
+      },
+    ])
+    await host.verify(placement)
+  })
+
+  it("leaves what is there already as it is", async () => {
+    const { cloudflare, placement, host } = await setUp()
+    await host.place(placement)
+    expect(await host.place(placement)).toMatchObject({ startupTimeMs: null })
+    expect(cloudflare.scripts.get(NAME)?.puts).toBe(1)
+  })
+
+  it("never overwrites a placed name of other content", async () => {
+    const { cloudflare, placement, host } = await setUp()
+    await host.place(placement)
+    const other = { ...placement, digest: "e".repeat(64) }
+    expect((await codeOf(host.place(other))).code).toBe("cloudflare.refused")
+    expect((await codeOf(host.verify(other))).code).toBe("cloudflare.refused")
+    expect(cloudflare.scripts.get(NAME)?.puts).toBe(1)
+  })
+
+  it("uploads assets under salted hashes, with their types, and only those that are missing", async () => {
+    const { cloudflare, placement, host, keep } = await setUp()
+    const page = {
+      path: "/index.html",
+      hash: "1".repeat(32),
+      contentType: "text/html; charset=utf-8",
+      ...(await keep("<p>ÿ")),
+    }
+    const bare = { path: "/LICENSE", hash: "2".repeat(32), contentType: null, ...(await keep("free")) }
+    const assets = { files: [page, bare], config: { html_handling: "none" } }
+    const withAssets = { ...placement, manifest: { ...placement.manifest, assets } }
+    await host.place(withAssets)
+    expect([...cloudflare.assets.values()].map(({ bytes, type }) => [new TextDecoder().decode(bytes), type])).toEqual([
+      ["<p>ÿ", "text/html; charset=utf-8"],
+      ["free", "application/null"],
+    ])
+    expect([...cloudflare.assets.keys()]).not.toContain(page.hash)
+    expect(cloudflare.scripts.get(NAME)?.metadata.assets).toEqual({
+      jwt: "completion-of-session-0",
+      config: { html_handling: "none" },
+    })
+    await host.place({ ...withAssets, version: 13 })
+    expect(cloudflare.calls.filter((call) => call.startsWith("POST /workers/assets"))).toHaveLength(1)
+    await host.place({ ...withAssets, version: 14, team: "bob" })
+    expect(cloudflare.assets.size).toBe(4)
+  })
+
+  it("places assets alone without modules and bindings", async () => {
+    const { cloudflare, host, placement, keep } = await setUp()
+    const page = { path: "/index.html", hash: "1".repeat(32), contentType: "text/html", ...(await keep("hi")) }
+    const only = {
+      ...placement.manifest,
+      mainModule: null,
+      modules: [],
+      bindings: [],
+      assets: { files: [page], config: {} },
+    }
+    await host.place({ ...placement, manifest: only })
+    await host.verify({ ...placement, manifest: only })
+    expect(cloudflare.scripts.get(NAME)?.metadata).not.toHaveProperty("bindings")
+  })
+})
+
+describe("scriptHost, when Cloudflare fails", () => {
+  const busy: Fault = { kind: "status", status: 500 }
+
+  it("repeats what may pass, with jitter and for as long as Retry-After says", async () => {
+    const { cloudflare, placement, host, waits } = await setUp()
+    cloudflare.failNext("PUT", busy, { kind: "status", status: 429, headers: { "retry-after": "7" } })
+    await host.place(placement)
+    expect(waits).toEqual([250, 7000])
+    expect(cloudflare.scripts.get(NAME)?.puts).toBe(1)
+  })
+
+  it("gives up after its attempts, or when Retry-After goes beyond the budget", async () => {
+    const first = await setUp()
+    first.cloudflare.failNext("PUT", busy, busy, busy, busy, busy)
+    expect((await codeOf(first.host.place(first.placement))).code).toBe("cloudflare.unavailable")
+    expect(first.cloudflare.calls.filter((call) => call.startsWith("PUT"))).toHaveLength(RETRY.attempts)
+
+    const second = await setUp()
+    second.cloudflare.failNext("PUT", { kind: "status", status: 429, headers: { "retry-after": "300" } })
+    expect((await codeOf(second.host.place(second.placement))).code).toBe("cloudflare.unavailable")
+    expect(second.waits).toEqual([])
+  })
+
+  it.each<Fault["kind"]>(["lost-answer", "garbled-answer"])(
+    "reads back instead of writing twice after a %s",
+    async (kind) => {
+      const { cloudflare, placement, host } = await setUp()
+      cloudflare.failNext("PUT", { kind } as Fault)
+      expect((await host.place(placement)).etag).toBe(cloudflare.scripts.get(NAME)?.etag)
+      expect(cloudflare.scripts.get(NAME)?.puts).toBe(1)
+    },
+  )
+
+  it("writes again after a request that was lost", async () => {
+    const { cloudflare, placement, host } = await setUp()
+    cloudflare.failNext("PUT", { kind: "lost-request" }, { kind: "lost-request" })
+    await host.place(placement)
+    expect(cloudflare.scripts.get(NAME)?.puts).toBe(1)
+  })
+
+  it("passes on what Cloudflare says about the team's code, and does not repeat it", async () => {
+    const { cloudflare, placement, host, keep } = await setUp()
+    const broken = { name: "index.js", kind: "esm" as const, ...(await keep("SYNTAX ERROR")) }
+    const manifest = { ...placement.manifest, modules: [broken] }
+    expect(await codeOf(host.place({ ...placement, manifest }))).toEqual({
+      code: "cloudflare.refused",
+      detail: "Uncaught SyntaxError: Unexpected identifier\n  at index.js:1:8 [code: 10021]",
+    })
+    expect(cloudflare.calls.filter((call) => call.startsWith("PUT"))).toHaveLength(1)
+  })
+
+  it("keeps to itself what Cloudflare says about our own credential or namespace, and does not repeat it", async () => {
+    for (const [status, code] of [
+      [403, 10000],
+      [404, 100119],
+    ] as const) {
+      const { cloudflare, placement, host, waits } = await setUp()
+      cloudflare.failNext("GET", { kind: "status", status, error: { code, message: "about our account" } })
+      expect(await codeOf(host.place(placement))).toEqual({ code: "cloudflare.unavailable", detail: undefined })
+      expect(waits).toEqual([])
+      expect(cloudflare.scripts.size).toBe(0)
+    }
+  })
+
+  it("finds a script that lost its platform binding, or gained one, not whole", async () => {
+    const { cloudflare, placement, host } = await setUp()
+    await host.place(placement)
+    const placed = cloudflare.scripts.get(NAME)
+    const bindings = placed?.metadata.bindings as { name: string }[]
+    for (const changed of [
+      bindings.filter((each) => each.name !== "PLATFORM"),
+      bindings.filter((each) => each.name !== "TOKEN"),
+      bindings.map((each) => (each.name === "PLATFORM" ? { ...each, service: "spy" } : each)),
+      [...bindings, { type: "plain_text", name: "X", text: "" }],
+    ]) {
+      if (placed) cloudflare.scripts.set(NAME, { ...placed, metadata: { ...placed.metadata, bindings: changed } })
+      expect((await codeOf(host.verify(placement))).code).toBe("cloudflare.unavailable")
+    }
+    cloudflare.scripts.clear()
+    expect((await codeOf(host.verify(placement))).code).toBe("cloudflare.unavailable")
+  })
+
+  it("removes a script, and one that is not there too", async () => {
+    const { cloudflare, placement, host } = await setUp()
+    await host.place(placement)
+    await host.remove("files", 12)
+    await host.remove("files", 12)
+    expect(cloudflare.scripts.size).toBe(0)
+  })
+})
