@@ -78,7 +78,7 @@ beforeAll(async () => {
       },
     ],
     compatibilityDate: "2026-10-01",
-    compatibilityFlags: ["enable_request_signal"],
+    compatibilityFlags: ["enable_request_signal", "global_fetch_strictly_public"],
   }
   const team = {
     modules: [{ type: "ESModule" as const, path: "team.js", contents: TEAM_WORKER }],
@@ -124,9 +124,7 @@ beforeEach(() => {
 })
 
 describe("outbound Worker: redirects", () => {
-  it("judges every hop: a listed origin cannot send the call on to one that is not listed", async ({
-    expect,
-  }) => {
+  it("judges every hop: a listed origin cannot send the call on to one that is not listed", async ({ expect }) => {
     const response = await teamFetch(`${listed}/redirect?to=${encodeURIComponent(`${unlisted}/secret`)}`)
     expect(response.status).toBe(403)
     expect(await response.json()).toMatchObject({ code: "egress.destination-refused" })
@@ -134,13 +132,10 @@ describe("outbound Worker: redirects", () => {
   })
 
   it("follows a redirect between listed origins, keeping method and body for 307", async ({ expect }) => {
-    const response = await teamFetch(
-      `${listed}/redirect?status=307&to=${encodeURIComponent(`${listed}/end`)}`,
-      {
-        method: "POST",
-        body: "kept",
-      },
-    )
+    const response = await teamFetch(`${listed}/redirect?status=307&to=${encodeURIComponent(`${listed}/end`)}`, {
+      method: "POST",
+      body: "kept",
+    })
     expect(response.status).toBe(200)
     expect(heard.map((each) => `${each.method} ${each.path} ${each.body}`)).toEqual([
       `POST /redirect kept`,
@@ -148,9 +143,7 @@ describe("outbound Worker: redirects", () => {
     ])
   })
 
-  it("refuses a passport that a redirect would carry from its cell to a listed origin", async ({
-    expect,
-  }) => {
+  it("refuses a passport that a redirect would carry from its cell to a listed origin", async ({ expect }) => {
     const response = await teamFetch(`${cell}/redirect?to=${encodeURIComponent(`${listed}/end`)}`, {
       headers: { "x-passport": passport("cell:us01") },
     })
@@ -195,12 +188,7 @@ describe("outbound Worker: what reaches the wire", () => {
   })
 
   it("keeps the length of a streamed body", async ({ expect }) => {
-    const response = await teamFetch(
-      `${listed}/`,
-      { method: "PUT", body: "relay" },
-      "team",
-      "x".repeat(100_000),
-    )
+    const response = await teamFetch(`${listed}/`, { method: "PUT", body: "relay" }, "team", "x".repeat(100_000))
     expect(response.status).toBe(200)
     expect(heard[0]?.headers["content-length"]).toBe("100000")
     expect(heard[0]?.body).toHaveLength(100_000)

@@ -12,11 +12,7 @@ const policy: EgressPolicy = {
 }
 
 describe("handleEgress: destinations", () => {
-  for (const url of [
-    "https://api.example.com/a?b=c",
-    "https://API.example.com:443/",
-    "http://127.0.0.1:9000/",
-  ]) {
+  for (const url of ["https://api.example.com/a?b=c", "https://API.example.com:443/", "http://127.0.0.1:9000/"]) {
     it(`lets ${url} pass, its origin being listed`, async ({ expect }) => {
       const { response, sent, records } = await call(new Request(url))
       expect(response.status).toBe(200)
@@ -63,9 +59,7 @@ describe("handleEgress: destinations", () => {
     })
   }
 
-  it("accepts another spelling of a listed address only because it is the same origin", async ({
-    expect,
-  }) => {
+  it("accepts another spelling of a listed address only because it is the same origin", async ({ expect }) => {
     const { sent } = await call(new Request("http://0x7f.1:9000/"))
     expect(new URL(sent[0]?.url ?? "").origin).toBe("http://127.0.0.1:9000")
   })
@@ -90,10 +84,7 @@ describe("handleEgress: destinations", () => {
   })
 
   it("refuses everything when the policy is not as it must be", async ({ expect }) => {
-    const { response, sent, records } = await call(
-      new Request("https://api.example.com/"),
-      {} as EgressPolicy,
-    )
+    const { response, sent, records } = await call(new Request("https://api.example.com/"), {} as EgressPolicy)
     expect(response.status).toBe(500)
     expect(sent).toHaveLength(0)
     expect(records).toHaveLength(1)
@@ -101,9 +92,7 @@ describe("handleEgress: destinations", () => {
 })
 
 describe("handleEgress: passports", () => {
-  it("lets a passport go to an origin of its audience, which needs no place on the allow-list", async ({
-    expect,
-  }) => {
+  it("lets a passport go to an origin of its audience, which needs no place on the allow-list", async ({ expect }) => {
     const { response, sent } = await call(
       carrying({ "x-passport": passport("cell:us01") }, "https://us01.example.com/a"),
     )
@@ -124,18 +113,12 @@ describe("handleEgress: passports", () => {
       { "x-passport": passport("cell:us02") },
       "https://us01.example.com/",
     ),
-    "of the script itself": carrying(
-      { "x-passport": passport("script:gateway") },
-      "https://us01.example.com/",
-    ),
+    "of the script itself": carrying({ "x-passport": passport("script:gateway") }, "https://us01.example.com/"),
     "of an audience named like a property of every object": carrying(
       { "x-passport": passport("constructor") },
       "https://us01.example.com/",
     ),
-    "with a list of audiences": carrying(
-      { "x-passport": passport(["cell:us01"]) },
-      "https://us01.example.com/",
-    ),
+    "with a list of audiences": carrying({ "x-passport": passport(["cell:us01"]) }, "https://us01.example.com/"),
     "without audience": carrying({ "x-passport": passport(undefined) }, "https://us01.example.com/"),
     "that is not a token": carrying({ "x-passport": "rubbish" }, "https://us01.example.com/"),
     "that is empty": carrying({ "x-passport": "" }, "https://api.example.com/"),
@@ -149,10 +132,7 @@ describe("handleEgress: passports", () => {
       { "x-passport": passport("cell:us01"), X_Passport: passport("cell:uk01") },
       "https://us01.example.com/",
     ),
-    "as bearer token": carrying(
-      { authorization: `Bearer ${passport("cell:us01")}` },
-      "https://api.example.com/",
-    ),
+    "as bearer token": carrying({ authorization: `Bearer ${passport("cell:us01")}` }, "https://api.example.com/"),
     "as bearer token, even to its audience": carrying(
       { authorization: `Bearer ${passport("cell:us01")}` },
       "https://us01.example.com/",
@@ -214,9 +194,7 @@ describe("handleEgress: what is passed on", () => {
     expect(response).toBe(moved)
   })
 
-  it("drops the cf options of the team's fetch, which would act with the platform's standing", async ({
-    expect,
-  }) => {
+  it("drops the cf options of the team's fetch, which would act with the platform's standing", async ({ expect }) => {
     const request = new Request("https://api.example.com/", {
       cf: { resolveOverride: "evil.example", cacheEverything: true },
     })
@@ -269,9 +247,7 @@ describe("handleEgress: the record", () => {
     ])
   })
 
-  it("keeps no more than 128 characters of the request id, which the Worker may have made up", async ({
-    expect,
-  }) => {
+  it("keeps no more than 128 characters of the request id, which the Worker may have made up", async ({ expect }) => {
     const { records } = await call(carrying({ "x-request-id": "r".repeat(500) }, "https://api.example.com/"))
     expect(records[0]?.requestId).toHaveLength(128)
   })

@@ -34,10 +34,11 @@ export async function handleEgress(
 ): Promise<Response> {
   const startedAt = deps.clock.now()
   const requestId = request.headers.get(REQUEST_ID_HEADER)
+  const url = URL.parse(request.url)
   let response: Response
   let problem: string | null = null
   try {
-    const url = destination(request.url)
+    if (url === null) throw refuse("egress.destination-refused")
     judge(url, request.headers, policy)
     response = await forward(url, request, deps.fetch)
   } catch (thrown) {
@@ -51,18 +52,13 @@ export async function handleEgress(
     script: policy?.script ?? "unknown",
     version: policy?.version ?? 0,
     method: request.method,
-    origin: URL.canParse(request.url) ? new URL(request.url).origin : "invalid",
+    origin: url?.origin ?? "invalid",
     status: response.status,
     problem,
     ms: deps.clock.now() - startedAt,
     requestId: requestId?.slice(0, 128) ?? null,
   })
   return response
-}
-
-function destination(text: string): URL {
-  if (!URL.canParse(text)) throw refuse("egress.destination-refused")
-  return new URL(text)
 }
 
 /**
@@ -80,9 +76,7 @@ function judge(url: URL, headers: Headers, policy: EgressPolicy | undefined): vo
       if (!policy.allow.includes(url.origin)) throw refuse("egress.destination-refused")
       return
     case "for": {
-      const origins = Object.hasOwn(policy.audiences, carried.audience)
-        ? policy.audiences[carried.audience]
-        : undefined
+      const origins = Object.hasOwn(policy.audiences, carried.audience) ? policy.audiences[carried.audience] : undefined
       if (origins?.includes(url.origin) !== true) throw refuse("egress.passport-misdirected")
       return
     }
