@@ -71,7 +71,9 @@ async function bundle(configFile: string, folder: string): Promise<BuildRecord> 
 async function bundleInto(folder: string, configFile: string): Promise<BuildRecord> {
   const config = path.join(ROOT, configFile)
   const metafile = path.join(folder, "bundle-meta.json")
-  await runWrangler(["deploy", "--dry-run", "--env=", "-c", config, "--outdir", folder, `--metafile=${metafile}`])
+  // In the folder of the file: a build command's paths are relative to where wrangler runs.
+  const cwd = path.dirname(config)
+  await runWrangler(["deploy", "--dry-run", "--env=", "-c", config, "--outdir", folder, `--metafile=${metafile}`], { cwd })
 
   // Loaded only here: it takes longer to load than all the rest of a second start.
   const { unstable_getMiniflareWorkerOptions, unstable_readConfig } = await import("wrangler")
@@ -83,7 +85,7 @@ async function bundleInto(folder: string, configFile: string): Promise<BuildReco
   const inputs = [
     configFile,
     "package-lock.json",
-    ...Object.keys(meta.inputs).map((file) => path.relative(ROOT, path.resolve(path.dirname(config), file))),
+    ...Object.keys(meta.inputs).map((file) => path.relative(ROOT, path.resolve(cwd, file))),
     // Without a build command of its own, everything that counts is in the metafile.
     ...(read.build.command === undefined ? [] : await filesBelow(read.build.watch_dir)),
   ]

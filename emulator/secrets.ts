@@ -11,6 +11,8 @@ export interface Secrets {
   readonly passportKeys: { readonly current: string; readonly keys: readonly JsonWebKey[] }
   /** 32 bytes, base64url. */
   readonly pinKey: string
+  /** 32 bytes, base64url: the control plane seals the secrets of uploads with it. */
+  readonly artifactKey: string
   /** First token of the role `ops`; the control plane knows its SHA-256 only. */
   readonly opsToken: string
   /** Token that the control plane shows to the local Cloudflare API. */
@@ -31,6 +33,7 @@ export async function loadSecrets(stateDir: string): Promise<Secrets> {
   const secrets: Secrets = {
     passportKeys: { current: "passport-1", keys: [passportKey] },
     pinKey: randomBytes(32).toString("base64url"),
+    artifactKey: randomBytes(32).toString("base64url"),
     opsToken: `spt_${randomBytes(32).toString("base64url")}`,
     cloudflareApiToken: randomBytes(32).toString("base64url"),
     issuerKey: makeKey("example-idp-1"),

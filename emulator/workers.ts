@@ -69,6 +69,7 @@ export function miniflareOptions(workers: BuiltWorkers, settings: WorkerSettings
     controlPlane: {
       ENVIRONMENT: "local",
       PIN_KEY: secrets.pinKey,
+      ARTIFACT_KEY: secrets.artifactKey,
       CLOUDFLARE_API_TOKEN: secrets.cloudflareApiToken,
       CLOUDFLARE_API_BASE_URL: `http://127.0.0.1:${ports.cloudflareApi}/client/v4`,
       CLOUDFLARE_ACCOUNT_ID: ACCOUNT_ID,
