@@ -21,8 +21,8 @@ export interface Answer<T> {
 
 export interface Send {
   readonly body?: unknown
-  /** ETag that the thing must still have. */
-  readonly ifMatch?: string | null
+  /** The thing that was read before: it must still be so. Null when there was none: there must still be none. */
+  readonly before?: { readonly etag: string | null } | null
 }
 
 type Method = "GET" | "PUT" | "POST" | "DELETE"
@@ -95,10 +95,11 @@ export class ApiClient {
   }
 
   /** A 2xx response, or a failure. */
-  async #respond(method: Method, path: string, { body, ifMatch }: Send): Promise<Response> {
+  async #respond(method: Method, path: string, { body, before }: Send): Promise<Response> {
     const headers = new Headers({ authorization: `Bearer ${this.connection.token}`, accept: "application/json" })
     if (body !== undefined) headers.set("content-type", "application/json")
-    if (ifMatch != null) headers.set("if-match", ifMatch)
+    if (before === null) headers.set("if-none-match", "*")
+    if (before?.etag != null) headers.set("if-match", before.etag)
     let response: Response
     try {
       response = await this.#fetch(this.connection.url + path, {

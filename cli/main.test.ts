@@ -8,6 +8,21 @@ const bench = useBench()
 
 const team = { name: "web", grants: ["zones:read" as const], egress: [], createdAt: AT }
 
+const script = {
+  name: "files",
+  team: "web",
+  stickyBy: "company" as const,
+  limits: { cpuMs: 1000, subRequests: 50 },
+  timeoutMs: 30_000,
+  deployOnUpload: true,
+  releases: [
+    { version: 12, weightBps: 9000 },
+    { version: 13, weightBps: 1000 },
+  ],
+  latestVersion: 13,
+  createdAt: AT,
+}
+
 describe("lists", () => {
   it("go on over pages until the limit", async () => {
     bench.api.on("GET /v1/teams", ({ line }) => {
@@ -50,6 +65,7 @@ describe("changes", () => {
     bench.api.on("PUT /v1/teams/web", thing(teamShape, team))
     const { out } = await bench.run(["teams", "set", "web"])
     expect(out).toBe("Made team web\n")
+    expect(bench.api.received[1]?.headers).toMatchObject({ "if-none-match": "*" })
     expect(bench.api.received[1]?.headers["if-match"]).toBeUndefined()
   })
 
@@ -139,6 +155,25 @@ describe("changes", () => {
     expect(bench.api.received).toEqual([])
   })
 
+  it("claim a script for a team, without settings that nobody asked for", async () => {
+    bench.api.on("PUT /v1/scripts/files", thing(scriptShape, script))
+    const { out } = await bench.run(["scripts", "set", "files", "--team", "web"])
+    expect(out).toBe("Claimed script files of team web\n")
+    expect(bench.api.received[1]?.body).toEqual({ team: "web" })
+  })
+
+  it("change one setting of a script and send the others as they were", async () => {
+    bench.api.on("GET /v1/scripts/files", thing(scriptShape, script))
+    bench.api.on("PUT /v1/scripts/files", thing(scriptShape, script))
+    await bench.run(["scripts", "set", "files", "--cpu-ms", "50", "--no-deploy-on-upload"])
+    expect(bench.api.received[1]?.body).toEqual({
+      stickyBy: "company",
+      limits: { cpuMs: 50, subRequests: 50 },
+      timeoutMs: 30_000,
+      deployOnUpload: false,
+    })
+  })
+
   it("keep a name inside its path segment", async () => {
     await bench.run(["scripts", "get", "../teams/web?x"])
     expect(bench.api.received[0]?.line).toBe("GET /v1/scripts/..%2Fteams%2Fweb%3Fx")
@@ -178,22 +213,6 @@ function leaves(help: string): string[] {
 }
 
 it("shows a script's settings", async () => {
-  bench.api.on(
-    "GET /v1/scripts/files",
-    thing(scriptShape, {
-      name: "files",
-      team: "web",
-      stickyBy: "company",
-      limits: { cpuMs: 1000, subRequests: 50 },
-      timeoutMs: 30_000,
-      deployOnUpload: true,
-      releases: [
-        { version: 12, weightBps: 9000 },
-        { version: 13, weightBps: 1000 },
-      ],
-      latestVersion: 13,
-      createdAt: AT,
-    }),
-  )
+  bench.api.on("GET /v1/scripts/files", thing(scriptShape, script))
   expect((await bench.run(["scripts", "get", "files"])).out).toContain("releases          v12 90 %, v13 10 %")
 })

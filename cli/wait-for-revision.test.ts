@@ -36,6 +36,13 @@ describe("--wait", () => {
     expect(out).toContain("in force at the edge after 100 ms")
   })
 
+  it("reads the revision from the readiness document too", async () => {
+    bench.api.on("POST /v1/scripts/files/rollback", thing(deploymentShape, deployment))
+    const body = { status: "ok", config: { revision: 7 } }
+    bench.api.on("GET /.sallyport/health/ready", { status: 200, headers: {}, body })
+    expect((await bench.run(["rollback", "files", "--wait"])).code).toBe(0)
+  })
+
   it("counts a later revision", async () => {
     bench.api.on("POST /v1/scripts/files/rollback", thing(deploymentShape, deployment))
     edgeSays(8)

@@ -1,12 +1,14 @@
 /**
- * Waits until the edge says that a config revision is in force. Every response of the edge, refusals included, names the revision it was
+ * Waits until the edge says that a config revision is in force. The edge names the revision that an answer was
  * made under; isolates refresh on their own, so several answers in a row must agree. It proves the location nearest to the caller only.
  */
+import { z } from "zod"
 import { CONFIG_HEADER, RESERVED_PATH_PREFIX } from "../contracts/reserved-headers.ts"
 import { unreachable } from "./api-client.ts"
 import { Failure } from "./failure.ts"
 import type { Io } from "./io.ts"
 
+const readiness = z.object({ config: z.object({ revision: z.number().nullable() }) })
 const CONFIRMATIONS = 3
 const PAUSE_MS = 50
 
@@ -36,7 +38,7 @@ export async function waitForRevision(
   }
 }
 
-/** The revision in force at the edge, or null when its answer names none. */
+/** The revision in force at the edge, or null when it has none. Asked of its readiness, which looks for a newer one first. */
 export async function revisionAt(edgeUrl: string, io: Pick<Io, "fetch">): Promise<number | null> {
   const url = `${edgeUrl}${RESERVED_PATH_PREFIX}health/ready`
   let response: Response
@@ -45,9 +47,10 @@ export async function revisionAt(edgeUrl: string, io: Pick<Io, "fetch">): Promis
   } catch (thrown) {
     throw unreachable(edgeUrl, `GET ${url}`, thrown)
   }
-  await response.body?.cancel()
   const text = response.headers.get(CONFIG_HEADER)
-  return text !== null && /^[0-9]{1,15}$/.test(text) ? Number(text) : null
+  if (text !== null) return /^[0-9]{1,15}$/.test(text) ? Number(text) : null
+  const parsed = readiness.safeParse(await response.json().catch(() => null))
+  return parsed.success ? parsed.data.config.revision : null
 }
 
 /** The edge to ask. @throws Failure when nobody said where it is. */

@@ -31,7 +31,7 @@ export function hostnamesSet(io: Io): Command {
         open: options.open ?? before?.value.open ?? false,
         ...messageOf(options),
       }
-      const { value } = await api.put(path, hostnameShape, { body, ifMatch: before?.etag ?? null })
+      const { value } = await api.put(path, hostnameShape, { body, before })
       if (options.json) return printJson(io, value)
       const whose = value.team === null ? "of ops" : `of team ${value.team}`
       io.out(

@@ -2,14 +2,14 @@ import { readFileSync } from "node:fs"
 import { Argument, type Command } from "commander"
 import type { z } from "zod"
 import { type PolicySection, policySections, toFaults } from "../../contracts/dispatch-config.ts"
-import { apiOf, type CommonOptions, commandOf } from "../command.ts"
+import { apiOf, type ChangeOptions, changeCommandOf } from "../command.ts"
 import { Failure } from "../failure.ts"
 import type { Io } from "../io.ts"
 import { printJson } from "../print.ts"
 
 /** The section is checked here first, so that a slip is told with its place before anything is sent. */
 export function policySet(io: Io): Command {
-  return commandOf(
+  return changeCommandOf(
     "set",
     "replace one section of the policy from a JSON file",
     "policy set screen screen.json",
@@ -17,7 +17,7 @@ export function policySet(io: Io): Command {
   )
     .addArgument(new Argument("<section>").choices(Object.keys(policySections)))
     .argument("<file>", "JSON, or - for standard input")
-    .action(async (section: PolicySection, file: string, options: CommonOptions) => {
+    .action(async (section: PolicySection, file: string, options: ChangeOptions) => {
       const shape: z.ZodType = policySections[section]
       const parsed = shape.safeParse(await jsonFrom(file, io))
       if (!parsed.success)
@@ -29,7 +29,8 @@ export function policySet(io: Io): Command {
       const api = apiOf(io)
       const path = `/v1/policy/${section}`
       const before = await api.find(path, shape)
-      const { value } = await api.put(path, shape, { body: parsed.data, ifMatch: before?.etag ?? null })
+      const query = options.message === undefined ? "" : `?${new URLSearchParams({ message: options.message })}`
+      const { value } = await api.put(path + query, shape, { body: parsed.data, before })
       if (options.json) printJson(io, value)
       else io.out(`Changed policy ${section}\n`)
     })

@@ -11,7 +11,7 @@ export function routesDelete(io: Io): Command {
       const api = apiOf(io)
       const path = `/v1/routes/${segment(id)}`
       const { value, etag } = await api.get(path, routeShape)
-      await api.delete(path, { ifMatch: etag })
+      await api.delete(path, { before: { etag } })
       if (options.json) printJson(io, value)
       else io.out(`Deleted route ${id}: ${value.hostname}${value.path}\n`)
     })

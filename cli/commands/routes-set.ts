@@ -61,7 +61,7 @@ export function routesSet(io: Io): Command {
           errors: parsed.error.issues.map((each) => ({ pointer: `/${each.path.join("/")}`, detail: each.message })),
           fix: "A new route needs --hostname, --path, --script and --auth; `sallyport routes set --help` shows one.",
         })
-      const { value } = await api.put(path, routeShape, { body: parsed.data, ifMatch: before?.etag ?? null })
+      const { value } = await api.put(path, routeShape, { body: parsed.data, before })
       if (options.json) return printJson(io, value)
       const releases = value.releases === undefined ? "" : `, releases ${releasesText(value.releases)}`
       const state = value.kill === undefined ? "" : `, switched off (${value.kill.mode})`

@@ -31,7 +31,7 @@ export function teamsSet(io: Io): Command {
         egress: chosen(options.egress, before?.value.egress),
         ...messageOf(options),
       }
-      const { value } = await api.put(path, teamShape, { body, ifMatch: before?.etag ?? null })
+      const { value } = await api.put(path, teamShape, { body, before })
       if (options.json) return printJson(io, value)
       io.out(`${before === null ? "Made" : "Changed"} team ${value.name}\n`)
     })
