@@ -9,7 +9,7 @@ import { describe } from "./api/openapi.ts"
 import type { AnyOperation } from "./api/operation.ts"
 import { operations } from "./api/operations.ts"
 import { serve } from "./api/serve.ts"
-import { cloudflareApi } from "./cloudflare-api/app.ts"
+import { cloudflareApiWith } from "./cloudflare-api/app.ts"
 import { type Dependencies, dependenciesOf } from "./dependencies.ts"
 import type { Env } from "./env.ts"
 import { answerAlive, answerReady, answerVersion, describeProblem } from "./health.ts"
@@ -56,7 +56,7 @@ export function controlPlane(make: (env: Env) => Dependencies = dependenciesOf):
       throw refuse("api.method-not-allowed", { headers: { allow } })
     })
 
-  app.route("/client/v4", cloudflareApi)
+  app.route("/client/v4", cloudflareApiWith(make))
   return app
 }
 

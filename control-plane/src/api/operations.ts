@@ -34,6 +34,7 @@ import { tokensList } from "./tokens-list.ts"
 import { tokensRevoke } from "./tokens-revoke.ts"
 import { versionsGet } from "./versions-get.ts"
 import { versionsList } from "./versions-list.ts"
+import { versionsUpload } from "./versions-upload.ts"
 import { whoami } from "./whoami.ts"
 
 export const operations: readonly AnyOperation[] = [
@@ -41,7 +42,7 @@ export const operations: readonly AnyOperation[] = [
   ...[teamsList, teamsGet, teamsPut, teamTokensList, teamTokensCreate],
   ...[tokensList, tokensCreate, tokensRevoke],
   ...[scriptsList, scriptsGet, scriptsPut, scriptsDelete],
-  ...[versionsList, versionsGet],
+  ...[versionsList, versionsGet, versionsUpload],
   ...[deploymentsList, deploymentsGet, deploymentsCreate, rollback, pinsCreate],
   ...[hostnamesList, hostnamesGet, hostnamesPut],
   ...[routesList, routesGet, routesPut, routesDelete],

@@ -4,7 +4,7 @@
  */
 import { type Context, Hono } from "hono"
 import { authenticateToken } from "../authenticate.ts"
-import { type Dependencies, dependenciesOf } from "../dependencies.ts"
+import type { Dependencies } from "../dependencies.ts"
 import type { Env } from "../env.ts"
 import { listAccounts, listMemberships, showUser, verifyToken } from "./account.ts"
 import { openSession, receiveFile, receiveForm } from "./assets.ts"
@@ -62,13 +62,17 @@ const OPERATIONS: readonly (readonly [method: string, path: string, handler: Han
   ["*", "/accounts/:account/*", refuseOther],
 ]
 
-type DoorContext = Context<{ Bindings: Env }>
+interface DoorEnv {
+  Bindings: Env
+  /** Set by whoever mounts the door. */
+  Variables: { requestId?: string }
+}
 
-/** `depsOf` gives the Worker's dependencies; tests give others. */
-export function cloudflareApiWith(depsOf: (env: Env) => Dependencies): Hono<{ Bindings: Env }> {
-  const app = new Hono<{ Bindings: Env }>()
+/** `depsOf` gives the dependencies of a request's environment. */
+export function cloudflareApiWith(depsOf: (env: Env) => Dependencies): Hono<DoorEnv> {
+  const app = new Hono<DoorEnv>()
   app.onError((failure, c) => {
-    const requestId = c.req.header("x-request-id") ?? null
+    const requestId = c.get("requestId") ?? null
     const response = errorEnvelope(failure, c.req.url, requestId)
     if (response.status >= 500)
       depsOf(c.env).log({ event: "door.failed", path: c.req.path, requestId, error: describe(failure) })
@@ -94,11 +98,9 @@ export function cloudflareApiWith(depsOf: (env: Env) => Dependencies): Hono<{ Bi
   return app
 }
 
-export const cloudflareApi = cloudflareApiWith(dependenciesOf)
-
 const ALL_METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE"]
 
-function callOf(c: DoorContext, depsOf: (env: Env) => Dependencies) {
+function callOf(c: Context<DoorEnv>, depsOf: (env: Env) => Dependencies) {
   return {
     request: c.req.raw,
     url: new URL(c.req.url),
