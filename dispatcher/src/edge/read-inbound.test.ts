@@ -56,6 +56,8 @@ describe("readInbound", () => {
   it.each([
     ["https://api.procore.com", "edge.hostname-invalid"],
     ["api.procore.com/a", "edge.hostname-invalid"],
+    ["ftp://api.procore.com/a", "edge.hostname-invalid"],
+    ["blob:https://api.procore.com/a", "edge.hostname-invalid"],
     ["https://api.procore.com?/a", "edge.hostname-invalid"],
     ["https://alice:secret@api.procore.com/a", "edge.hostname-invalid"],
     ["https://api.procore.com./a", "edge.hostname-invalid"],

@@ -33,9 +33,9 @@ export interface Inbound extends Omit<ReadHeaders, "connectingIp"> {
  */
 export function readInbound(request: Request, requestId: string): Inbound {
   const { url } = request
-  const authorityAt = url.indexOf("://") + 3
+  const authorityAt = url.startsWith("https://") ? 8 : 7
   const pathAt = url.indexOf("/", authorityAt)
-  if (authorityAt === 2 || pathAt === -1) throw refuse("edge.hostname-invalid")
+  if (pathAt === -1 || (authorityAt === 7 && !url.startsWith("http://"))) throw refuse("edge.hostname-invalid")
   const queryAt = url.indexOf("?", pathAt)
   const pathEnd = queryAt === -1 ? url.length : queryAt
   // A request target has no fragment (RFC 9112 §3.2); one in the path is found by canonicalPath.
