@@ -52,6 +52,12 @@ describe("the rules", () => {
     ["contracts use a package with I/O", "contracts/a.ts", `import { Hono } from "hono"`],
     ["product imports the emulator", "dispatcher/src/x.ts", `import "../../emulator/a.ts"`, "emulator/a.ts"],
     ["product imports tests", "outbound/src/x.ts", `import type { A } from "../../tests/a.ts"`, "tests/a.ts"],
+    [
+      "product imports what is kept for its tests",
+      "control-plane/src/a.ts",
+      `import "../test/harness.ts"`,
+      "control-plane/test/harness.ts",
+    ],
     ["the emulator imports benchmarks", "emulator/a.ts", `import "../benchmarks/a.ts"`, "benchmarks/a.ts"],
     [
       "one Worker imports another",
@@ -84,6 +90,25 @@ describe("the rules", () => {
       "dispatcher/src/edge/a.ts",
       `export { handle } from "../handle.ts"`,
       "dispatcher/src/handle.ts",
+    ],
+    ["the store imports a door", "control-plane/src/store/a.ts", `import "../api/b.ts"`, "control-plane/src/api/b.ts"],
+    [
+      "one door imports the other",
+      "control-plane/src/api/a.ts",
+      `import "../cloudflare-api/b.ts"`,
+      "control-plane/src/cloudflare-api/b.ts",
+    ],
+    [
+      "a door goes round the line to Cloudflare",
+      "control-plane/src/api/a.ts",
+      `import "../script-host/b.ts"`,
+      "control-plane/src/script-host/b.ts",
+    ],
+    [
+      "the script host imports the deployment line",
+      "control-plane/src/script-host/a.ts",
+      `import "../deployment.ts"`,
+      "control-plane/src/deployment.ts",
     ],
     ["a kit file imports a sibling", "kit/cors.ts", `import { flags } from "./flags.ts"`, "kit/flags.ts"],
     [
@@ -121,6 +146,18 @@ describe("the rules", () => {
       "dispatcher/src/edge/a.ts",
       `import "../router.ts"`,
       "dispatcher/src/router.ts",
+    ],
+    [
+      "a door imports the deployment line",
+      "control-plane/src/api/a.ts",
+      `import "../deployment.ts"`,
+      "control-plane/src/deployment.ts",
+    ],
+    [
+      "a part imports the store",
+      "control-plane/src/config/a.ts",
+      `import "../store/b.ts"`,
+      "control-plane/src/store/b.ts",
     ],
     ["kit imports problem.ts", "kit/cors.ts", `import { refuse } from "./problem.ts"`, "kit/problem.ts"],
     [

@@ -36,15 +36,38 @@ const FOLDERS: Readonly<Record<string, FolderRule>> = {
 /** May import anything; nothing imports them. */
 const TOP_FOLDERS = ["tests", "benchmarks"]
 
-/** Inside a Worker: `entry → line → stages`. A stage sees its own folder and leaf files beside the line, never what is listed here or another stage. */
-const WORKERS: Readonly<Record<string, { readonly above: readonly string[]; readonly stages: readonly string[] }>> = {
+interface StageRule {
+  /** Files of the Worker's source folder that it must not see: entry, straight line, environment. */
+  readonly notAbove: readonly string[]
+  /** Other stages that it builds on. */
+  readonly sees: readonly string[]
+}
+
+const LINE = ["index.ts", "handle.ts", "dependencies.ts", "env.ts"]
+/** Two doors lead to the deployment line, which is carried out by parts that know neither. */
+const DOOR = { notAbove: ["index.ts", "app.ts"], sees: ["config", "upload", "store"] }
+const PARTS_SEE_NOT = ["index.ts", "app.ts", "deployment.ts", "env.ts"]
+
+/** Inside a Worker: `entry → line → stages`. Besides what is named here, a stage sees its own folder and the leaf files beside the line. */
+const WORKERS: Readonly<Record<string, Readonly<Record<string, StageRule>>>> = {
   "dispatcher/src": {
-    above: ["index.ts", "handle.ts", "dependencies.ts", "env.ts"],
-    stages: ["edge", "identity", "route", "forward"],
+    edge: { notAbove: LINE, sees: [] },
+    identity: { notAbove: LINE, sees: [] },
+    route: { notAbove: LINE, sees: [] },
+    forward: { notAbove: LINE, sees: [] },
+  },
+  "control-plane/src": {
+    api: DOOR,
+    "cloudflare-api": DOOR,
+    config: { notAbove: PARTS_SEE_NOT, sees: ["store"] },
+    upload: { notAbove: PARTS_SEE_NOT, sees: ["store"] },
+    "script-host": { notAbove: PARTS_SEE_NOT, sees: [] },
+    store: { notAbove: PARTS_SEE_NOT, sees: [] },
   },
 }
 
-const isTest = (file: string) => /\.test\.ts$/.test(file)
+/** A test, or what a folder `test/` or `testing/` keeps for tests. */
+const isTest = (file: string) => /\.test\.ts$|\/(test|testing)\//.test(file)
 const top = (file: string) => file.split("/")[0] ?? ""
 const inside = (file: string, folder: string) => file === folder || file.startsWith(`${folder}/`)
 
@@ -65,7 +88,7 @@ type Rule = (file: string, each: Import, graph: ImportGraph) => string | null
 
 const folderTable: Rule = (file, { target }) => {
   if (target === null || TOP_FOLDERS.includes(top(file)) || isTest(file)) return null
-  if (TOP_FOLDERS.includes(top(target))) return "nothing imports tests or benchmarks"
+  if (TOP_FOLDERS.includes(top(target)) || isTest(target)) return "nothing imports tests or benchmarks"
   const rule = FOLDERS[top(file)]
   if (rule === undefined || top(target) === top(file)) return null
   return rule.may.some((allowed) => inside(target, allowed))
@@ -85,14 +108,15 @@ const packages: Rule = (file, { specifier, target }) => {
 }
 
 const stages: Rule = (file, { target }) => {
-  const worker = Object.entries(WORKERS).find(([folder]) => inside(file, folder))
+  const worker = Object.keys(WORKERS).find((folder) => inside(file, folder))
   if (worker === undefined || target === null || isTest(file)) return null
-  const [folder, { above, stages: names }] = worker
-  const stage = names.find((name) => inside(file, `${folder}/${name}`))
-  if (stage === undefined) return null
-  if (above.some((name) => target === `${folder}/${name}`)) return `stage ${stage} must not see what stands above it`
-  const other = names.find((name) => name !== stage && inside(target, `${folder}/${name}`))
-  return other === undefined ? null : `stage ${stage} must not see stage ${other}`
+  const stageOf = (path: string) => Object.keys(WORKERS[worker] ?? {}).find((name) => inside(path, `${worker}/${name}`))
+  const stage = stageOf(file)
+  const rule = stage === undefined ? undefined : WORKERS[worker]?.[stage]
+  if (rule === undefined) return null
+  if (rule.notAbove.some((name) => target === `${worker}/${name}`)) return `${stage} must not see what stands above it`
+  const other = stageOf(target)
+  return other === undefined || other === stage || rule.sees.includes(other) ? null : `${stage} must not see ${other}`
 }
 
 const kitSiblings: Rule = (file, { target }) =>
