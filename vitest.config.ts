@@ -20,7 +20,13 @@ export default defineConfig({
       ...workers
         .filter((folder) => existsSync(configPath(folder)))
         .map((folder) => ({
-          plugins: [cloudflareTest({ wrangler: { configPath: configPath(folder) }, remoteBindings: false })],
+          plugins: [
+            cloudflareTest({
+              wrangler: { configPath: configPath(folder) },
+              remoteBindings: false,
+              miniflare: { workers: neighbours(folder) },
+            }),
+          ],
           test: { name: folder.replace("/", "-"), include: include(folder), exclude: ["**/*.node.test.ts"] },
         })),
       {
@@ -40,6 +46,19 @@ export default defineConfig({
 function configPath(folder: (typeof workers)[number]): string {
   if (folder === "dispatcher") return "./wrangler.toml"
   return folder === "emulator" ? "./emulator/vitest.wrangler.toml" : `./${folder}/wrangler.toml`
+}
+
+/** Workers that service bindings lead to, as fixtures that speak the real protocol. */
+function neighbours(folder: (typeof workers)[number]) {
+  if (folder !== "control-plane") return []
+  return [
+    {
+      name: "sallyport-dispatcher",
+      modules: true,
+      scriptPath: "./control-plane/test/dispatcher-fixture.mjs",
+      compatibilityDate: "2026-10-01",
+    },
+  ]
 }
 
 /** contracts and kit run inside the dispatcher's runtime: they have none of their own. */

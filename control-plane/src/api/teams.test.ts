@@ -1,0 +1,81 @@
+import { beforeEach, describe, it } from "vitest"
+import { startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+
+let platform: TestControlPlane
+beforeEach(async () => {
+  platform = await startControlPlane()
+})
+
+describe("teams: works", () => {
+  it("makes a team, answers it with its ETag and publishes it", async ({ expect }) => {
+    const made = await platform.send("PUT /v1/teams/web", { body: { grants: ["zones:read"], message: "new team" } })
+    expect(made.body).toEqual({
+      name: "web",
+      grants: ["zones:read"],
+      egress: [],
+      createdAt: "2026-11-20T12:00:00.000Z",
+    })
+    expect(made.status).toBe(201)
+    expect(made.headers.get("x-sallyport-config")).toBe("1")
+    const read = await platform.send("GET /v1/teams/web")
+    expect(read.body).toEqual(made.body)
+    expect(read.headers.get("etag")).toBe(made.headers.get("etag"))
+    expect((await platform.published()).teams).toEqual({ web: { grants: ["zones:read"], egress: [] } })
+  })
+
+  it("answers 304 to who holds the current representation", async ({ expect }) => {
+    const made = await platform.send("PUT /v1/teams/web", { body: {} })
+    const etag = made.headers.get("etag") ?? ""
+    expect((await platform.send("GET /v1/teams/web", { headers: { "if-none-match": etag } })).status).toBe(304)
+  })
+
+  it("lists page by page, each team once", async ({ expect }) => {
+    for (const name of ["d", "b", "a", "c", "e"]) await platform.team(name)
+    const seen: string[] = []
+    for (let cursor: string | null = ""; cursor !== null; ) {
+      const page = await platform.send(`GET /v1/teams?limit=2${cursor === "" ? "" : `&cursor=${cursor}`}`)
+      seen.push(...page.body.items.map((team: { name: string }) => team.name))
+      cursor = page.body.nextCursor
+    }
+    expect(seen).toEqual(["a", "b", "c", "d", "e"])
+  })
+
+  it("keeps who, when and why in the audit, in the same order as it happened", async ({ expect }) => {
+    await platform.send("PUT /v1/teams/web", { body: { message: "new team" } })
+    const [record] = (await platform.send("GET /v1/audit")).body.items
+    expect(record).toMatchObject({ seq: 1, actor: "token:bootstrap", action: "team.put", target: "teams/web" })
+    expect(record.detail).toMatchObject({ message: "new team", grants: [] })
+  })
+})
+
+describe("teams: refuses", () => {
+  it("refuses a change of what has changed since it was read, and changes nothing", async ({ expect }) => {
+    const first = await platform.send("PUT /v1/teams/web", { body: {} })
+    await platform.send("PUT /v1/teams/web", { body: { grants: ["flags:read"] } })
+    const late = await platform.send("PUT /v1/teams/web", {
+      body: { grants: ["zones:read"] },
+      headers: { "if-match": first.headers.get("etag") ?? "" },
+    })
+    expect(late.status).toBe(412)
+    expect(late.body.code).toBe("api.precondition-failed")
+    expect((await platform.send("GET /v1/teams/web")).body.grants).toEqual(["flags:read"])
+  })
+
+  it("makes a team only once when asked to make it only if it is absent", async ({ expect }) => {
+    const once = { body: {}, headers: { "if-none-match": "*" } }
+    const all = await Promise.all(Array.from({ length: 5 }, () => platform.send("PUT /v1/teams/web", once)))
+    expect(all.map((each) => each.status).sort()).toEqual([201, 412, 412, 412, 412])
+  })
+
+  it("says where a body is wrong", async ({ expect }) => {
+    const sent = await platform.send("PUT /v1/teams/web", { body: { grants: ["everything"], quota: 1 } })
+    expect(sent.status).toBe(400)
+    expect(sent.headers.get("content-type")).toBe("application/problem+json")
+    expect(sent.body.errors.map((error: { pointer: string }) => error.pointer)).toContain("/grants/0")
+  })
+
+  for (const name of ["Web", "1web", "web_", "w".repeat(40)])
+    it(`answers 404 to the impossible name ${name}`, async ({ expect }) => {
+      expect((await platform.send(`PUT /v1/teams/${name}`, { body: {} })).body.code).toBe("api.not-found")
+    })
+})

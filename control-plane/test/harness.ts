@@ -1,0 +1,137 @@
+/**
+ * The control plane as its tests meet it: the real app on real D1, R2 and KV, with a clock that the test moves and no waiting.
+ * Requests go in as HTTP; nothing inside is replaced but what is not deterministic.
+ */
+import { applyD1Migrations, reset } from "cloudflare:test"
+import { env } from "cloudflare:workers"
+import { CONFIG_POINTER_KEY, type ConfigPointer, configKey } from "../../contracts/dispatch-config.ts"
+import migration from "../migrations/0001_init.sql?raw"
+import { controlPlane } from "../src/app.ts"
+import { type Dependencies, type LogRecord, makeDependencies, type Overrides } from "../src/dependencies.ts"
+import type { Env } from "../src/env.ts"
+import { sha256Hex } from "../src/sha256.ts"
+
+export const OPS_TOKEN = `spt_${"o".repeat(43)}`
+export const PIN_KEY = "cGluLWtleS1vZi0zMi1ieXRlcy1mb3ItdGVzdHMtISE"
+const NOON = Date.parse("2026-11-20T12:00:00.000Z")
+
+export interface Sent {
+  readonly status: number
+  readonly headers: Headers
+  /** Parsed JSON, or the text where it is none. */
+  // biome-ignore lint/suspicious/noExplicitAny: what an answer holds is what the tests look at
+  readonly body: any
+}
+export interface Extra {
+  readonly token?: string | null
+  readonly body?: unknown
+  /** The body as text, in place of `body`. */
+  readonly raw?: string | Uint8Array<ArrayBuffer>
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface TestControlPlane {
+  readonly deps: Dependencies
+  readonly logs: LogRecord[]
+  /** Moves the clock by that many milliseconds. */
+  pass(ms: number): void
+  /** `send("PUT /v1/teams/web", { body })`, as ops unless told otherwise. */
+  send(line: string, extra?: Extra): Promise<Sent>
+  fetch(request: Request): Promise<Response>
+  /** A team with a token of its own, which is returned. */
+  team(name: string): Promise<string>
+  /** A script of a team with `versions` verified versions, none deployed. */
+  script(name: string, team: string, versions?: number): Promise<void>
+  /** The document that KV's pointer names. */
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  published(): Promise<any>
+  pointer(): Promise<ConfigPointer | null>
+}
+
+/** A fresh control plane: storage is emptied first. */
+export async function startControlPlane(overrides: (deps: Env) => Overrides = () => ({})): Promise<TestControlPlane> {
+  await reset()
+  const bindings: Env = {
+    ...(env as unknown as Env),
+    PIN_KEY,
+    CLOUDFLARE_API_TOKEN: "not used",
+    BOOTSTRAP_TOKEN_HASH: await sha256Hex(OPS_TOKEN),
+  }
+  await applyD1Migrations(bindings.DB, [{ name: "0001_init.sql", queries: statementsOf(migration) }])
+  const logs: LogRecord[] = []
+  const now = { ms: NOON }
+  const deps = makeDependencies(bindings, {
+    clock: { now: () => now.ms },
+    wait: () => scheduler.wait(0),
+    fetch: () => Promise.reject(new Error("a test reached for the network")),
+    log: (record) => void logs.push(record),
+    ...overrides(bindings),
+  })
+  const app = controlPlane(() => deps)
+  const fetchApp = async (request: Request) => app.fetch(request, bindings)
+  const send = async (line: string, extra: Extra = {}) => read(await fetchApp(requestOf(line, extra)))
+  const must = async (line: string, extra: Extra) => {
+    const sent = await send(line, extra)
+    if (sent.status >= 400) throw new Error(`${line} answered ${sent.status}: ${JSON.stringify(sent.body)}`)
+    return sent
+  }
+  return {
+    deps,
+    logs,
+    send,
+    fetch: fetchApp,
+    pass: (ms) => void (now.ms += ms),
+    team: async (name) => {
+      await must(`PUT /v1/teams/${name}`, { body: {} })
+      return (await must(`POST /v1/teams/${name}/tokens`, { body: { label: "test" } })).body.token
+    },
+    script: async (name, team, versions = 0) => {
+      await must(`PUT /v1/scripts/${name}`, { body: { team } })
+      const actor = { tokenId: "test", role: "ops", team: null, name: "token:test" } as const
+      for (let version = 1; version <= versions; version++) {
+        const content = { digest: await sha256Hex(`${name} ${version}`), sizeBytes: 10, message: null, tag: null }
+        await deps.store.versions.record(name, content, actor)
+        await deps.store.versions.setState(name, version, "verified", actor)
+      }
+    },
+    pointer: () => deps.config.get<ConfigPointer>(CONFIG_POINTER_KEY, "json"),
+    published: async () => {
+      const pointer = await deps.config.get<ConfigPointer>(CONFIG_POINTER_KEY, "json")
+      return pointer === null ? null : await deps.config.get(configKey(pointer.revision), "json")
+    },
+  }
+}
+
+function requestOf(line: string, { token = OPS_TOKEN, body, raw, headers = {} }: Extra): Request {
+  const [method = "GET", path = "/"] = line.split(" ")
+  const content = raw ?? (body === undefined ? null : JSON.stringify(body))
+  return new Request(`https://control-plane.example${path}`, {
+    method,
+    body: content,
+    headers: {
+      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+      ...(content === null ? {} : { "content-type": "application/json" }),
+      ...headers,
+    },
+  })
+}
+
+async function read(response: Response): Promise<Sent> {
+  const text = await response.text()
+  const isJson = response.headers.get("content-type")?.includes("json") === true
+  return { status: response.status, headers: response.headers, body: isJson && text !== "" ? JSON.parse(text) : text }
+}
+
+/** Statements end at the end of a line; the triggers, which hold semicolons, stand on one line each. */
+function statementsOf(sql: string): string[] {
+  return sql
+    .replaceAll(/--.*$/gm, "")
+    .split(/;\s*$/m)
+    .map((statement) => statement.trim())
+    .filter((statement) => statement !== "")
+}
+
+/** A route body with the usual fields. */
+export function routeBody(fields: Readonly<Record<string, unknown>> = {}) {
+  return { hostname: "api.procore.com", path: "/*", script: "router", auth: { mode: "none" }, ...fields }
+}
