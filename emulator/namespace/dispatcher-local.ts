@@ -36,9 +36,7 @@ function withNamespace(env: Env): DispatcherEnv {
     void dependenciesOf(dispatcherEnv, {
       log(record, refusal) {
         tripRing.push(record)
-        const cause = refusal?.cause
-        if (cause !== undefined)
-          writeLog({ ...record, cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause) })
+        if (refusal?.cause !== undefined) logFailure(record, refusal.cause)
       },
     })
   }
