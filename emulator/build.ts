@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises"
 import path from "node:path"
 
 export const ROOT = path.dirname(import.meta.dirname)
@@ -73,7 +73,10 @@ async function bundleInto(folder: string, configFile: string): Promise<BuildReco
   const metafile = path.join(folder, "bundle-meta.json")
   // In the folder of the file: a build command's paths are relative to where wrangler runs.
   const cwd = path.dirname(config)
-  await runWrangler(["deploy", "--dry-run", "--env=", "-c", config, "--outdir", folder, `--metafile=${metafile}`], { cwd })
+  const startedAt = Date.now()
+  await runWrangler(["deploy", "--dry-run", "--env=", "-c", config, "--outdir", folder, `--metafile=${metafile}`], {
+    cwd,
+  })
 
   // Loaded only here: it takes longer to load than all the rest of a second start.
   const { unstable_getMiniflareWorkerOptions, unstable_readConfig } = await import("wrangler")
@@ -95,7 +98,8 @@ async function bundleInto(folder: string, configFile: string): Promise<BuildReco
     main: `${path.parse(main ?? "index.js").name}.js`,
     options: options as Readonly<Record<string, unknown>>,
     inputs: ownInputs,
-    digest: await digestOf(ownInputs),
+    // What was saved while wrangler read it may not be what is in the bundle: then it is made again next time.
+    digest: (await changedSince(startedAt, ownInputs)) ? "" : await digestOf(ownInputs),
   }
   await writeFile(path.join(folder, "build.json"), JSON.stringify(record, null, 2))
   return record
@@ -116,6 +120,12 @@ async function filesBelow(watched: string | string[] | undefined): Promise<strin
     }),
   )
   return lists.flat()
+}
+
+async function changedSince(timeMs: number, inputs: readonly string[]): Promise<boolean> {
+  const own = inputs.filter((file) => !file.includes("/dist/"))
+  const stats = await Promise.all(own.map((file) => stat(path.join(ROOT, file))))
+  return stats.some((each) => each.mtimeMs >= timeMs)
 }
 
 async function digestOf(inputs: readonly string[]): Promise<string> {

@@ -19,6 +19,7 @@ import {
   type BuiltWorkers,
   buildWorkers,
   miniflareOptions,
+  NAMESPACE,
   passportIssuerOf,
   type WorkerSettings,
 } from "./workers.ts"
@@ -102,6 +103,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     progress("workerd runs the dispatcher, the control plane and the local Cloudflare API")
     const migrated = await runtime.prepare()
     if (migrated.length > 0) progress(`database prepared: ${migrated.join(", ")}`)
+    await ensureNamespace(urlOf(ports.cloudflareApi), secrets.cloudflareApiToken)
 
     return {
       edgeUrl,
@@ -129,6 +131,16 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
 
 async function startZone(zone: Zone, port: number, edgeUrl: string, issuer: string): Promise<RunningServer> {
   return startCell({ zone, port, issuer, edgeUrl, hostname: KEY_SET_HOSTNAME })
+}
+
+/** What an operator does once in a real account: `wrangler dispatch-namespace create production`. */
+async function ensureNamespace(cloudflareApiUrl: string, token: string): Promise<void> {
+  const namespaces = `${cloudflareApiUrl}/client/v4/accounts/${ACCOUNT_ID}/workers/dispatch/namespaces`
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" }
+  const found = await fetch(`${namespaces}/${NAMESPACE}`, { headers })
+  if (found.ok) return
+  const made = await fetch(namespaces, { method: "POST", headers, body: JSON.stringify({ name: NAMESPACE }) })
+  if (!made.ok) throw new Error(`The dispatch namespace could not be made: ${made.status} ${await made.text()}`)
 }
 
 /** Miniflare with its log file, database and minute clock. */
