@@ -18,13 +18,23 @@ export interface Reply {
 }
 
 /** A call with the account's token. `body` is sent as JSON unless it is a form, text or bytes. */
-export async function call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Reply> {
+export async function call(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Reply> {
   const response = await send(method, path, body, headers)
   const text = await response.text()
   return { status: response.status, headers: response.headers, body: (text === "" ? {} : JSON.parse(text)) as Envelope }
 }
 
-export async function send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Response> {
+export async function send(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Response> {
   const raw = body instanceof FormData || typeof body === "string" || body instanceof Uint8Array
   const token = (env as unknown as { API_TOKEN: string }).API_TOKEN
   const request = new Request(`http://api.invalid${path}`, {
@@ -44,7 +54,10 @@ export function outcome({ status, body }: Reply): unknown {
 export const HELLO = "export default { fetch() { return new Response('hello') } }"
 
 /** An upload as wrangler sends it: metadata as a plain field, modules as files. */
-export function uploadForm(metadata: Record<string, unknown> = {}, modules: Record<string, string> = { "index.js": HELLO }): FormData {
+export function uploadForm(
+  metadata: Record<string, unknown> = {},
+  modules: Record<string, string> = { "index.js": HELLO },
+): FormData {
   const form = new FormData()
   const main = "index.js" in modules ? { main_module: "index.js" } : {}
   form.set("metadata", JSON.stringify({ ...main, compatibility_date: "2026-10-01", ...metadata }))
