@@ -8,6 +8,7 @@ it.each([
   ["api.procore.com", "api.procore.com"],
   ["api.procore.com:8787", "api.procore.com"],
   ["api.procore.com:", "api.procore.com"],
+  ["API.Procore.COM:80", "api.procore.com"],
   ["localhost:8787", "localhost"],
   ["xn--bcher-kva.example", "xn--bcher-kva.example"],
   ["1.example", "1.example"],
@@ -23,7 +24,7 @@ it.each([
 describe("refuses", () => {
   it.each([
     ["", "nothing"],
-    ["API.procore.com", "upper case"],
+    ["\u212Aelvin.example", "a letter outside ASCII whose lower case is within"],
     ["api.procore.com.", "a trailing dot"],
     ["api.procore.com.:80", "a trailing dot before a port"],
     ["api..procore.com", "an empty label"],

@@ -1,13 +1,13 @@
 /**
- * R2: the one name of the host a request is for, taken from the authority of its URL. The raw Host header is never read: it keeps
- * spellings (case, ports, short IPv4 forms) that the URL has already settled.
+ * R2: the one name of the host a request is for, taken from the authority of its URL and never from a header.
+ * Whether that URL was parsed before depends on what stands in front of the Worker, so nothing is taken as settled here: not even case.
  */
 import { refuse } from "../../../kit/problem.ts"
 
-/** What the dispatch config could hold: labels of letters, digits and inner dashes, in lower case. */
-const HOSTNAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/
+/** What the dispatch config could hold: labels of letters, digits and inner dashes. Held against the text as it came, because lower-casing turns some letters outside ASCII into others within. */
+const HOSTNAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i
 /** A host whose last label is a number is an IPv4 address to the URL standard, or nothing. @see https://url.spec.whatwg.org/#ends-in-a-number-checker */
-const ENDS_IN_A_NUMBER = /(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$/
+const ENDS_IN_A_NUMBER = /(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$/i
 const PORT = /^[0-9]{0,5}$/
 const LONGEST = 253
 
@@ -15,7 +15,7 @@ const LONGEST = 253
 const known = new Set<string>()
 const KNOWN_AT_MOST = 1000
 
-/** The hostname in `authority` (`host` or `host:port`). Refuses `edge.hostname-invalid`: upper case, trailing dot, empty label, an address, credentials, anything else. */
+/** The hostname in `authority` (`host` or `host:port`), in lower case. Refuses `edge.hostname-invalid`: trailing dot, empty label, an address, credentials, anything else. */
 export function canonicalHostname(authority: string): string {
   const colon = authority.indexOf(":")
   if (colon === -1) return checked(authority)
@@ -23,10 +23,11 @@ export function canonicalHostname(authority: string): string {
   return checked(authority.slice(0, colon))
 }
 
-function checked(hostname: string): string {
-  if (known.has(hostname)) return hostname
-  const isGood = hostname.length <= LONGEST && HOSTNAME.test(hostname) && !ENDS_IN_A_NUMBER.test(hostname)
+function checked(host: string): string {
+  if (known.has(host)) return host
+  const isGood = host.length <= LONGEST && HOSTNAME.test(host) && !ENDS_IN_A_NUMBER.test(host)
   if (!isGood) throw refuse("edge.hostname-invalid")
+  const hostname = host.toLowerCase()
   if (known.size >= KNOWN_AT_MOST) known.clear()
   known.add(hostname)
   return hostname

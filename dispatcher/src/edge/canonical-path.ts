@@ -10,7 +10,8 @@ const NEEDS_A_LOOK = /[^A-Za-z0-9\-_.~!*'():@&=+$,/]|\/[./]/
 const ENCODED_SLASH_OR_FRAGMENT = /%2f|#/i
 /**
  * Seen after decoding, each a way to be read twice: control characters and backslashes, empty segments, an escape that a second decoding would
- * find (also in the `%u` spelling of some servers), and dot segments, which those that cut `;parameters` off would climb by.
+ * find (also in the `%u` spelling of some servers), and dot segments, also with the `;parameters` that some cut off. Plain ones too: clients resolve
+ * them, and whether the runtime did depends on what stands in front of it (a bare workerd socket does not).
  */
 const AMBIGUOUS = /[\p{Cc}\\]|\/\/|%[0-9a-f]{2}|%u[0-9a-f]{4}|\/\.{1,2}(?:[;/]|$)/iu
 const QUERY_OR_FRAGMENT = /[?#]/g

@@ -49,7 +49,7 @@ export function readInbound(request: Request, requestId: string): Inbound {
     path: canonicalPath(url.slice(pathAt, pathEnd)),
     query: queryAt === -1 ? "" : url.slice(queryAt),
     urlBytes: url.length,
-    facts: readFacts(request.cf, headers.connectingIp),
+    facts: readFacts((request as { readonly cf?: unknown }).cf, headers.connectingIp),
     authorization: headers.authorization,
     pin: headers.pin,
     contentLength: headers.contentLength,
