@@ -49,6 +49,16 @@ describe("router and gateway", () => {
       })
     })
 
+  it("hand no credential and no header of the gateway's own on to the cell", async ({ expect }) => {
+    const headers = { "procore-company-id": "100", "x-forwarded-host": "evil.example", x_passport: "forged" }
+    const response = await platform.fetch("https://api.procore.com/rest/v1.0/projects", { headers }, alice)
+    const { headers: arrived } = (await response.json()) as { headers: Record<string, string> }
+    expect(arrived["x-forwarded-host"]).toBe("api.procore.com")
+    expect(Object.keys(arrived).filter((name) => /authorization|passport|sallyport|^cf-(?!worker)/.test(name))).toEqual(
+      [],
+    )
+  })
+
   it("go to the route's zone where the hostname implies one", async ({ expect }) => {
     const response = await platform.fetch("https://app.uk01.procore.com/home", {}, alice)
     expect(await response.json()).toMatchObject({ cell: "uk01", passport: { aud: "cell:uk01", hops: 0 } })
