@@ -40,7 +40,7 @@ export interface Deployed {
   readonly digest: string
   readonly placed: Placed
   readonly outcome: Outcome
-  /** Revision that carries the deployment; null when this upload made none. */
+  /** Revision in force that carries the version; null when this upload was published only. */
   readonly configRevision: number | null
 }
 
@@ -126,7 +126,7 @@ async function storeArtifacts(upload: Upload, version: number, deps: Dependencie
 }
 
 interface Intent {
-  /** What is to be put in force once the version is placed; null when nothing is. */
+  /** What is to be in force once the version is placed; null when nothing changes. */
   readonly deployment: DeploymentRow | null
   /** Why not, where nothing is. */
   readonly outcome: Outcome
@@ -142,9 +142,10 @@ async function recordIntent(
   deps: Dependencies,
 ): Promise<Intent> {
   if (!deploy || !script.settings.deployOnUpload) return { deployment: null, outcome: "published-only" }
-  const current = (await deps.store.deployments.current(script.name))?.releases ?? []
-  if (current.length > 1) return { deployment: null, outcome: "canary-kept" }
-  if (current[0]?.version === version) return { deployment: null, outcome: "in-force" }
+  const current = await deps.store.deployments.current(script.name)
+  if (current !== null && current.releases.length > 1) return { deployment: null, outcome: "canary-kept" }
+  // Published again all the same: KV may not have heard of it yet when the one who deployed it was interrupted.
+  if (current?.releases[0]?.version === version) return { deployment: current, outcome: "in-force" }
   const releases = [{ version, weightBps: FULL_WEIGHT_BPS }]
   const begun = (await deps.store.deployments.unfinished()).findLast((each) => each.script === script.name)
   const isSame = begun?.releases.length === 1 && begun.releases[0]?.version === version
@@ -192,17 +193,17 @@ async function shiftTraffic(
 ): Promise<{ outcome: Outcome; configRevision: number | null }> {
   if (deployment === null) return { outcome, configRevision: null }
   const { revision, superseded } = await publishDeployment(deployment.id, actor, deps)
-  return { outcome: superseded ? "superseded" : "deployed", configRevision: revision }
+  return { outcome: superseded ? "superseded" : outcome, configRevision: revision }
 }
 
-/** A deployment that cannot become true is closed; one that may yet is left for the schedule. Throws `failure` in either case. */
+/** A deployment begun that cannot become true is closed; one that may yet is left for the schedule. Throws `failure` in either case. */
 async function endRefused(
   deployment: DeploymentRow | null,
   failure: unknown,
   actor: Actor,
   deps: Dependencies,
 ): Promise<never> {
-  if (deployment !== null && isFinal(asRefusal(failure)))
+  if (deployment?.phase === "recorded" && isFinal(asRefusal(failure)))
     await deps.store.deployments.setPhase(deployment.id, "failed", actor)
   throw failure
 }

@@ -49,3 +49,11 @@ export function putRequest(script: string, token: string, parts: UploadParts = {
     body: uploadBody(parts),
   })
 }
+
+/** An answer of wrangler's door. */
+export interface Enveloped {
+  readonly success: boolean
+  readonly errors: readonly { readonly code: number; readonly message: string; readonly documentation_url?: string }[]
+  readonly messages: readonly { readonly message: string }[]
+  readonly result: Readonly<Record<string, unknown>>
+}

@@ -1,0 +1,231 @@
+import { beforeEach, describe, expect, it } from "vitest"
+import { type CloudflareFixture, cloudflareFixture } from "../test/cloudflare-fixture.ts"
+import { routeBody, startControlPlane, type TestControlPlane } from "../test/harness.ts"
+import { type Enveloped, putRequest, type UploadParts, uploadBody } from "../test/upload-request.ts"
+import { resumeDeployments } from "./deployment.ts"
+
+let plane: TestControlPlane
+let cloudflare: CloudflareFixture
+let token: string
+
+beforeEach(async () => {
+  cloudflare = cloudflareFixture()
+  plane = await startControlPlane(() => ({ fetch: cloudflare.fetch }))
+  token = await plane.team("web")
+})
+
+async function upload(parts: UploadParts = {}, script = "pages") {
+  const response = await plane.fetch(putRequest(script, token, parts))
+  return { status: response.status, body: await response.json<Enveloped>() }
+}
+
+async function route() {
+  await plane.send("PUT /v1/hostnames/api.procore.com", { body: { team: "web" } })
+  const sent = await plane.send("PUT /v1/routes/pages", { token, body: routeBody({ script: "pages" }) })
+  expect(sent.status).toBe(201)
+}
+
+const traffic = async () => (await plane.published())?.scripts.pages?.releases
+const all = (version: number) => [{ version, weightBps: 10_000 }]
+
+describe("an upload", () => {
+  it("becomes a version, is placed, verified and given all traffic", async () => {
+    const { status, body } = await upload()
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ success: true, errors: [], result: { id: "pages", startup_time_ms: 4 } })
+    expect(body.result.deployment_id).toMatch(/^00000001[0-9a-f]{24}$/)
+    expect(body.messages[0]?.message).toMatch(/^Version 1 of pages was published and receives all of its traffic/)
+    await route()
+    expect(await traffic()).toEqual(all(1))
+    expect([...cloudflare.scripts.keys()]).toEqual(["pages--v1"])
+    expect((await plane.deps.store.versions.get("pages", 1))?.state).toBe("verified")
+  })
+
+  it("of the same content is the same version, whatever its order, boundary and message", async () => {
+    const modules = { "./a.txt": { type: "text/plain", text: "a" } }
+    const first = await upload({ modules, metadata: { annotations: { "workers/message": "one" } } })
+    const before = await plane.deps.store.deployments.current("pages")
+    const again = await upload({
+      modules,
+      reversed: true,
+      metadata: { annotations: { "workers/message": "two" }, compatibility_flags: null, usage_model: "standard" },
+    })
+    expect(again.body.result.deployment_id).toBe(first.body.result.deployment_id)
+    expect(again.body.messages[0]?.message).toContain("was there already and receives all of its traffic, as before")
+    expect(await plane.deps.store.versions.latest("pages")).toBe(1)
+    expect(await plane.deps.store.deployments.current("pages")).toEqual(before)
+    expect(cloudflare.scripts.get("pages--v1")?.puts).toBe(1)
+  })
+
+  it("of other content is another version and takes the traffic; the old one stays in place", async () => {
+    await upload({ code: "export default 1" })
+    await route()
+    await upload({ code: "export default 2" })
+    expect(await traffic()).toEqual(all(2))
+    expect([...cloudflare.scripts.keys()]).toEqual(["pages--v1", "pages--v2"])
+  })
+
+  it("of an earlier version's content puts that version back in force", async () => {
+    await upload({ code: "export default 1" })
+    await route()
+    await upload({ code: "export default 2" })
+    await upload({ code: "export default 1" })
+    expect(await traffic()).toEqual(all(1))
+    expect(cloudflare.scripts.size).toBe(2)
+  })
+
+  it("does not end a canary: it is published only, and the answer says so", async () => {
+    await upload({ code: "export default 1" })
+    await route()
+    await upload({ code: "export default 2" })
+    const releases = [
+      { version: 1, weightBps: 9000 },
+      { version: 2, weightBps: 1000 },
+    ]
+    const canary = await plane.send("POST /v1/scripts/pages/deployments", { token, body: { releases } })
+    expect(canary.status).toBe(201)
+    const third = await upload({ code: "export default 3" })
+    expect(third.body.messages[0]?.message).toContain("a canary is running")
+    expect(await traffic()).toEqual(releases)
+    expect((await plane.deps.store.versions.get("pages", 3))?.state).toBe("verified")
+  })
+
+  it("is published only where deployOnUpload is off", async () => {
+    await plane.send("PUT /v1/scripts/pages", { token, body: { deployOnUpload: false } })
+    const { body } = await upload()
+    expect(body.messages[0]?.message).toContain("deployOnUpload is off")
+    expect(await plane.deps.store.deployments.current("pages")).toBeNull()
+  })
+
+  it("is published only through /v1, and answered the same when sent again", async () => {
+    await plane.script("pages", "web")
+    const post = async () => {
+      const headers = { authorization: `Bearer ${token}` }
+      const url = "https://control-plane.example/v1/scripts/pages/versions"
+      const response = await plane.fetch(new Request(url, { method: "POST", headers, body: uploadBody() }))
+      return { status: response.status, body: await response.json() }
+    }
+    const first = await post()
+    expect(first.status).toBe(201)
+    expect(first.body).toMatchObject({
+      script: "pages",
+      version: 1,
+      placedName: "pages--v1",
+      state: "verified",
+      created: true,
+    })
+    expect(await post()).toMatchObject({ status: 200, body: { version: 1, created: false } })
+    expect(await plane.deps.store.deployments.current("pages")).toBeNull()
+  })
+
+  it("is placed again when the namespace lost it", async () => {
+    await upload()
+    cloudflare.scripts.clear()
+    await upload()
+    expect([...cloudflare.scripts.keys()]).toEqual(["pages--v1"])
+  })
+
+  it("writes an audit record before each effect", async () => {
+    await upload()
+    const { body } = await plane.send("GET /v1/audit?limit=100")
+    const actions = body.items.map((each: { action: string }) => each.action).reverse()
+    expect(actions.slice(actions.indexOf("script.claim"))).toEqual([
+      "script.claim",
+      "version.record",
+      "deployment.create",
+      "version.placed",
+      "version.verified",
+      "deployment.publish",
+    ])
+  })
+})
+
+describe("an upload that Cloudflare does not take", () => {
+  it("leaves the traffic where it is, marks the version failed, and says Cloudflare's words", async () => {
+    await upload({ code: "export default 1" })
+    await route()
+    const { status, body } = await upload({ code: "SYNTAX ERROR" })
+    expect(status).toBe(400)
+    expect(body.errors[0]?.message).toContain("Uncaught SyntaxError: Unexpected identifier")
+    expect(await traffic()).toEqual(all(1))
+    expect((await plane.deps.store.versions.get("pages", 2))?.state).toBe("failed")
+    expect(await plane.deps.store.deployments.unfinished()).toEqual([])
+  })
+
+  it("is finished by the schedule when Cloudflare comes back", async () => {
+    const busy = { kind: "status", status: 503 } as const
+    cloudflare.failNext("PUT", busy, busy, busy, busy)
+    const { status, body } = await upload()
+    expect(status).toBe(503)
+    expect(body.errors[0]?.message).not.toContain("internal words")
+    await route()
+    await resumeDeployments(plane.deps)
+    expect(await traffic()).toBeNull()
+    plane.pass(61_000)
+    await resumeDeployments(plane.deps)
+    expect(await traffic()).toEqual(all(1))
+    expect(await plane.deps.store.deployments.unfinished()).toEqual([])
+  })
+
+  it("is finished by the same upload, without a second deployment", async () => {
+    const busy = { kind: "status", status: 503 } as const
+    cloudflare.failNext("PUT", busy, busy, busy, busy)
+    await upload()
+    expect((await upload()).status).toBe(200)
+    expect((await plane.deps.store.deployments.list("pages", { limit: 10 })).items).toHaveLength(1)
+  })
+
+  it("is given up after a quarter of an hour", async () => {
+    const busy = { kind: "status", status: 503 } as const
+    cloudflare.failNext("PUT", ...Array.from({ length: 20 }, () => busy))
+    await upload()
+    plane.pass(16 * 60_000)
+    await resumeDeployments(plane.deps)
+    expect(await plane.deps.store.deployments.unfinished()).toEqual([])
+    expect(plane.logs.map((each) => each.event)).toContain("deployment.resume-failed")
+  })
+
+  it("does not undo a newer deployment when it is taken up late", async () => {
+    const busy = { kind: "status", status: 503 } as const
+    cloudflare.failNext("PUT", busy, busy, busy, busy)
+    await upload({ code: "export default 1" })
+    await upload({ code: "export default 2" })
+    await route()
+    plane.pass(61_000)
+    await resumeDeployments(plane.deps)
+    expect(await traffic()).toEqual(all(2))
+  })
+})
+
+describe("a deployment", () => {
+  it("of placed versions makes no call to Cloudflare", async () => {
+    await upload({ code: "export default 1" })
+    await route()
+    await upload({ code: "export default 2" })
+    cloudflare.calls.length = 0
+    const { status } = await plane.send("POST /v1/scripts/pages/rollback", { token, body: {} })
+    expect(status).toBe(201)
+    expect(await traffic()).toEqual(all(1))
+    expect(cloudflare.calls).toEqual([])
+  })
+
+  it("of a version that never got there places it first", async () => {
+    const busy = { kind: "status", status: 503 } as const
+    await plane.send("PUT /v1/scripts/pages", { token, body: { deployOnUpload: false } })
+    cloudflare.failNext("PUT", busy, busy, busy, busy)
+    await upload()
+    const { status } = await plane.send("POST /v1/scripts/pages/deployments", { token, body: { releases: all(1) } })
+    expect(status).toBe(201)
+    expect(cloudflare.scripts.has("pages--v1")).toBe(true)
+  })
+
+  it("of a version that does not exist is refused and leaves nothing behind", async () => {
+    await upload()
+    const { status, body } = await plane.send("POST /v1/scripts/pages/deployments", {
+      token,
+      body: { releases: all(7) },
+    })
+    expect([status, body.code]).toEqual([404, "version.unknown"])
+    expect((await plane.deps.store.deployments.list("pages", { limit: 10 })).items).toHaveLength(1)
+  })
+})
