@@ -28,14 +28,14 @@ interface Run {
   readonly output: string
 }
 
-async function wrangler(cwd: string, ...args: string[]): Promise<Run> {
+async function wrangler(cwd: string, args: readonly string[], target = api): Promise<Run> {
   const child = spawn(process.execPath, [WRANGLER, ...args], {
     cwd,
     env: {
       PATH: process.env.PATH,
       HOME: folder,
       ...QUIET_WRANGLER,
-      CLOUDFLARE_API_BASE_URL: api.url,
+      CLOUDFLARE_API_BASE_URL: target.url,
       CLOUDFLARE_API_TOKEN: TOKEN,
       CLOUDFLARE_ACCOUNT_ID: ACCOUNT_ID,
     },
@@ -52,9 +52,10 @@ async function request(
   method: string,
   route: string,
   body?: unknown,
+  target = api,
 ): Promise<{ result: never; text: string; status: number }> {
   const headers = { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" }
-  const response = await fetch(`${api.url}${route}`, {
+  const response = await fetch(`${target.url}${route}`, {
     method,
     headers,
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -78,7 +79,7 @@ async function project(name: string, config: string, files: Record<string, strin
   return root
 }
 
-const deploy = (cwd: string, namespace = "production") => wrangler(cwd, "deploy", "--dispatch-namespace", namespace)
+const deploy = (cwd: string, namespace = "production") => wrangler(cwd, ["deploy", "--dispatch-namespace", namespace])
 const HELLO = "export default { fetch() { return new Response('hello') } }"
 
 describe("wrangler deploy --dispatch-namespace", () => {
@@ -116,6 +117,20 @@ describe("wrangler deploy --dispatch-namespace", () => {
     expect((await request("GET", `${NS}/production/scripts/with-assets`)).result).toMatchObject({
       script: { has_assets: true },
     })
+  })
+
+  it("sends assets one by one when the upload token says so", async () => {
+    const single = await startApi({ vars: { ASSET_UPLOADS: "single" } })
+    try {
+      await request("POST", NS, { name: "production" }, single)
+      const config = '[assets]\ndirectory = "public"\n'
+      const root = await project("one-by-one", config, { "public/a.html": "a", "public/b.bin": "b" })
+      const run = await wrangler(root, ["deploy", "--dispatch-namespace", "production"], single)
+      expect(run.output).toContain("Uploaded one-by-one")
+      expect(run.code).toBe(0)
+    } finally {
+      await single.stop()
+    }
   })
 
   it("deploys a Durable Object with its migration, once", async () => {
@@ -170,7 +185,7 @@ new_sqlite_classes = ["Counter"]
 describe("wrangler dispatch-namespace", () => {
   it("creates, lists, gets, renames and deletes", async () => {
     const root = await project("namespaces", "", {})
-    const run = async (...args: string[]) => wrangler(root, "dispatch-namespace", ...args)
+    const run = async (...args: string[]) => wrangler(root, ["dispatch-namespace", ...args])
     expect((await run("create", "second")).output).toContain('Created dispatch namespace "second"')
     expect((await run("list")).output).toContain("namespace_name: 'second'")
     expect((await run("get", "second")).output).toContain("script_count: 0")
@@ -182,6 +197,6 @@ describe("wrangler dispatch-namespace", () => {
 
 describe("wrangler whoami", () => {
   it("knows the account", async () => {
-    expect((await wrangler(folder, "whoami")).output).toContain(ACCOUNT_ID)
+    expect((await wrangler(folder, ["whoami"])).output).toContain(ACCOUNT_ID)
   })
 })
