@@ -1,0 +1,285 @@
+import { beforeEach, describe, expect, it } from "vitest"
+import { type CloudflareFixture, cloudflareFixture } from "../../test/cloudflare-fixture.ts"
+import { startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { type Enveloped, putRequest, scriptPath, type UploadParts } from "../../test/upload-request.ts"
+import { makeDependencies } from "../dependencies.ts"
+
+const ARTIFACT_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+const ACCOUNT = "/client/v4/accounts/0123456789abcdef0123456789abcdef"
+
+let plane: TestControlPlane
+let cloudflare: CloudflareFixture
+let web: string
+let other: string
+
+beforeEach(async () => {
+  cloudflare = cloudflareFixture()
+  plane = await startControlPlane((env) => ({
+    fetch: cloudflare.fetch,
+    settings: { ...makeDependencies(env).settings, artifactKey: ARTIFACT_KEY },
+  }))
+  web = await plane.team("web")
+  other = await plane.team("other")
+})
+
+async function put(script: string, token: string, parts: UploadParts = {}) {
+  const response = await plane.fetch(putRequest(script, token, parts))
+  return { status: response.status, body: await response.json<Enveloped>() }
+}
+
+async function call(line: string, token: string | null = web, body?: unknown) {
+  const { status, body: answer } = await plane.send(line, { token, ...(body === undefined ? {} : { body }) })
+  const envelope: Enveloped = answer
+  return { status, body: envelope, code: envelope.errors[0]?.code, message: envelope.errors[0]?.message ?? "" }
+}
+
+/** All that is kept anywhere, to compare. */
+async function everything() {
+  const tables = ["scripts", "versions", "deployments", "script_current", "audit", "config_revisions"]
+  const rows = await Promise.all(tables.map((table) => plane.deps.db.prepare(`SELECT * FROM ${table}`).all()))
+  const objects = await plane.deps.artifacts.list()
+  const keys = await plane.deps.config.list()
+  return {
+    rows: rows.map((each) => each.results),
+    objects: objects.objects.map((each) => [each.key, each.etag]),
+    keys: keys.keys.map((each) => each.name),
+    calls: [...cloudflare.calls],
+  }
+}
+
+describe("what wrangler asks before an upload", () => {
+  it("is told 10092 for a script that does not exist, and the script once it does", async () => {
+    expect(await call(`GET ${scriptPath("pages")}`)).toMatchObject({ status: 404, code: 10092 })
+    await put("pages", web)
+    const { status, body } = await call(`GET ${scriptPath("pages")}`)
+    expect(status).toBe(200)
+    expect(body.result).toMatchObject({ dispatch_namespace: "production", script: { id: "pages", has_modules: true } })
+  })
+
+  it("is told 10092 for another team's script", async () => {
+    await put("pages", web)
+    expect(await call(`GET ${scriptPath("pages")}`, other)).toMatchObject({ status: 404, code: 10092 })
+    for (const rest of ["settings", "bindings", "secrets", "content", "tags"])
+      expect(await call(`GET ${scriptPath("pages")}/${rest}`, other)).toMatchObject({ status: 404, code: 10092 })
+    expect((await call(`GET ${scriptPath("")}`.slice(0, -1), other)).body.result).toEqual([])
+  })
+
+  it("finds no account Worker of any name", async () => {
+    for (const rest of ["secrets", "settings", ""])
+      expect(await call(`GET ${ACCOUNT}/workers/scripts/pages/${rest}`)).toMatchObject({ status: 404, code: 10007 })
+    const patch = await call(`PATCH ${ACCOUNT}/workers/scripts/pages/script-settings`, web, { tags: [] })
+    expect(patch).toMatchObject({ status: 404, code: 10007 })
+  })
+
+  it("is told which namespace to use instead of creating one by a typo", async () => {
+    expect((await call(`GET ${ACCOUNT}/workers/dispatch/namespaces`)).body.result).toMatchObject([
+      { namespace_name: "production", trusted_workers: false },
+    ])
+    const wrong = await call(`GET ${ACCOUNT}/workers/dispatch/namespaces/producton/scripts/pages`)
+    expect(wrong).toMatchObject({ status: 404, code: 100119 })
+    expect(wrong.message).toContain("--dispatch-namespace production")
+    const created = await call(`POST ${ACCOUNT}/workers/dispatch/namespaces`, web, { name: "producton" })
+    expect(created.status).toBe(403)
+    expect(created.message).toContain("--dispatch-namespace production")
+  })
+
+  it("finds a resource only by a grant, and creates none", async () => {
+    const queue = `GET ${ACCOUNT}/queues?name=jobs&page=1`
+    const refused = await call(queue)
+    expect(refused.status).toBe(403)
+    expect(refused.message).toContain("resource:queue:jobs")
+    await plane.send("PUT /v1/teams/web", { body: { grants: ["resource:queue:jobs", "resource:r2_bucket:files"] } })
+    expect((await call(queue)).body.result).toMatchObject([{ queue_name: "jobs" }])
+    expect((await call(`GET ${ACCOUNT}/r2/buckets/files`)).status).toBe(200)
+    expect((await call(`GET ${ACCOUNT}/r2/buckets/file`)).status).toBe(403)
+    expect((await call(queue, other)).status).toBe(403)
+    for (const line of [
+      `GET ${ACCOUNT}/storage/kv/namespaces?page=1`,
+      `POST ${ACCOUNT}/storage/kv/namespaces`,
+      `GET ${ACCOUNT}/d1/database?page=1`,
+      `POST ${ACCOUNT}/d1/database`,
+      `POST ${ACCOUNT}/queues`,
+      `POST ${ACCOUNT}/r2/buckets`,
+    ]) {
+      const answer = await call(line, web, line.startsWith("POST") ? {} : undefined)
+      expect(answer.status, line).toBe(403)
+    }
+    expect((await call(`GET ${ACCOUNT}/storage/kv/namespaces?page=1`)).message).toContain("Give the KV binding its id")
+  })
+
+  it("is told who it is", async () => {
+    expect((await call("GET /client/v4/user/tokens/verify")).body.result).toMatchObject({ status: "active" })
+    expect((await call("GET /client/v4/user")).body.result).toMatchObject({ email: "team web" })
+    expect((await call("GET /client/v4/accounts?page=1")).body.result).toMatchObject([
+      { id: "0123456789abcdef0123456789abcdef" },
+    ])
+    expect((await call("GET /client/v4/memberships?page=1")).body.result).toMatchObject([{ status: "accepted" }])
+  })
+})
+
+describe("an upload through the door", () => {
+  it("of another team's script is refused and changes nothing", async () => {
+    await put("pages", web)
+    const before = await everything()
+    const { status, body } = await put("pages", other, { code: "export default 2" })
+    expect(status).toBe(403)
+    expect(body.errors[0]?.message).toContain("The script belongs to another team")
+    expect(await everything()).toEqual(before)
+  })
+
+  const refused: readonly (readonly [string, UploadParts, string])[] = [
+    [
+      "a dispatch_namespace binding",
+      { metadata: { bindings: [{ type: "dispatch_namespace", name: "D", namespace: "production" }] } },
+      "/bindings/0/type",
+    ],
+    ["a worker_loader binding", { metadata: { bindings: [{ type: "worker_loader", name: "L" }] } }, "/bindings/0/type"],
+    [
+      "a foreign script_name",
+      {
+        metadata: {
+          bindings: [{ type: "durable_object_namespace", name: "O", class_name: "C", script_name: "router" }],
+        },
+      },
+      "/bindings/0/type",
+    ],
+    [
+      "a service binding to the platform",
+      { metadata: { bindings: [{ type: "service", name: "S", service: "sallyport-control-plane" }] } },
+      "/bindings/0/type",
+    ],
+    [
+      "a PLATFORM of its own",
+      { metadata: { bindings: [{ type: "plain_text", name: "PLATFORM", text: "" }] } },
+      "/bindings/0/name",
+    ],
+    ["tail_consumers", { metadata: { tail_consumers: [{ service: "spy" }] } }, "/tail_consumers"],
+    [
+      "a resource without a grant",
+      { metadata: { bindings: [{ type: "kv_namespace", name: "K", namespace_id: "abc" }] } },
+      "/bindings/0/namespace_id",
+    ],
+    ["inherit", { metadata: { bindings: [{ type: "inherit", name: "TOKEN" }] } }, "/bindings/0/type"],
+    ["an unknown key", { metadata: { capnp: "x" } }, "/capnp"],
+    ["a main module that is not there", { metadata: { main_module: "main.js" } }, "/main_module"],
+    ["a module of no kind", { modules: { "a.html": { type: "text/html", text: "" } } }, "/parts/a.html"],
+    ["an assets session that is none", { metadata: { assets: { jwt: `a.b.${"x".repeat(43)}` } } }, "/assets/jwt"],
+  ]
+
+  it.each(refused)("with %s is refused legibly and writes nothing anywhere", async (_what, parts, pointer) => {
+    const before = await everything()
+    const { status, body } = await put("pages", web, parts)
+    expect(status).toBe(400)
+    expect(body).toMatchObject({ success: false, result: null, messages: [] })
+    expect(body.errors[0]?.code).toBe(10021)
+    expect(body.errors[0]?.message).toContain(`\n- ${pointer}: `)
+    expect(body.errors[0]?.documentation_url).toMatch(
+      /^https:\/\/control-plane\.example\/\.sallyport\/problems\/upload\./,
+    )
+    expect(await everything()).toEqual(before)
+  })
+
+  it.each(["sallyport-dispatcher", "Pages", "a--b", "login", "x".repeat(49), "%2e%2e%2fx", "a_b"])(
+    "of a script called %s is refused and writes nothing anywhere",
+    async (script) => {
+      const before = await everything()
+      const { status, body } = await put(script, web)
+      expect([status, body.errors[0]?.code]).toEqual([400, 10016])
+      expect(await everything()).toEqual(before)
+    },
+  )
+
+  it("keeps secrets out of what is stored, and gives them to Cloudflare alone", async () => {
+    const bindings = [{ type: "secret_text", name: "TOKEN", text: "a secret of alice" }]
+    expect((await put("pages", web, { metadata: { bindings } })).status).toBe(200)
+    expect(JSON.stringify(cloudflare.scripts.get("pages--v1")?.metadata)).toContain("a secret of alice")
+    const manifest = await plane.deps.artifacts.get("manifests/pages/1.json")
+    expect(await manifest?.text()).not.toContain("alice")
+    expect((await call(`GET ${scriptPath("pages")}/bindings`)).body.result).toEqual([
+      { type: "secret_text", name: "TOKEN" },
+    ])
+    expect((await call(`GET ${scriptPath("pages")}/secrets`)).body.result).toEqual([
+      { type: "secret_text", name: "TOKEN" },
+    ])
+    await put("pages", web, { metadata: { bindings } })
+    expect(await plane.deps.store.versions.latest("pages")).toBe(1)
+    await put("pages", web, { metadata: { bindings: [{ ...bindings[0], text: "another" }] } })
+    expect(await plane.deps.store.versions.latest("pages")).toBe(2)
+  })
+
+  it("answers the modules back to their owner", async () => {
+    await put("pages", web, { code: "export default 1" })
+    const headers = { authorization: `Bearer ${web}` }
+    const url = `https://control-plane.example${scriptPath("pages")}/content`
+    const form = await (await plane.fetch(new Request(url, { headers }))).formData()
+    const file = form.get("index.js")
+    expect(typeof file === "string" ? file : await file?.text()).toBe("export default 1")
+  })
+})
+
+describe("the door", () => {
+  it("refuses every path without a token, or with one of another kind", async () => {
+    for (const path of [
+      "/accounts",
+      "/user",
+      "/nothing",
+      `/accounts/x/workers/dispatch/namespaces/production/scripts/a`,
+    ])
+      for (const token of [null, "x", `spt_${"x".repeat(43)}`, `${web} `.repeat(2)]) {
+        const { status, code } = await call(`GET /client/v4${path}`, token)
+        expect([status, code], `${path} ${token}`).toEqual([401, 10000])
+      }
+    const upload = await call(`POST ${ACCOUNT}/workers/assets/upload/${"a".repeat(32)}`, web, {})
+    expect([upload.status, upload.code]).toEqual([401, 10000])
+  })
+
+  it("says which account it is when another is asked for", async () => {
+    const { status, message } = await call("GET /client/v4/accounts/fedcba9876543210fedcba9876543210/queues")
+    expect(status).toBe(403)
+    expect(message).toContain("CLOUDFLARE_ACCOUNT_ID=0123456789abcdef0123456789abcdef")
+  })
+
+  it("refuses to delete or change a script, and says how it is done", async () => {
+    await put("pages", web)
+    const before = await everything()
+    expect((await call(`DELETE ${scriptPath("pages")}?force=true`)).message).toContain("sallyport scripts delete pages")
+    for (const [method, rest] of [
+      ["PUT", "secrets"],
+      ["PATCH", "settings"],
+      ["PUT", "content"],
+      ["PUT", "tags"],
+      ["DELETE", "tags/a"],
+      ["PATCH", "secrets-bulk"],
+    ] as const) {
+      const { status, message } = await call(`${method} ${scriptPath("pages")}/${rest}`, web, {})
+      expect([status, message.includes("A version never changes")], `${method} ${rest}`).toEqual([403, true])
+    }
+    expect((await call(`PUT ${ACCOUNT}/workers/scripts/pages`, web, {})).message).toContain(
+      "--dispatch-namespace production",
+    )
+    expect((await call(`DELETE ${ACCOUNT}/workers/services/pages?force=true`)).status).toBe(403)
+    expect(await everything()).toEqual(before)
+  })
+
+  it("answers what nobody foresaw with a request id and nothing of its cause", async () => {
+    const broken = makeDependencies(await bindings(), {
+      db: undefined as unknown as D1Database,
+      log: (record) => logs.push(record),
+    })
+    const logs: unknown[] = []
+    const { controlPlane } = await import("../app.ts")
+    const response = await controlPlane(() => broken).request("/client/v4/accounts", {
+      headers: { authorization: `Bearer ${web}` },
+    })
+    const body = await response.json<Enveloped>()
+    expect([response.status, body.errors[0]?.code]).toEqual([500, 10013])
+    expect(body.errors[0]?.message).toMatch(/^Something went wrong in the gateway\. .* Request id: [0-9a-f-]{36}$/)
+    expect(JSON.stringify(body)).not.toContain("undefined")
+    expect(JSON.stringify(logs)).toContain("door.failed")
+  })
+})
+
+async function bindings() {
+  const { env } = await import("cloudflare:workers")
+  return env as unknown as Parameters<typeof makeDependencies>[0]
+}

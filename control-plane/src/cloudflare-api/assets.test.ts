@@ -1,0 +1,159 @@
+import { beforeEach, describe, expect, it } from "vitest"
+import { type CloudflareFixture, cloudflareFixture } from "../../test/cloudflare-fixture.ts"
+import { startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { type Enveloped, putRequest, scriptPath } from "../../test/upload-request.ts"
+
+const UPLOAD = "/client/v4/accounts/0123456789abcdef0123456789abcdef/workers/assets/upload"
+const A = "a".repeat(32)
+const B = "b".repeat(32)
+
+let plane: TestControlPlane
+let cloudflare: CloudflareFixture
+let web: string
+
+beforeEach(async () => {
+  cloudflare = cloudflareFixture()
+  plane = await startControlPlane(() => ({ fetch: cloudflare.fetch }))
+  web = await plane.team("web")
+})
+
+interface File {
+  readonly hash: string
+  readonly size: number
+}
+
+async function open(manifest: Readonly<Record<string, File>>, script = "pages", token = web) {
+  const body = { manifest }
+  const { status, body: answer } = await plane.send(`POST ${scriptPath(script)}/assets-upload-session`, { token, body })
+  const envelope: Enveloped = answer
+  return { status, envelope, jwt: String(envelope.result?.jwt), buckets: envelope.result?.buckets }
+}
+
+/** One file, raw, as wrangler sends it when the session's token asks for single uploads. */
+async function send(jwt: string, hash: string, content: string, type = "text/html; charset=utf-8") {
+  const headers = { authorization: `Bearer ${jwt}`, "content-type": type }
+  const url = `https://control-plane.example${UPLOAD}/${hash}`
+  const response = await plane.fetch(
+    new Request(url, { method: "POST", headers, body: new TextEncoder().encode(content) }),
+  )
+  return { status: response.status, envelope: await response.json<Enveloped>() }
+}
+
+async function put(jwt: string, options: { script?: string; token?: string; only?: boolean } = {}) {
+  const { script = "pages", token = web, only = true } = options
+  const assets = { jwt, config: { html_handling: "none" } }
+  const parts = only
+    ? { modules: null, metadata: { assets, main_module: undefined, bindings: undefined } }
+    : { metadata: { assets, bindings: [{ type: "assets", name: "ASSETS" }] } }
+  const response = await plane.fetch(putRequest(script, token, parts))
+  return { status: response.status, envelope: await response.json<Enveloped>() }
+}
+
+describe("an assets session", () => {
+  it("takes the files it lacks and becomes a version of assets alone", async () => {
+    const { jwt, buckets } = await open({ "/index.html": { hash: A, size: 2 }, "/LICENSE": { hash: B, size: 4 } })
+    expect(buckets).toEqual([[A, B]])
+    expect((await send(jwt, A, "hi")).status).toBe(201)
+    expect((await send(jwt, B, "free", "application/null")).status).toBe(201)
+    expect((await put(jwt)).status).toBe(200)
+    const placed = cloudflare.scripts.get("pages--v1")
+    expect(placed?.metadata).not.toHaveProperty("main_module")
+    expect([...cloudflare.assets.values()].map(({ bytes, type }) => [new TextDecoder().decode(bytes), type])).toEqual([
+      ["free", "application/null"],
+      ["hi", "text/html; charset=utf-8"],
+    ])
+  })
+
+  it("gives a token that wrangler can decode, and that decides nothing", async () => {
+    const { jwt } = await open({ "/index.html": { hash: A, size: 2 } })
+    const [, payload = "", secret = ""] = jwt.split(".")
+    expect(JSON.parse(atob(payload))).toMatchObject({
+      wrangler_single_asset_uploads: true,
+      edge_kv_upload_concurrency: 3,
+    })
+    const { objects } = await plane.deps.artifacts.list()
+    expect(JSON.stringify(objects.map((each) => each.key))).not.toContain(secret)
+    const forged = `x.${btoa(JSON.stringify({ exp: 9999999999 }))}.${"y".repeat(43)}`
+    expect((await send(forged, A, "hi")).status).toBe(401)
+  })
+
+  it("takes files in base64 as well", async () => {
+    const { jwt } = await open({ "/index.html": { hash: A, size: 2 } })
+    const form = new FormData()
+    form.append(A, new File([btoa("hi")], A, { type: "text/html" }))
+    const headers = { authorization: `Bearer ${jwt}` }
+    const url = `https://control-plane.example${UPLOAD}?base64=true`
+    expect((await plane.fetch(new Request(url, { method: "POST", headers, body: form }))).status).toBe(201)
+    expect((await put(jwt)).status).toBe(200)
+  })
+
+  it("asks again only for files that the newest version lacks, and the same files are the same version", async () => {
+    const first = await open({ "/index.html": { hash: A, size: 2 } })
+    await send(first.jwt, A, "hi")
+    await put(first.jwt)
+    const again = await open({ "/index.html": { hash: A, size: 2 } })
+    expect(again.buckets).toEqual([])
+    expect((await put(again.jwt)).envelope.messages[0]?.message).toContain("was there already")
+    const more = await open({ "/index.html": { hash: A, size: 2 }, "/b.html": { hash: B, size: 3 } })
+    expect(more.buckets).toEqual([[B]])
+    await send(more.jwt, B, "bye")
+    expect((await put(more.jwt)).status).toBe(200)
+    expect(await plane.deps.store.versions.latest("pages")).toBe(2)
+  })
+
+  it("goes with modules too", async () => {
+    const { jwt } = await open({ "/index.html": { hash: A, size: 2 } })
+    await send(jwt, A, "hi")
+    expect((await put(jwt, { only: false })).status).toBe(200)
+    expect(cloudflare.scripts.get("pages--v1")?.metadata.bindings).toMatchObject([
+      { name: "ASSETS" },
+      { name: "PLATFORM" },
+    ])
+  })
+})
+
+describe("an assets session refuses", () => {
+  it("a file that was not announced, or has another size", async () => {
+    const { jwt } = await open({ "/index.html": { hash: A, size: 2 } })
+    expect((await send(jwt, B, "hi")).envelope.errors[0]?.message).toContain("was not announced")
+    expect((await send(jwt, A, "hello")).envelope.errors[0]?.message).toContain("has 5 bytes instead of 2")
+  })
+
+  it("to become a version while a file is missing", async () => {
+    const { jwt } = await open({ "/index.html": { hash: A, size: 2 }, "/b.html": { hash: B, size: 3 } })
+    await send(jwt, A, "hi")
+    const { status, envelope } = await put(jwt)
+    expect(status).toBe(400)
+    expect(envelope.errors[0]?.message).toContain("/b.html was announced but not sent")
+    expect(await plane.deps.store.scripts.get("pages")).toBeNull()
+  })
+
+  it("to be redeemed for another script or by another team, or after an hour", async () => {
+    const other = await plane.team("other")
+    const { jwt } = await open({ "/index.html": { hash: A, size: 2 } })
+    await send(jwt, A, "hi")
+    expect((await put(jwt, { script: "docs-site" })).status).toBe(400)
+    expect((await put(jwt, { token: other })).status).toBe(400)
+    plane.pass(3_600_001)
+    expect((await put(jwt)).status).toBe(400)
+    expect((await send(jwt, A, "hi")).status).toBe(401)
+  })
+
+  it("files that are too large, too many or no files", async () => {
+    expect((await open({ "/a": { hash: A, size: 25 * 1024 * 1024 + 1 } })).status).toBe(413)
+    const many = Object.fromEntries(Array.from({ length: 20_001 }, (_, index) => [`/${index}`, { hash: A, size: 1 }]))
+    expect((await open(many)).status).toBe(400)
+    for (const manifest of [
+      { a: { hash: A, size: 1 } },
+      { "/a": { hash: "x", size: 1 } },
+      { "/a": { hash: A, size: -1 } },
+    ])
+      expect((await open(manifest)).status).toBe(400)
+  })
+
+  it("to be opened for another team's script", async () => {
+    const other = await plane.team("other")
+    await put((await open({})).jwt)
+    expect((await open({}, "pages", other)).status).toBe(403)
+  })
+})
