@@ -2,6 +2,7 @@
 import type { NamespaceMemoryApi } from "../namespace/stored-script.ts"
 import type { Env } from "./env.ts"
 import { FaultList } from "./faults.ts"
+import { Queue } from "./one-at-a-time.ts"
 import { type RateMeter, rateMeter } from "./rate-meter.ts"
 import { resourceContents } from "./resource-contents.ts"
 import type { ResourcesApi } from "./resources.ts"
@@ -23,6 +24,8 @@ export interface Dependencies {
   readonly contents: Omit<ResourcesApi, "queueSend">
   readonly clock: { readonly now: () => number; readonly sleep: (ms: number) => Promise<void> }
   readonly ids: { readonly uuid: () => string; readonly hex32: () => string }
+  /** Keyed by the namespace's name. */
+  readonly writes: Queue
   readonly faults: FaultList
   readonly meter: RateMeter | null
   /** Signs asset upload tokens; made on the first start and kept. */
@@ -47,6 +50,7 @@ export function dependenciesOf(ctx: DurableObjectState, env: Env): Dependencies 
     contents: resourceContents(env),
     clock: { now: () => Date.now(), sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)) },
     ids: { uuid: () => crypto.randomUUID(), hex32 },
+    writes: new Queue(),
     faults: new FaultList(),
     meter: rateMeter(env.RATE_LIMIT),
     uploadKey: new TextEncoder().encode(key),

@@ -1,5 +1,6 @@
 /** Every path that the local Cloudflare API answers. The first match wins; what is not here is answered 7003. */
 import type { RouteEntry } from "./match-route.ts"
+import { oneAtATime } from "./one-at-a-time.ts"
 import * as account from "./operations/account.ts"
 import * as assets from "./operations/assets.ts"
 import * as content from "./operations/content.ts"
@@ -24,29 +25,29 @@ export const ROUTES: readonly RouteEntry[] = [
   { method: "GET", path: NS, operation: namespaces.listAll },
   { method: "POST", path: NS, operation: namespaces.create },
   { method: "GET", path: `${NS}/:namespace`, operation: namespaces.read },
-  { method: "PUT", path: `${NS}/:namespace`, operation: namespaces.replace },
-  { method: "PATCH", path: `${NS}/:namespace`, operation: namespaces.edit },
-  { method: "DELETE", path: `${NS}/:namespace`, operation: namespaces.remove },
+  { method: "PUT", path: `${NS}/:namespace`, operation: oneAtATime(namespaces.replace) },
+  { method: "PATCH", path: `${NS}/:namespace`, operation: oneAtATime(namespaces.edit) },
+  { method: "DELETE", path: `${NS}/:namespace`, operation: oneAtATime(namespaces.remove) },
 
   { method: "GET", path: SCRIPTS, operation: scripts.list },
-  { method: "DELETE", path: SCRIPTS, operation: scripts.removeByTag },
-  { method: "PUT", path: SCRIPT, operation: putScript },
+  { method: "DELETE", path: SCRIPTS, operation: oneAtATime(scripts.removeByTag) },
+  { method: "PUT", path: SCRIPT, operation: oneAtATime(putScript) },
   { method: "GET", path: SCRIPT, operation: scripts.read },
-  { method: "DELETE", path: SCRIPT, operation: scripts.remove },
+  { method: "DELETE", path: SCRIPT, operation: oneAtATime(scripts.remove) },
   { method: "GET", path: `${SCRIPT}/content`, operation: content.read },
-  { method: "PUT", path: `${SCRIPT}/content`, operation: content.replace },
+  { method: "PUT", path: `${SCRIPT}/content`, operation: oneAtATime(content.replace) },
   { method: "GET", path: `${SCRIPT}/settings`, operation: settings.read },
-  { method: "PATCH", path: `${SCRIPT}/settings`, operation: settings.edit },
+  { method: "PATCH", path: `${SCRIPT}/settings`, operation: oneAtATime(settings.edit) },
   { method: "GET", path: `${SCRIPT}/bindings`, operation: settings.readBindings },
   { method: "GET", path: `${SCRIPT}/secrets`, operation: secrets.list },
-  { method: "PUT", path: `${SCRIPT}/secrets`, operation: secrets.put },
-  { method: "PATCH", path: `${SCRIPT}/secrets-bulk`, operation: secrets.patchMany },
+  { method: "PUT", path: `${SCRIPT}/secrets`, operation: oneAtATime(secrets.put) },
+  { method: "PATCH", path: `${SCRIPT}/secrets-bulk`, operation: oneAtATime(secrets.patchMany) },
   { method: "GET", path: `${SCRIPT}/secrets/:secret`, operation: secrets.read },
-  { method: "DELETE", path: `${SCRIPT}/secrets/:secret`, operation: secrets.remove },
+  { method: "DELETE", path: `${SCRIPT}/secrets/:secret`, operation: oneAtATime(secrets.remove) },
   { method: "GET", path: `${SCRIPT}/tags`, operation: tags.list },
-  { method: "PUT", path: `${SCRIPT}/tags`, operation: tags.replace },
-  { method: "PUT", path: `${SCRIPT}/tags/:tag`, operation: tags.add },
-  { method: "DELETE", path: `${SCRIPT}/tags/:tag`, operation: tags.remove },
+  { method: "PUT", path: `${SCRIPT}/tags`, operation: oneAtATime(tags.replace) },
+  { method: "PUT", path: `${SCRIPT}/tags/:tag`, operation: oneAtATime(tags.add) },
+  { method: "DELETE", path: `${SCRIPT}/tags/:tag`, operation: oneAtATime(tags.remove) },
   { method: "POST", path: `${SCRIPT}/assets-upload-session`, operation: assets.openSession },
   // These two carry the session's own token, not the account's.
   { method: "POST", path: `${A}/workers/assets/upload`, operation: assets.uploadMany, auth: "none" },

@@ -210,6 +210,16 @@ describe("an upload over an existing script", () => {
     ])
     expect(await bindingsOf("racing")).toContainEqual({ name: "TOKEN", type: "secret_text" })
   })
+
+  it("takes its turn among many, none of which is lost", async () => {
+    await put("crowded", uploadForm())
+    const names = Array.from({ length: 20 }, (_, index) => `SECRET_${index}`)
+    const uploads = names.map(() => put("crowded", uploadForm({ keep_bindings: ["secret_text"] })))
+    const secrets = names.map((name) => call("PUT", `${scripts}/crowded/secrets`, { ...secret, name }))
+    const answers = await Promise.all([...uploads, ...secrets])
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+    expect(await bindingsOf("crowded")).toHaveLength(20)
+  })
 })
 
 describe("an upload that names resources", () => {

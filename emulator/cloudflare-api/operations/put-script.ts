@@ -1,11 +1,11 @@
 /**
  * Uploads a script: read the form, check it as production does, start it once, store the bytes, then the row in one step.
- * Nothing is written before every check has passed, and nothing is visible before the row.
+ * Nothing is written before every check has passed, and nothing is visible before the row. Runs alone among the namespace's writes.
  */
 import type { StoredBinding } from "../../namespace/stored-script.ts"
 import type { Operation } from "../call.ts"
 import type { Dependencies } from "../dependencies.ts"
-import { fail, ok } from "../envelope.ts"
+import { ok } from "../envelope.ts"
 import type { NamespaceRow } from "../store/namespaces.ts"
 import { findScript, type ModuleEntry, type ScriptDocument, saveScript } from "../store/scripts.ts"
 import { checkBindings } from "../upload/check-bindings.ts"
@@ -23,8 +23,6 @@ import { etagOf } from "./save-changed.ts"
 
 /** Instructions to the API, carried out when an upload is stored: not part of what a script is. */
 const INSTRUCTIONS = new Set(["keep_bindings", "keep_assets", "assets", "bindings"])
-/** Uploads of one script that overtake each other start over; more than this in a row means a fault. */
-const ATTEMPTS = 10
 
 interface Target {
   readonly namespace: NamespaceRow
@@ -39,7 +37,10 @@ export const putScript: Operation = async (call, deps) => {
   checkMetadata(upload.metadata, deps.clock.now())
   await checkSize(upload.modules)
   const strict = call.query.get("bindings_inherit") === "strict"
-  const { script, reconciliation } = await place({ namespace, name: call.param("script"), upload, strict }, deps)
+  const before = findScript(deps.sql, namespace.id, call.param("script"))
+  const target = { namespace, name: call.param("script"), upload, strict }
+  const { script, reconciliation } = await prepare(target, before, deps)
+  saveScript(deps.sql, namespace.id, script)
   await deps.namespace?.changed(namespace.name, script.name)
   return ok({
     ...describeScript(script),
@@ -48,16 +49,6 @@ export const putScript: Operation = async (call, deps) => {
     deployment_id: deps.ids.hex32(),
     ...(reconciliation === null ? {} : { exports_reconciliation: reconciliation }),
   })
-}
-
-/** Bindings, assets and migrations build on what is stored; if that changed before the row is written, they are worked out again. */
-async function place(target: Target, deps: Dependencies): Promise<Placed> {
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-    const before = findScript(deps.sql, target.namespace.id, target.name)
-    const placed = await prepare(target, before, deps)
-    if (saveIfUnchanged(target, before, placed.script, deps)) return placed
-  }
-  throw fail("unknown", { message: "Too many uploads of this script at the same time." })
 }
 
 interface Placed {
@@ -88,20 +79,6 @@ async function prepare(target: Target, before: ScriptDocument | null, deps: Depe
     modifiedOn: now,
   }
   return { script, reconciliation }
-}
-
-function saveIfUnchanged(
-  { namespace, name }: Target,
-  before: ScriptDocument | null,
-  script: ScriptDocument,
-  { sql, transaction }: Dependencies,
-): boolean {
-  return transaction(() => {
-    const current = findScript(sql, namespace.id, name)
-    if (current?.etag !== before?.etag) return false
-    saveScript(sql, namespace.id, script)
-    return true
-  })
 }
 
 function bindingsAfter({ upload, strict }: Target, before: ScriptDocument | null): StoredBinding[] {

@@ -33,13 +33,11 @@ export const readBindings: Operation = (call, deps) =>
   ok(describeBindings(requireScript(call, deps).script.metadata.bindings))
 
 export const edit: Operation = async (call, deps) => {
-  requireScript(call, deps)
+  const { namespace, script } = requireScript(call, deps)
   const body = new Uint8Array(await call.request.arrayBuffer())
   const parts = parseMultipart(body, call.request.headers.get("content-type") ?? "")
   const settings = jsonPart(parts, "settings")
   checkMetadata(settings, deps.clock.now())
-  // Read after the body has come in: from here to the write nothing waits, so nothing comes between.
-  const { namespace, script } = requireScript(call, deps)
   const sent = settings.bindings as readonly StoredBinding[] | undefined
   const bindings =
     sent === undefined
