@@ -80,7 +80,9 @@ export async function startControlPlane(overrides: (deps: Env) => Overrides = ()
     logs,
     send,
     fetch: fetchApp,
-    pass: (ms) => void (now.ms += ms),
+    pass: (ms) => {
+      now.ms += ms
+    },
     team: async (name) => {
       await must(`PUT /v1/teams/${name}`, { body: {} })
       return (await must(`POST /v1/teams/${name}/tokens`, { body: { label: "test" } })).body.token

@@ -33,8 +33,7 @@ export function auditStore(db: D1Database) {
       for (const raw of results) {
         const row = toAuditRow(raw)
         const follows = row.seq === head.seq + 1 && row.previous_hash === head.hash
-        if (!follows || row.hash !== (await hashRecord(row)))
-          return { records: head.seq, brokenAt: row.seq, head }
+        if (!follows || row.hash !== (await hashRecord(row))) return { records: head.seq, brokenAt: row.seq, head }
         head = { seq: row.seq, hash: row.hash }
       }
       if (results.length < PAGE) return { records: head.seq, brokenAt: null, head }

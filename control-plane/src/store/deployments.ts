@@ -74,9 +74,7 @@ export function deploymentStore(deps: LedgerDependencies) {
   ): Promise<DeploymentRow> {
     const id = deps.ids.next("d")
     return commit(deps, actor, async (): Promise<Decision<DeploymentRow>> => {
-      const newest = await db
-        .prepare("SELECT coalesce(max(seq), 0) AS seq FROM deployments")
-        .first<number>("seq")
+      const newest = await db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM deployments").first<number>("seq")
       const row: DeploymentRow = {
         seq: (newest ?? 0) + 1,
         id,

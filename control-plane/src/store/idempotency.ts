@@ -25,13 +25,9 @@ export function idempotencyStore(deps: { readonly db: D1Database; readonly clock
         .prepare("DELETE FROM idempotency WHERE actor = ? AND key = ? AND status IS NULL AND created_at < ?")
         .bind(actor, key, ago(DEAD_AFTER_MS)),
       db
-        .prepare(
-          "INSERT OR IGNORE INTO idempotency (actor, key, fingerprint, created_at) VALUES (?, ?, ?, ?)",
-        )
+        .prepare("INSERT OR IGNORE INTO idempotency (actor, key, fingerprint, created_at) VALUES (?, ?, ?, ?)")
         .bind(actor, key, fingerprint, ago(0)),
-      db
-        .prepare("SELECT fingerprint, status, body FROM idempotency WHERE actor = ? AND key = ?")
-        .bind(actor, key),
+      db.prepare("SELECT fingerprint, status, body FROM idempotency WHERE actor = ? AND key = ?").bind(actor, key),
     ])
     const row = found?.results[0]
     if (inserted?.meta.changes === 1 || row === undefined) return { kind: "first" }

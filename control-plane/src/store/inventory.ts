@@ -1,15 +1,7 @@
 /** Reading of teams, hostnames, routes and policy one by one or page by page. They are written through config/change.ts alone. */
 import type { PolicySection } from "../../../contracts/dispatch-config.ts"
 import { type Page, type PageQuery, readPage } from "./page.ts"
-import {
-  type HostnameRow,
-  type RawRow,
-  type RouteRow,
-  type TeamRow,
-  toHostname,
-  toRoute,
-  toTeam,
-} from "./rows.ts"
+import { type HostnameRow, type RawRow, type RouteRow, type TeamRow, toHostname, toRoute, toTeam } from "./rows.ts"
 
 export type InventoryStore = ReturnType<typeof inventoryStore>
 

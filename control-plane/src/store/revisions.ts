@@ -20,10 +20,7 @@ export interface RevisionRow {
 
 export function revisionStore(db: D1Database) {
   async function get(revision: number): Promise<RevisionRow | null> {
-    const row = await db
-      .prepare("SELECT * FROM config_revisions WHERE revision = ?")
-      .bind(revision)
-      .first<RawRow>()
+    const row = await db.prepare("SELECT * FROM config_revisions WHERE revision = ?").bind(revision).first<RawRow>()
     return row === null ? null : toRevision(row)
   }
 
@@ -59,15 +56,7 @@ export function insertRevision(db: D1Database, row: RevisionRow): D1PreparedStat
     .prepare(
       "INSERT INTO config_revisions (revision, digest, content_digest, size_bytes, published_at, published_by, reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
-    .bind(
-      row.revision,
-      row.digest,
-      row.contentDigest,
-      row.sizeBytes,
-      row.publishedAt,
-      row.publishedBy,
-      row.reason,
-    )
+    .bind(row.revision, row.digest, row.contentDigest, row.sizeBytes, row.publishedAt, row.publishedBy, row.reason)
 }
 
 export function toRevision(row: RawRow): RevisionRow {

@@ -33,7 +33,10 @@ export function scriptStore(deps: LedgerDependencies) {
 
   /** The script with what is deployed of it; null when there is none or it was deleted. */
   async function view(name: string): Promise<ScriptView | null> {
-    const row = await db.prepare(`${VIEW} WHERE scripts.name = ? AND scripts.deleted_at IS NULL`).bind(name).first<RawRow>()
+    const row = await db
+      .prepare(`${VIEW} WHERE scripts.name = ? AND scripts.deleted_at IS NULL`)
+      .bind(name)
+      .first<RawRow>()
     return row === null ? null : toView(row)
   }
 

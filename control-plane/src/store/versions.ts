@@ -95,9 +95,7 @@ export function versionStore(deps: LedgerDependencies) {
       if (found.state === state) return { statements: [], audit: [], result: undefined }
       return {
         statements: [
-          db
-            .prepare("UPDATE versions SET state = ? WHERE script = ? AND number = ?")
-            .bind(state, script, number),
+          db.prepare("UPDATE versions SET state = ? WHERE script = ? AND number = ?").bind(state, script, number),
         ],
         audit: [
           {

@@ -1,0 +1,255 @@
+import { beforeEach, describe, it } from "vitest"
+import { configKey, parseDispatchConfig } from "../../../contracts/dispatch-config.ts"
+import { routeBody, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { SYSTEM } from "../actor.ts"
+import { sha256Hex } from "../sha256.ts"
+import { publishConfig } from "./change.ts"
+import { healPublication } from "./heal-publication.ts"
+import { documentKey, publishLatest } from "./publish.ts"
+
+let platform: TestControlPlane
+beforeEach(async () => {
+  platform = await startControlPlane()
+})
+
+async function revisions(): Promise<number[]> {
+  const { items } = (await platform.send("GET /v1/config/revisions?limit=1000")).body
+  return items.map((item: { revision: number }) => item.revision).reverse()
+}
+
+describe("publish: works", () => {
+  it("makes one revision per change and has KV name the newest, whole and with its digest", async ({ expect }) => {
+    await platform.team("web")
+    await platform.send("PUT /v1/hostnames/app.procore.com", { body: { team: "web" } })
+    const pointer = await platform.pointer()
+    expect(pointer?.revision).toBe(2)
+    const text = (await platform.deps.config.get(configKey(2))) ?? ""
+    expect(await sha256Hex(text)).toBe(pointer?.digest)
+    expect(new TextEncoder().encode(text).byteLength).toBe(pointer?.sizeBytes)
+    expect(parseDispatchConfig(text)).toMatchObject({ ok: true, value: { revision: 2 } })
+    expect(await (await platform.deps.artifacts.get(documentKey(2)))?.text()).toBe(text)
+    const document = await platform.send("GET /v1/config/revisions/2/document")
+    expect(document.body).toEqual(JSON.parse(text))
+    expect(document.headers.get("etag")).toBe(`"${pointer?.digest}"`)
+  })
+
+  it("publishes nothing when nothing changed, whatever order it was written in", async ({ expect }) => {
+    await platform.send("PUT /v1/teams/web", { body: { grants: ["zones:read"], egress: [] } })
+    await platform.send("PUT /v1/teams/web", { raw: '{"egress":[],"grants":["zones:read"],"message":"again"}' })
+    await platform.send("PUT /v1/policy/flags", { raw: '{"b":1,"a":true}' })
+    await platform.send("PUT /v1/policy/flags", { raw: '{"a":true,"b":1}' })
+    expect(await revisions()).toEqual([1, 2])
+  })
+
+  it("loses none of 20 concurrent changes: one revision each, the last one complete", async ({ expect }) => {
+    const names = Array.from({ length: 20 }, (_, index) => `team-${String(index).padStart(2, "0")}`)
+    const sent = await Promise.all(names.map((name) => platform.send(`PUT /v1/teams/${name}`, { body: {} })))
+    expect(sent.map((each) => each.status)).toEqual(names.map(() => 201))
+    expect(await revisions()).toEqual(names.map((_, index) => index + 1))
+    expect((await platform.pointer())?.revision).toBe(20)
+    expect(Object.keys((await platform.published()).teams).sort()).toEqual(names)
+    expect((await platform.send("GET /v1/audit/verify")).body).toMatchObject({ intact: true, records: 20 })
+  })
+
+  it("answers a change only when KV names a revision that carries it", async ({ expect }) => {
+    const carried = async (name: string) => {
+      const sent = await platform.send(`PUT /v1/teams/${name}`, { body: {} })
+      const { revision } = (await platform.pointer()) ?? { revision: 0 }
+      return revision >= Number(sent.headers.get("x-sallyport-config")) && name in (await platform.published()).teams
+    }
+    const all = await Promise.all(["a", "b", "c", "d", "e", "f"].map(carried))
+    expect(all).toEqual([true, true, true, true, true, true])
+  })
+
+  it("publishes a directory of 200 000 companies, in parts and back again without loss", async ({ expect }) => {
+    const zones = { us01: { audience: "cell:us01", baseUrl: "https://us01.example" } }
+    const companies = Object.fromEntries(
+      Array.from({ length: 200_000 }, (_, index) => [String(562_949_953_421_312n + BigInt(index)), "us01"]),
+    )
+    await platform.send("PUT /v1/policy/audiences", { body: { "cell:us01": { origins: ["https://us01.example"] } } })
+    await platform.send("PUT /v1/policy/flags", { body: { greeting: "hej \u{1F44B}".repeat(50) } })
+    const sent = await platform.send("PUT /v1/policy/directory", { body: { zones, companies } })
+    expect(sent.status).toBe(200)
+    const read = await platform.send("GET /v1/policy/directory")
+    expect(Object.keys(read.body.companies)).toHaveLength(200_000)
+    expect((await platform.pointer())?.sizeBytes).toBeGreaterThan(4_000_000)
+    expect((await platform.published()).flags.greeting).toBe("hej \u{1F44B}".repeat(50))
+  })
+})
+
+describe("publish: refuses", () => {
+  it("refuses a change that would make the config invalid, says where, and keeps everything as it was", async ({
+    expect,
+  }) => {
+    await platform.team("web")
+    await platform.script("router", "web", 1)
+    await platform.send("PUT /v1/hostnames/api.procore.com", { body: { team: "web" } })
+    const before = [await platform.pointer(), (await platform.send("GET /v1/audit/verify")).body.records]
+    const body = routeBody({ zone: "us99", auth: { mode: "required", issuers: ["nobody"] } })
+    const sent = await platform.send("PUT /v1/routes/front", { body: { ...body, team: "web" } })
+    expect(sent.status).toBe(422)
+    expect(sent.body.code).toBe("config.invalid")
+    expect(sent.body.errors.map((error: { pointer: string }) => error.pointer)).toEqual([
+      "/hostnames/api.procore.com/routes/0/zone",
+      "/hostnames/api.procore.com/routes/0/auth/issuers",
+    ])
+    expect((await platform.send("GET /v1/routes/front")).status).toBe(404)
+    expect([await platform.pointer(), (await platform.send("GET /v1/audit/verify")).body.records]).toEqual(before)
+  })
+
+  it("refuses to remove what others refer to", async ({ expect }) => {
+    const audiences = { "cell:us01": { origins: ["https://us01.example"] } }
+    const zones = { us01: { audience: "cell:us01", baseUrl: "https://us01.example" } }
+    await platform.send("PUT /v1/policy/audiences", { body: audiences })
+    await platform.send("PUT /v1/policy/directory", { body: { zones, companies: {} } })
+    const sent = await platform.send("PUT /v1/policy/audiences", { body: {} })
+    expect(sent.body).toMatchObject({ code: "config.invalid", errors: [{ pointer: "/directory/zones/us01/audience" }] })
+    expect((await platform.send("GET /v1/policy/audiences")).body).toEqual(audiences)
+  })
+
+  it("checks a dry run as strictly and changes nothing", async ({ expect }) => {
+    const good = await platform.send("PUT /v1/teams/web?dry_run=true", { body: { grants: ["zones:read"] } })
+    expect(good.status).toBe(201)
+    expect(good.body.grants).toEqual(["zones:read"])
+    expect((await platform.send("GET /v1/teams/web")).status).toBe(404)
+    expect(await platform.pointer()).toBeNull()
+    const zones = { us01: { audience: "nothing", baseUrl: "https://us01.example" } }
+    const bad = await platform.send("PUT /v1/policy/directory?dry_run=true", { body: { zones, companies: {} } })
+    expect(bad.body.code).toBe("config.invalid")
+    expect((await platform.send("GET /v1/audit/verify")).body.records).toBe(0)
+  })
+})
+
+describe("publish: faults", () => {
+  /** KV that refuses `failures` writes whose key matches. */
+  function failingKv(failures: number, matching: RegExp) {
+    const state = { left: failures, order: [] as string[] }
+    const over = (kv: KVNamespace) =>
+      new Proxy(kv, {
+        get(target, name) {
+          const member = Reflect.get(target, name)
+          if (name !== "put") return typeof member === "function" ? member.bind(target) : member
+          return async (key: string, value: string) => {
+            if (matching.test(key) && state.left-- > 0) throw new Error("KV PUT failed: 429 Too Many Requests")
+            state.order.push(key)
+            await target.put(key, value)
+          }
+        },
+      })
+    return { state, over }
+  }
+
+  it("writes the revision before the pointer that names it", async ({ expect }) => {
+    const kv = failingKv(0, /./)
+    platform = await startControlPlane((env) => ({ config: kv.over(env.CONFIG) }))
+    await platform.team("web")
+    expect(kv.state.order).toEqual(["config/revision/1", "config/current"])
+  })
+
+  it("tries again when KV takes no more writes for a second", async ({ expect }) => {
+    const kv = failingKv(3, /config\/current/)
+    platform = await startControlPlane((env) => ({ config: kv.over(env.CONFIG) }))
+    expect((await platform.send("PUT /v1/teams/web", { body: {} })).status).toBe(201)
+    expect((await platform.pointer())?.revision).toBe(1)
+    expect(platform.logs.filter((record) => record.event === "publish.retry")).toHaveLength(3)
+  })
+
+  it("says that a change is recorded but not in force while KV is down, and the schedule finishes it", async ({
+    expect,
+  }) => {
+    const kv = failingKv(Number.POSITIVE_INFINITY, /./)
+    platform = await startControlPlane((env) => ({ config: kv.over(env.CONFIG) }))
+    const sent = await platform.send("PUT /v1/teams/web", { body: {} })
+    expect(sent.body.code).toBe("config.not-published")
+    expect((await platform.send("GET /v1/teams/web")).status).toBe(200)
+    kv.state.left = 0
+    await healPublication(platform.deps)
+    expect((await platform.published()).teams).toHaveProperty("web")
+  })
+
+  it("publishes the recorded change when the request is simply sent again, without a new revision", async ({
+    expect,
+  }) => {
+    const kv = failingKv(Number.POSITIVE_INFINITY, /./)
+    platform = await startControlPlane((env) => ({ config: kv.over(env.CONFIG) }))
+    await platform.send("PUT /v1/teams/web", { body: {} })
+    kv.state.left = 0
+    expect((await platform.send("PUT /v1/teams/web", { body: {} })).status).toBe(200)
+    expect((await platform.pointer())?.revision).toBe(1)
+    expect(await revisions()).toEqual([1])
+  })
+
+  it("changes even while R2 is down, and the schedule keeps the copy later", async ({ expect }) => {
+    let down = true
+    platform = await startControlPlane((env) => ({
+      artifacts: new Proxy(env.ARTIFACTS, {
+        get(target, name) {
+          const member = Reflect.get(target, name)
+          if (name === "put" && down) return () => Promise.reject(new Error("R2 is down"))
+          return typeof member === "function" ? member.bind(target) : member
+        },
+      }),
+    }))
+    await platform.team("web")
+    expect((await platform.pointer())?.revision).toBe(1)
+    down = false
+    await platform.deps.config.delete(configKey(1))
+    await healPublication(platform.deps)
+    const copy = await (await platform.deps.artifacts.get(documentKey(1)))?.text()
+    expect(copy).toBe(await platform.deps.config.get(configKey(1)))
+  })
+
+  it("makes the very same document again when the process ended right after the commit", async ({ expect }) => {
+    await platform.team("web")
+    const before = await platform.pointer()
+    const text = await platform.deps.config.get(configKey(1))
+    await platform.deps.artifacts.delete(documentKey(1))
+    await platform.deps.config.delete(configKey(1))
+    await platform.deps.config.delete("config/current")
+    await platform.deps.db.prepare("UPDATE config_revisions SET live_at = NULL").run()
+    await healPublication(platform.deps)
+    expect(await platform.pointer()).toEqual(before)
+    expect(await platform.deps.config.get(configKey(1))).toBe(text)
+  })
+
+  it("publishes a new revision when the last one can neither be read nor made again", async ({ expect }) => {
+    await platform.team("web")
+    await platform.deps.artifacts.delete(documentKey(1))
+    await platform.deps.config.delete("config/current")
+    const renamed = {
+      ...platform.deps,
+      settings: { ...platform.deps.settings, passportIssuer: "https://other.example" },
+    }
+    await healPublication(renamed)
+    expect((await platform.pointer())?.revision).toBe(2)
+    expect((await platform.published()).passportIssuer).toBe("https://other.example")
+  })
+
+  it("brings the pointer forward again when a slower publisher put it back", async ({ expect }) => {
+    await platform.send("PUT /v1/teams/a", { body: {} })
+    const old = JSON.stringify(await platform.pointer())
+    await platform.send("PUT /v1/teams/b", { body: {} })
+    await platform.deps.config.put("config/current", old)
+    await healPublication(platform.deps)
+    expect((await platform.pointer())?.revision).toBe(2)
+  })
+
+  it("does nothing on schedule when all is well", async ({ expect }) => {
+    await platform.team("web")
+    const kv = failingKv(0, /./)
+    await healPublication({ ...platform.deps, config: kv.over(platform.deps.config) })
+    expect(kv.state.order).toEqual([])
+    await publishLatest({ ...platform.deps, config: kv.over(platform.deps.config) })
+    expect(kv.state.order).toEqual([])
+  })
+
+  it("publishes a changed setting of the Worker when told to", async ({ expect }) => {
+    await platform.team("web")
+    const renamed = {
+      ...platform.deps,
+      settings: { ...platform.deps.settings, passportIssuer: "https://other.example" },
+    }
+    expect(await publishConfig("new issuer", SYSTEM, renamed)).toEqual({ revision: 2 })
+    expect(await publishConfig("new issuer", SYSTEM, renamed)).toEqual({ revision: 2 })
+  })
+})
