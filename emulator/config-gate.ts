@@ -6,12 +6,12 @@ import { createServer, type IncomingMessage } from "node:http"
 import { listen } from "./cells/listen.ts"
 import type { ConfigStore } from "./platform.ts"
 
+/** Given to startPlatform as `configGate`. */
 export interface ConfigGate {
-  /** For PlatformOptions.configGate. */
   readonly url: URL
   /** Requests answered with 500 so far. */
   readonly failures: number
-  /** Must be called once, when the platform is up. */
+  /** Called by startPlatform when there is a store to read from. */
   connect(store: ConfigStore): void
   shut(): void
   open(): void

@@ -10,6 +10,7 @@ import { ROOT } from "./build.ts"
 import { startCell } from "./cells/cell.ts"
 import { type Issuer, startIssuer, type TokenRequest } from "./cells/issuer.ts"
 import type { RunningServer } from "./cells/listen.ts"
+import type { ConfigGate } from "./config-gate.ts"
 import { applyMigrations, type MigratableDatabase } from "./migrations.ts"
 import { choosePorts, type Ports } from "./ports.ts"
 import { loadSecrets } from "./secrets.ts"
@@ -18,6 +19,7 @@ import {
   ACCOUNT_ID,
   type BuiltWorkers,
   buildWorkers,
+  CONFIG_STORE,
   miniflareOptions,
   NAMESPACE,
   passportIssuerOf,
@@ -30,7 +32,9 @@ export type Zone = (typeof ZONES)[number]
 const KEY_SET_HOSTNAME = "api.procore.com"
 const MINUTE_MS = 60_000
 
-export interface PlatformOptions extends Pick<WorkerSettings, "vars" | "without" | "configGate"> {
+export interface PlatformOptions extends Pick<WorkerSettings, "vars" | "without"> {
+  /** Between the dispatcher and its config KV, for tests that make it fail. */
+  readonly configGate?: ConfigGate
   /** Where databases, artifacts, secrets and logs are kept; default `.sallyport/state` of the repository. */
   readonly stateDir?: string
   /** 0 takes any free port. */
@@ -100,6 +104,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     const logFile = path.join(stateDir, "platform.log")
     const runtime = await startRuntime(workers, settings, logFile)
     cleanups.push(runtime.stop)
+    options.configGate?.connect(runtime.configStore)
     progress("workerd runs the dispatcher, the control plane and the local Cloudflare API")
     const migrated = await runtime.prepare()
     if (migrated.length > 0) progress(`database prepared: ${migrated.join(", ")}`)
@@ -185,15 +190,15 @@ async function startRuntime(workers: BuiltWorkers, settings: WorkerSettings, log
       await miniflare.ready
       if (!changed.without?.includes("controlPlane")) clock.start()
     },
-    configStore: configStore(miniflare, hasControlPlane ? workers.controlPlane.name : workers.dispatcher.name),
+    configStore: configStore(miniflare, workers.dispatcher.name),
   }
 }
 
-/** By the control plane's binding: the dispatcher's may lead through a gate. */
+/** By a binding of its own: the dispatcher's CONFIG may lead through a gate. */
 function configStore(miniflare: Miniflare, worker: string): ConfigStore {
   return {
-    get: async (key) => (await miniflare.getKVNamespace("CONFIG", worker)).get(key, "text"),
-    put: async (key, value) => (await miniflare.getKVNamespace("CONFIG", worker)).put(key, value),
+    get: async (key) => (await miniflare.getKVNamespace(CONFIG_STORE, worker)).get(key, "text"),
+    put: async (key, value) => (await miniflare.getKVNamespace(CONFIG_STORE, worker)).put(key, value),
   }
 }
 

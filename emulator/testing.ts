@@ -47,6 +47,8 @@ export const ECHO_WORKER = `export default {
 /** Milliseconds that a wait of this module lasts at most, and between its looks. */
 const WAIT_MS = 15_000
 const LOOK_EVERY_MS = 20
+/** How often the edge looks for a newer config: tests change it all the time. */
+const IMPATIENT = { CONFIG_REFRESH_MS: "40", CONFIG_MAX_STALE_MS: "80" }
 /** What the gateway serves itself, it serves on every hostname. */
 const EDGE = "https://gateway.example.com"
 /** The team that uploads when a test names none. */
@@ -149,7 +151,8 @@ export async function startTestPlatform(options: TestPlatformOptions = {}): Prom
   const removeState = () => rm(stateDir, { recursive: true, force: true, maxRetries: 3 })
   try {
     const ports = Object.fromEntries(PORT_NAMES.map((name) => [name, 0]))
-    const platform = await startPlatform({ ...options, stateDir, ports })
+    const vars = { ...options.vars, dispatcher: { ...IMPATIENT, ...options.vars?.dispatcher } }
+    const platform = await startPlatform({ ...options, vars, stateDir, ports })
     const dispose = () => platform.dispose().then(removeState)
     try {
       const api = controlPlaneClient(platform.controlPlaneUrl, platform.opsToken)

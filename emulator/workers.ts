@@ -24,6 +24,8 @@ export type BuiltWorkers = Readonly<Record<WorkerKey, BuiltWorker>>
 
 /** Both sides of the dispatch config meet in one namespace, whatever ids stand in the two files for production. */
 const CONFIG_STORE_ID = "sallyport-config"
+/** Binding by which Node reaches that namespace; no Worker reads it. */
+export const CONFIG_STORE = "SALLYPORT_CONFIG_STORE"
 
 export interface WorkerSettings {
   readonly ports: Ports
@@ -34,7 +36,7 @@ export interface WorkerSettings {
   /** Workers to leave out. */
   readonly without?: readonly WorkerKey[]
   /** Where the dispatcher reads its config instead of the local KV; see emulator/config-gate.ts. */
-  readonly configGate?: URL
+  readonly configGate?: { readonly url: URL }
 }
 
 /** Bundles all three at once; `onBuild` hears the file of each that has to be made. */
@@ -81,7 +83,9 @@ export function miniflareOptions(workers: BuiltWorkers, settings: WorkerSettings
   }
   const notify = { NAMESPACE: { name: workers.dispatcher.name, entrypoint: "NamespaceMemory" } }
   const own: Record<WorkerKey, object> = {
-    dispatcher: { kvNamespaces: { CONFIG: configStore(settings.configGate) } },
+    dispatcher: {
+      kvNamespaces: { CONFIG: configStore(settings.configGate?.url), [CONFIG_STORE]: configStore(undefined) },
+    },
     controlPlane: { kvNamespaces: { CONFIG: configStore(undefined) } },
     cloudflareApi: { serviceBindings: { ...record(workers.cloudflareApi.options.serviceBindings), ...notify } },
   }
