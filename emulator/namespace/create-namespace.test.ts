@@ -1,6 +1,9 @@
+import { env } from "cloudflare:workers"
 import { describe, expect, it } from "vitest"
+import type { LocalEnv } from "./local-isolate.ts"
 import { answerOf, dispatch, namespace, uploaded } from "./testing/test-namespace.ts"
 import { reads, remove, upload } from "./testing/test-store.ts"
+import { NEWEST_COMPATIBILITY_DATE } from "./worker-code.ts"
 
 const HELLO = `export default { fetch: () => new Response("hello") }`
 
@@ -250,6 +253,20 @@ describe("forms of code", () => {
       { name: "index.js.map", type: "application/source-map", body: "{}" },
     ]
     expect(JSON.parse(await answerOf({ code, modules }))).toEqual(["note", 3, true, "note!", "cjs"])
+  })
+
+  it("knows the newest compatibility date that this runtime takes", async () => {
+    const { LOADER } = env as unknown as LocalEnv
+    const load = (compatibilityDate: string) => {
+      const modules = { "index.js": HELLO }
+      const code = { compatibilityDate, mainModule: "index.js", modules, globalOutbound: null }
+      return LOADER.get(null, () => code)
+        .getEntrypoint()
+        .fetch("http://api.procore.com/")
+    }
+    const nextDay = new Date(Date.parse(NEWEST_COMPATIBILITY_DATE) + 86_400_000).toISOString().slice(0, 10)
+    expect((await load(NEWEST_COMPATIBILITY_DATE)).status).toBe(200)
+    await expect(load(nextDay)).rejects.toThrow("newest date supported")
   })
 
   it("takes a compatibility date that is newer than the runtime", async () => {
