@@ -1,0 +1,32 @@
+import { expect, it } from "vitest"
+import { importPassportKeys } from "../dispatcher/src/identity/passport-keys.ts"
+import { addKey, dropKey, newRing, useKey } from "./passport-keys.ts"
+
+it("rotates in three steps, each of which the dispatcher takes", async () => {
+  const first = newRing("2026-11")
+  const added = addKey(first, "2027-02")
+  const used = useKey(added, "2027-02")
+  const dropped = dropKey(used, "2026-11")
+  const seen = []
+  for (const ring of [first, added, used, dropped]) {
+    const { signing, jwks } = await importPassportKeys(JSON.stringify(ring))
+    seen.push(`${signing.kid} of ${jwks.keys.map((key) => (key as { kid?: string }).kid).join(", ")}`)
+  }
+  expect(seen).toEqual([
+    "2026-11 of 2026-11",
+    "2026-11 of 2026-11, 2027-02",
+    "2027-02 of 2026-11, 2027-02",
+    "2027-02 of 2027-02",
+  ])
+})
+
+it("never leaves the ring without the key that signs, or without room", () => {
+  const ring = newRing("a")
+  expect(() => dropKey(ring, "a")).toThrow("use another key first")
+  expect(() => useKey(ring, "b")).toThrow("add it first")
+  expect(() => dropKey(ring, "b")).toThrow("no key b")
+  expect(() => addKey(ring, "a")).toThrow("already")
+  expect(() => addKey(ring, "a b")).toThrow("not a key id")
+  const full = ["b", "c", "d", "e"].reduce(addKey, ring)
+  expect(() => addKey(full, "f")).toThrow("drop one first")
+})
