@@ -6,7 +6,7 @@
 import { z } from "zod"
 import { isCidr } from "./cidr.ts"
 import { publicKeySet } from "./public-jwk.ts"
-import { JWKS_PATH, RESERVED_PATH_PREFIX } from "./reserved-headers.ts"
+import { isGatewayOwned } from "./reserved-headers.ts"
 import { isScriptName } from "./script-name.ts"
 
 export const CONFIG_FORMAT = 1
@@ -50,10 +50,7 @@ const pathPattern = z
     "must be `/a/b` or `/a/*`, without empty or dot segments",
   )
   .refine((path) => path.length > 0, "must not be empty")
-  .refine(
-    (path) => !path.startsWith(RESERVED_PATH_PREFIX) && path !== JWKS_PATH,
-    "lies where the gateway itself answers",
-  )
+  .refine((path) => !isGatewayOwned(path), "lies where the gateway itself answers")
 const mode = z.enum(["log", "enforce"])
 const addressRange = z
   .string()

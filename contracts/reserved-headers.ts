@@ -21,6 +21,11 @@ export const SIBLING_ZONE_HEADER = "x-sallyport-sibling-zone"
 export const RESERVED_PATH_PREFIX = "/.sallyport/"
 export const JWKS_PATH = "/.well-known/jwks.json"
 
+/** True for a canonical path that the gateway answers itself; no route may hold it. */
+export function isGatewayOwned(path: string): boolean {
+  return path.startsWith(RESERVED_PATH_PREFIX) || path === JWKS_PATH
+}
+
 /** Exact names, already normalised. `cf-connecting-ip` and `cf-ray` are read by the dispatcher first, then removed like the rest. */
 const RESERVED_REQUEST_NAMES: ReadonlySet<string> = new Set([
   "x-passport",

@@ -3,7 +3,7 @@
  * Served before the request line: it must answer when there is no config, and it knows nothing of teams.
  */
 import { PROBLEMS, type ProblemCode, problemType } from "../../contracts/problem-codes.ts"
-import { JWKS_PATH, RESERVED_PATH_PREFIX } from "../../contracts/reserved-headers.ts"
+import { isGatewayOwned, JWKS_PATH, RESERVED_PATH_PREFIX } from "../../contracts/reserved-headers.ts"
 import { problemResponse, refuse } from "../../kit/problem.ts"
 import type { Dependencies } from "./dependencies.ts"
 
@@ -16,7 +16,7 @@ const JWKS_MAX_AGE_S = 300
 export function isGatewayPath(url: string): boolean {
   const start = url.indexOf("/", 8)
   if (start < 0 || url.charCodeAt(start + 1) !== 46) return false
-  return url.startsWith(RESERVED_PATH_PREFIX, start) || pathOf(url, start) === JWKS_PATH
+  return isGatewayOwned(pathOf(url, start))
 }
 
 function pathOf(url: string, start: number): string {

@@ -96,6 +96,7 @@ describe("handle", () => {
     ["an unknown hostname", "https://other.example.com/", {}, 404, "route.hostname-unknown"],
     ["a path without route", "https://api.example.com/filesystem", {}, 404, "route.not-found"],
     ["an ambiguous path", "https://api.example.com/open/..%2ffiles/1", {}, 400, "edge.path-ambiguous"],
+    ["a gateway path in another spelling", "https://api.example.com/%2esallyport/version", {}, 404, "route.not-found"],
     ["a method that is not listed", OPEN, { method: "PROPFIND" }, 405, "edge.method-not-allowed"],
     ["no credential where one is required", FILES, {}, 401, "auth.credential-required"],
     ["a wrong credential", FILES, { headers: { authorization: "Bearer x" } }, 401, "auth.credential-invalid"],

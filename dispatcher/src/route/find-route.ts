@@ -2,6 +2,7 @@
  * Stage "route": the one route of a request, or a 404; a route that is switched off answers 503 here, before anybody is asked who they are.
  */
 import type { RouteConfig, ScriptConfig } from "../../../contracts/dispatch-config.ts"
+import { isGatewayOwned } from "../../../contracts/reserved-headers.ts"
 import type { Finding } from "../../../contracts/trip.ts"
 import { refuse } from "../../../kit/problem.ts"
 import type { LoadedConfig } from "./loaded-config.ts"
@@ -18,6 +19,8 @@ export function findRoute(
   config: LoadedConfig,
   note: (finding: Finding) => void,
 ): FoundRoute {
+  // Another spelling of a gateway path, such as `/%2esallyport/…`: index.ts answers the plain one, and a team's route gets neither.
+  if (isGatewayOwned(inbound.path)) throw refuse("route.not-found")
   const match = config.routes.find(inbound.hostname, inbound.path)
   if (match === "unknown") throw refuse("route.hostname-unknown")
   if (match === "none") throw refuse("route.not-found")
