@@ -140,13 +140,41 @@ describe("an upload", () => {
   })
 })
 
+describe("uploads at the same time", () => {
+  it("of the same content are one version with one deployment in force", async () => {
+    await claim()
+    const answers = await Promise.all(Array.from({ length: 5 }, () => upload({ code: "export default 1" })))
+    expect(answers.map((each) => each.status)).toEqual([200, 200, 200, 200, 200])
+    expect(new Set(answers.map((each) => each.body.result.deployment_id)).size).toBe(1)
+    expect(await plane.deps.store.versions.latest("pages")).toBe(1)
+    expect(await plane.deps.store.deployments.unfinished()).toEqual([])
+  })
+
+  it("of different content are versions of their own; the last deployment begun has the traffic", async () => {
+    await claim()
+    const answers = await Promise.all([1, 2, 3, 4].map((each) => upload({ code: `export default ${each}` })))
+    expect(answers.map((each) => each.status)).toEqual([200, 200, 200, 200])
+    const { items } = await plane.deps.store.versions.list("pages", { limit: 10 })
+    expect(items.map((each) => [each.number, each.state])).toEqual([4, 3, 2, 1].map((each) => [each, "verified"]))
+    const deployments = (await plane.deps.store.deployments.list("pages", { limit: 10 })).items
+    expect((await plane.deps.store.deployments.current("pages"))?.id).toBe(deployments[0]?.id)
+    expect(deployments.filter((each) => each.phase === "recorded")).toEqual([])
+  })
+
+  /** Claims the script first, so that the uploads race for versions alone. */
+  const claim = () => plane.script("pages", "web")
+})
+
 describe("an upload that Cloudflare does not take", () => {
   it("leaves the traffic where it is, marks the version failed, and says Cloudflare's words", async () => {
     await upload({ code: "export default 1" })
     await route()
     const { status, body } = await upload({ code: "SYNTAX ERROR" })
     expect(status).toBe(400)
-    expect(body.errors[0]?.message).toContain("Uncaught SyntaxError: Unexpected identifier")
+    expect(body.errors[0]).toMatchObject({
+      code: 10021,
+      message: "Cloudflare refused the script. Uncaught SyntaxError: Unexpected identifier\n  at index.js:1:8",
+    })
     expect(await traffic()).toEqual(all(1))
     expect((await plane.deps.store.versions.get("pages", 2))?.state).toBe("failed")
     expect(await plane.deps.store.deployments.unfinished()).toEqual([])

@@ -143,13 +143,18 @@ async function recordIntent(
 ): Promise<Intent> {
   if (!deploy || !script.settings.deployOnUpload) return { deployment: null, outcome: "published-only" }
   const current = await deps.store.deployments.current(script.name)
-  if (current !== null && current.releases.length > 1) return { deployment: null, outcome: "canary-kept" }
+  const begun = (await deps.store.deployments.unfinished()).filter((each) => each.script === script.name)
+  if ([current, ...begun].some((each) => each !== null && each.releases.length > 1))
+    return { deployment: null, outcome: "canary-kept" }
   // Published again all the same: KV may not have heard of it yet when the one who deployed it was interrupted.
-  if (current?.releases[0]?.version === version) return { deployment: current, outcome: "in-force" }
+  if (begun.length === 0 && current?.releases[0]?.version === version)
+    return { deployment: current, outcome: "in-force" }
+  const newest = begun.at(-1)
   const releases = [{ version, weightBps: FULL_WEIGHT_BPS }]
-  const begun = (await deps.store.deployments.unfinished()).findLast((each) => each.script === script.name)
-  const isSame = begun?.releases.length === 1 && begun.releases[0]?.version === version
-  const deployment = isSame ? begun : await deps.store.deployments.record(script.name, releases, message, actor)
+  const deployment =
+    newest?.releases[0]?.version === version
+      ? newest
+      : await deps.store.deployments.record(script.name, releases, message, actor)
   return { deployment, outcome: "deployed" }
 }
 

@@ -1,6 +1,6 @@
 import { scriptPut, scriptShape } from "../../../contracts/api.ts"
 import { refuse } from "../../../kit/problem.ts"
-import type { Actor } from "../actor.ts"
+import { type Actor, actsFor } from "../actor.ts"
 import { change } from "../config/change.ts"
 import { present } from "../present.ts"
 import type { Registry } from "../store/registry.ts"
@@ -24,6 +24,7 @@ export const scriptsPut = defineOperation({
   body: scriptPut,
   answers: { 200: { description: "Changed", shape: script }, 201: { description: "Claimed", shape: script } },
   problems: [
+    "api.forbidden",
     "script.name-invalid",
     "script.owned-by-another-team",
     "api.precondition-failed",
@@ -69,9 +70,10 @@ export const scriptsPut = defineOperation({
   },
 })
 
-/** A team claims for itself; ops name the team, and so give reserved names away too. */
+/** A team claims for itself; ops name the team, and so give reserved names away too. Throws `api.forbidden`, `api.body-invalid`. */
 function teamFor(named: string | undefined, actor: Actor, registry: Registry): string {
   const team = named ?? actor.team
+  if (!actsFor(actor, team)) throw refuse("api.forbidden", { detail: "A team claims names for itself only." })
   if (team === null || !registry.teams.has(team))
     throw refuse("api.body-invalid", { errors: [{ pointer: "/team", detail: "must name the team to give it to" }] })
   return team
