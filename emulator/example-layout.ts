@@ -24,16 +24,17 @@ export const SCRIPTS: Readonly<Record<string, ExampleTeam>> = {
   pages: "web",
 }
 
-export const HOSTNAMES: Readonly<Record<string, ExampleTeam>> = {
-  "api.procore.com": "edge-routing",
-  "app.procore.com": "edge-routing",
-  "us02.procore.com": "edge-routing",
-  "app.uk01.procore.com": "edge-routing",
+/** `open`: every team may attach routes, so that the single-page apps need nobody's leave. */
+export const HOSTNAMES: Readonly<Record<string, { readonly team: ExampleTeam; readonly open: boolean }>> = {
+  "api.procore.com": { team: "edge-routing", open: false },
+  "app.procore.com": { team: "edge-routing", open: true },
+  "us02.procore.com": { team: "edge-routing", open: false },
+  "app.uk01.procore.com": { team: "edge-routing", open: false },
 }
 
 const bearer = { mode: "required", issuers: [EXAMPLE_ISSUER_ID] } as const
 
-/** `PUT /v1/routes/{id}` bodies. `open` lets other teams attach below, so that the single-page apps need nobody's leave. */
+/** `PUT /v1/routes/{id}` bodies. `open` lets other teams attach more specific paths. */
 export const ROUTES = {
   "api-front-door": { hostname: "api.procore.com", path: "/*", script: "router", team: "edge-routing", auth: bearer },
   "app-us01": {

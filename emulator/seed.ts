@@ -29,8 +29,8 @@ export async function seedPolicy(platform: Platform): Promise<TeamTokens> {
     const cells = Object.values(platform.cells)
     for (const [team, { grants, callsCells }] of Object.entries(TEAMS))
       await putOnce(record, client, `/v1/teams/${team}`, { grants, egress: callsCells ? cells : [], message: WHY })
-    for (const [hostname, team] of Object.entries(HOSTNAMES))
-      await putOnce(record, client, `/v1/hostnames/${hostname}`, { team, message: WHY })
+    for (const [hostname, settings] of Object.entries(HOSTNAMES))
+      await putOnce(record, client, `/v1/hostnames/${hostname}`, { ...settings, message: WHY })
     for (const [script, team] of Object.entries(SCRIPTS))
       await putOnce(record, client, `/v1/scripts/${script}`, { team, message: WHY })
     return {

@@ -37,13 +37,15 @@ const seconds = () => ((performance.now() - startedAt) / 1000).toFixed(1)
 const options = readOptions(process.argv.slice(2))
 let platform: Platform | null = null
 let stopping = false
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void stop(0))
+listenForSignals()
 // scripts/run.mjs holds the other end: when it is killed outright, this is all that tells us.
 process.on("disconnect", () => void stop(0))
 process.channel?.unref()
 
 try {
   platform = await startPlatform({ stateDir: options.stateDir, ports: options.ports, onProgress: say })
+  // Miniflare installs handlers that end the process on the spot; ours lets it finish what it writes.
+  listenForSignals()
   // A signal may have come while it started.
   if (stopping) await platform.dispose()
   else await populate(platform, options.examples)
@@ -70,6 +72,13 @@ async function populate(running: Platform, examples: boolean): Promise<void> {
   const parts = [...(examples ? [table(rows)] : []), addresses(running), ...(examples ? [commands(running)] : [])]
   console.log(`\n${parts.join("\n\n")}\n\nReady after ${seconds()} s. Ctrl-C stops everything.`)
   if (rows.some((row) => row.fault !== null)) process.exitCode = 1
+}
+
+function listenForSignals(): void {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.removeAllListeners(signal)
+    process.on(signal, () => void stop(0))
+  }
 }
 
 /** Once; a second Ctrl-C that comes more than a second later does not wait. */
