@@ -1,0 +1,192 @@
+import { base64url, decodeProtectedHeader, jwtVerify } from "jose"
+import { beforeEach, describe, it } from "vitest"
+import { PIN_KEY, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+
+let platform: TestControlPlane
+let token: string
+beforeEach(async () => {
+  platform = await startControlPlane()
+  token = await platform.team("alpha")
+  await platform.script("files", "alpha", 3)
+})
+
+const all = (version: number) => [{ version, weightBps: 10_000 }]
+const deploy = (releases: unknown, headers: Record<string, string> = {}, message?: string) =>
+  platform.send("POST /v1/scripts/files/deployments", { token, body: { releases, message }, headers })
+const rollback = (body: unknown = {}, headers: Record<string, string> = {}) =>
+  platform.send("POST /v1/scripts/files/rollback", { token, body, headers })
+const inForce = async () => (await platform.published()).scripts.files.releases
+
+describe("deployments: works", () => {
+  it("puts weights in force and says with which revision", async ({ expect }) => {
+    const releases = [
+      { version: 1, weightBps: 9_000 },
+      { version: 2, weightBps: 1_000 },
+    ]
+    const sent = await deploy(releases, {}, "canary")
+    expect(sent.status).toBe(201)
+    expect(sent.body).toMatchObject({ script: "files", releases, phase: "published", message: "canary" })
+    expect(String(sent.body.configRevision)).toBe(sent.headers.get("x-sallyport-config"))
+    expect(sent.body.configRevision).toBe((await platform.pointer())?.revision)
+    expect(await inForce()).toEqual(releases)
+    const read = await platform.send(`GET /v1/scripts/files/deployments/${sent.body.id}`, { token })
+    expect(read.body).toEqual(sent.body)
+  })
+
+  it("records the intent before the effect, and both in the audit", async ({ expect }) => {
+    const { body } = await deploy(all(1))
+    const { items } = (await platform.send("GET /v1/audit?limit=2")).body
+    const target = `scripts/files/deployments/${body.id}`
+    expect(items).toMatchObject([
+      { action: "deployment.publish", target },
+      { action: "deployment.create", target },
+    ])
+  })
+
+  it("lets the newest of many concurrent deployments win, and loses none without saying so", async ({ expect }) => {
+    const sent = await Promise.all([1, 2, 3, 1, 2, 3].map((version) => deploy(all(version))))
+    const { items } = (await platform.send("GET /v1/scripts/files/deployments", { token })).body
+    expect(items).toHaveLength(6)
+    const [newest] = items
+    expect(newest.phase).toBe("published")
+    expect(await inForce()).toEqual(newest.releases)
+    for (const each of sent) expect([201, 409]).toContain(each.status)
+    const ended = new Map(items.map((item: { id: string; phase: string }) => [item.id, item.phase]))
+    for (const each of sent.filter((one) => one.status === 201)) expect(ended.get(each.body.id)).toBe("published")
+    expect([...ended.values()].filter((phase) => phase === "failed")).toHaveLength(
+      sent.filter((one) => one.status === 409).length,
+    )
+  })
+})
+
+describe("rollback: works", () => {
+  it("goes back to the deployment before, as a new deployment", async ({ expect }) => {
+    await deploy(all(1))
+    await deploy(all(2))
+    const sent = await rollback({ message: "errors" })
+    expect(sent.status).toBe(201)
+    expect(await inForce()).toEqual(all(1))
+    const { items } = (await platform.send("GET /v1/scripts/files/deployments", { token })).body
+    expect(items.map((item: { releases: unknown }) => item.releases)).toEqual([all(1), all(2), all(1)])
+  })
+
+  it("goes back to the deployment or the version that is named", async ({ expect }) => {
+    const first = await deploy(all(1))
+    await deploy(all(2))
+    await deploy(all(3))
+    await rollback({ deployment: first.body.id })
+    expect(await inForce()).toEqual(all(1))
+    await rollback({ version: 2 })
+    expect(await inForce()).toEqual(all(2))
+  })
+})
+
+describe("deployments: refuses", () => {
+  const wrong: Record<string, unknown> = {
+    "weights that do not sum up": [{ version: 1, weightBps: 9_999 }],
+    "a version twice": [
+      { version: 1, weightBps: 5_000 },
+      { version: 1, weightBps: 5_000 },
+    ],
+    "no release": [],
+    "a negative weight": [
+      { version: 1, weightBps: 10_001 },
+      { version: 2, weightBps: -1 },
+    ],
+  }
+  for (const [what, releases] of Object.entries(wrong))
+    it(`refuses ${what}`, async ({ expect }) => {
+      expect((await deploy(releases)).body.code).toBe("api.body-invalid")
+    })
+
+  it("refuses a version that does not exist, and leaves traffic where it is", async ({ expect }) => {
+    await deploy(all(1))
+    expect((await deploy(all(4))).body.code).toBe("version.unknown")
+    expect(await inForce()).toEqual(all(1))
+  })
+
+  it("refuses to roll back when there is nothing before, or to what is not of this script", async ({ expect }) => {
+    expect((await rollback()).body.code).toBe("deployment.none-before")
+    const only = await deploy(all(1))
+    expect((await rollback()).body.code).toBe("deployment.none-before")
+    await platform.script("other", "alpha", 1)
+    const sent = await platform.send("POST /v1/scripts/other/rollback", { token, body: { deployment: only.body.id } })
+    expect(sent.body.code).toBe("api.not-found")
+    expect((await rollback({ deployment: only.body.id, version: 1 })).body.errors[0].pointer).toBe("/version")
+    const read = await platform.send(`GET /v1/scripts/other/deployments/${only.body.id}`, { token })
+    expect(read.body.code).toBe("api.not-found")
+  })
+})
+
+describe("Idempotency-Key", () => {
+  const key = { "idempotency-key": "9f3c" }
+
+  it("answers a repeated request as the first time and deploys once", async ({ expect }) => {
+    const first = await deploy(all(1), key)
+    const second = await deploy(all(1), key)
+    expect([second.status, second.body]).toEqual([201, first.body])
+    expect(second.headers.get("idempotency-replayed")).toBe("true")
+    expect((await platform.send("GET /v1/scripts/files/deployments", { token })).body.items).toHaveLength(1)
+  })
+
+  it("lets exactly one of concurrent requests through", async ({ expect }) => {
+    const sent = await Promise.all(Array.from({ length: 5 }, () => deploy(all(1), key)))
+    expect(new Set(sent.map((each) => each.status))).toEqual(new Set([201, 409]))
+    expect((await platform.send("GET /v1/scripts/files/deployments", { token })).body.items).toHaveLength(1)
+  })
+
+  it("refuses the key for another request, and knows nothing of other callers' keys", async ({ expect }) => {
+    await deploy(all(1), key)
+    expect((await deploy(all(2), key)).body.code).toBe("api.conflict")
+    expect((await rollback({ version: 1 }, key)).body.code).toBe("api.conflict")
+    const ops = { body: { releases: all(2) }, headers: key }
+    expect((await platform.send("POST /v1/scripts/files/deployments", ops)).status).toBe(201)
+  })
+
+  it("lets a refused request be tried again with its key", async ({ expect }) => {
+    expect((await deploy(all(4), key)).status).toBe(404)
+    await platform.script("files", "alpha", 4)
+    expect((await deploy(all(4), key)).status).toBe(201)
+  })
+
+  it("forgets keys after a day", async ({ expect }) => {
+    await deploy(all(1), key)
+    platform.pass(86_400_001)
+    await platform.deps.store.idempotency.removeOld()
+    expect((await deploy(all(2), key)).status).toBe(201)
+  })
+
+  it("refuses a key that is none", async ({ expect }) => {
+    expect((await deploy(all(1), { "idempotency-key": "a b" })).status).toBe(400)
+  })
+})
+
+describe("pins", () => {
+  const pin = (body: unknown) => platform.send("POST /v1/scripts/files/pins", { token, body })
+
+  it("signs a pin that the dispatcher's key verifies, and records that it was given out", async ({ expect }) => {
+    const { status, body } = await pin({ version: 2, lifetimeS: 60 })
+    expect([status, body.header, body.expiresAt]).toEqual([201, "x-sallyport-pin", "2026-11-20T12:01:00.000Z"])
+    expect(decodeProtectedHeader(body.pin)).toEqual({ alg: "HS256", typ: "release-pin+jwt" })
+    const options = { currentDate: new Date("2026-11-20T12:00:30Z"), audience: "sallyport-dispatcher" }
+    const { payload } = await jwtVerify(body.pin, base64url.decode(PIN_KEY), options)
+    expect(payload).toEqual({
+      iss: "sallyport-control-plane",
+      aud: "sallyport-dispatcher",
+      script: "files",
+      version: 2,
+      iat: 1795176000,
+      exp: 1795176060,
+    })
+    const [record] = (await platform.send("GET /v1/audit")).body.items
+    expect(record).toMatchObject({ action: "pin.create", target: "scripts/files/versions/2" })
+    expect(JSON.stringify(record)).not.toContain(body.pin)
+  })
+
+  it("pins nothing that does not exist, is not placed, or for longer than a day", async ({ expect }) => {
+    expect((await pin({ version: 9 })).body.errors[0].pointer).toBe("/version")
+    expect((await pin({ version: 1, lifetimeS: 86_401 })).status).toBe(400)
+    await platform.deps.db.prepare("UPDATE versions SET state = 'failed' WHERE number = 1").run()
+    expect((await pin({ version: 1 })).body.code).toBe("version.not-placed")
+  })
+})
