@@ -38,6 +38,8 @@ export interface CloudflareFixture {
   readonly calls: string[]
   /** Queued: the next call of that method meets it. */
   failNext(method: string, ...faults: readonly Fault[]): void
+  /** Forgets the faults that nobody met. */
+  recover(): void
 }
 
 /** As the control plane's wrangler.toml and the harness have them. */
@@ -143,6 +145,7 @@ export function cloudflareFixture(): CloudflareFixture {
     scripts,
     assets,
     calls,
+    recover: () => faults.clear(),
     failNext: (method, ...more) => faults.set(method, [...(faults.get(method) ?? []), ...more]),
   }
 }

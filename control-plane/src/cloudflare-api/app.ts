@@ -53,6 +53,7 @@ const OPERATIONS: readonly (readonly [method: string, path: string, handler: Han
 
   ["*", "/accounts/:account/workers/scripts/:script", accountScript],
   ["*", "/accounts/:account/workers/scripts/:script/*", accountScript],
+  ["DELETE", "/accounts/:account/workers/services/:script", refuseDelete],
   ["*", "/accounts/:account/workers/services/*", accountScript],
   ["GET", "/accounts/:account/queues", findQueue],
   ["GET", "/accounts/:account/r2/buckets/:bucket", findBucket],

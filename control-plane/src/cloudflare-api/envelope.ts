@@ -3,7 +3,8 @@
  * so everything a person needs is in it. No other file of the door builds an error.
  */
 import { PROBLEMS, type ProblemCode, problemType } from "../../../contracts/problem-codes.ts"
-import { asRefusal, Refusal, type RefusalOptions } from "../../../kit/problem.ts"
+import { asRefusal, type Refusal, type RefusalOptions } from "../../../kit/problem.ts"
+import { CodedRefusal } from "../coded-refusal.ts"
 
 /** What clients of Cloudflare's API match on. */
 export const CLOUDFLARE_CODE = {
@@ -31,16 +32,6 @@ const CODE_OF_PROBLEM: Readonly<Partial<Record<ProblemCode, number>>> = {
 }
 /** Where Cloudflare's own status tells clients more: wrangler repeats an upload that fails with 5xx, and code that was refused will be refused again. */
 const STATUS_OF_PROBLEM: Readonly<Partial<Record<ProblemCode, number>>> = { "cloudflare.refused": 400 }
-
-/** A refusal whose Cloudflare code differs from that of its problem. */
-class CodedRefusal extends Refusal {
-  readonly cloudflareCode: number
-
-  constructor(cloudflareCode: number, code: ProblemCode, options: RefusalOptions) {
-    super(code, options)
-    this.cloudflareCode = cloudflareCode
-  }
-}
 
 /** Makes (does not throw) a refusal that clients know by `cloudflareCode`. */
 export function refuseAs(cloudflareCode: number, code: ProblemCode, options: RefusalOptions = {}): Refusal {

@@ -38,9 +38,9 @@ export function refuseLookup({ url }: Call): never {
 }
 
 /** Everything else of the account. */
-export function refuseOther({ request, url, deps }: Call): never {
+export function refuseOther({ deps }: Call): never {
   throw refuse("api.forbidden", {
-    detail: `${request.method} ${url.pathname.slice(0, 200)} is not available here: this door takes uploads to the dispatch namespace. ${useNamespace(deps)}`,
+    detail: `Only uploads to the dispatch namespace are taken here. ${useNamespace(deps)}`,
   })
 }
 

@@ -71,10 +71,11 @@ export async function showContent(call: Call): Promise<Response> {
   return response
 }
 
-/** DELETE …/scripts/{script} */
+/** DELETE …/scripts/{script}, and `wrangler delete`, which deletes a service of the account. */
 export function refuseDelete({ param }: Call): never {
+  const script = param("script").slice(0, 48)
   throw refuse("api.forbidden", {
-    detail: `A script is deleted by \`sallyport scripts delete ${param("script")}\` (DELETE /v1/scripts/${param("script")}): it may still carry traffic.`,
+    detail: `A script may carry traffic; delete it by \`sallyport scripts delete ${script}\` (DELETE /v1/scripts/${script}).`,
   })
 }
 

@@ -4,11 +4,14 @@
  */
 import { APIError } from "cloudflare/error"
 import { asRefusal, Refusal, refuse } from "../../../kit/problem.ts"
+import { CodedRefusal } from "../coded-refusal.ts"
 
 /** Statuses by which Cloudflare speaks of the upload itself. */
 const REFUSING: ReadonlySet<number> = new Set([400, 413, 422])
 /** Statuses beside 5xx that say: later. */
 const PASSING: ReadonlySet<number> = new Set([408, 409, 425, 429])
+/** Of an answer without one: Cloudflare's for a failed validation. */
+const NO_CODE = 10021
 const NOT_FOUND: ReadonlySet<number> = new Set([10007, 10092])
 
 /** Any failure of a call as the refusal it becomes; a refusal stays itself, and what is no failure of a call is a bug of ours. */
@@ -22,10 +25,10 @@ export function refusalOf(failure: unknown): Refusal {
       cause: failure,
       log: { status: status ?? "no answer", errors },
     })
-  return refuse("cloudflare.refused", {
+  return new CodedRefusal(errors[0]?.code ?? NO_CODE, "cloudflare.refused", {
     detail: errors.map(sayError).join(" ") || `Cloudflare answered ${status} and did not say why.`,
     cause: failure,
-    log: { status },
+    log: { status, errors },
   })
 }
 
@@ -59,11 +62,18 @@ function errorsOf(failure: unknown): CloudflareError[] {
 }
 
 function isError(value: unknown): value is CloudflareError {
-  return typeof value === "object" && value !== null && "message" in value && typeof value.message === "string"
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "message" in value &&
+    typeof value.message === "string" &&
+    "code" in value &&
+    typeof value.code === "number"
+  )
 }
 
-function sayError({ code, message }: CloudflareError): string {
+function sayError({ message }: CloudflareError): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal would act on is taken out
   const text = message.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, " ").trim()
-  return `${text.slice(0, 2000)} [code: ${code}]`
+  return text.slice(0, 2000)
 }

@@ -68,7 +68,8 @@ const REASONS: Readonly<Record<string, string>> = {
   service: `reach other Workers through env.${PLATFORM_BINDING}.dispatch(script, request); the ${PLATFORM_BINDING} binding is added by itself`,
   dispatch_namespace: "only the dispatcher dispatches",
   worker_loader: "code that was not uploaded may not run",
-  inherit: "a version is complete: nothing is taken over from another one. Send the value; a secret by --secrets-file",
+  inherit:
+    "a version is complete: nothing is taken over from another one. Give a KV, D1 or R2 binding its id or name, and a secret by --secrets-file",
   secret_key: "send the key as a secret_text",
 }
 
