@@ -81,7 +81,7 @@ describe("bodies: refuses", () => {
   })
 
   it("refuses bytes that are not UTF-8", async ({ expect }) => {
-    const bytes = new TextEncoder().encode('{"message":"?"}')
+    const bytes = Uint8Array.from(new TextEncoder().encode('{"message":"?"}'))
     bytes[12] = 0xff
     expect((await put(bytes)).body).toMatchObject({ code: "api.body-invalid", detail: "The body is not UTF-8." })
   })
