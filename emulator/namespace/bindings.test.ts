@@ -262,6 +262,23 @@ describe("durable_object_namespace", () => {
     expect(await answer).toBe("object hi")
   })
 
+  it("lets an object's WebSockets hibernate", async () => {
+    const code = `import { DurableObject } from "cloudflare:workers"
+      export class Chat extends DurableObject {
+        fetch() { const [client, server] = Object.values(new WebSocketPair()); this.ctx.acceptWebSocket(server, ["tag"])
+          return new Response(null, { status: 101, webSocket: client }) }
+        webSocketMessage(socket, text) { socket.send(text + " of " + this.ctx.getWebSockets("tag").length) }
+      }
+      export default { fetch: (request, env) => env.CHAT.getByName("room").fetch(request) }`
+    const chat = { type: "durable_object_namespace", name: "CHAT", class_name: "Chat" }
+    const request = new Request("http://api.procore.com/", { headers: { upgrade: "websocket" } })
+    const { webSocket } = await dispatch(await uploaded({ code, bindings: [chat] }), request)
+    const answer = new Promise((resolve) => webSocket?.addEventListener("message", (event) => resolve(event.data)))
+    webSocket?.accept()
+    webSocket?.send("hi")
+    expect(await answer).toBe("hi of 1")
+  })
+
   it("has ids as production's, its own env, and errors of its own", async () => {
     const name = await uploaded({ code: counter(1), bindings })
     const [id, zeros, same, different] = (await ask(name, "/ids")) as [string, string, boolean, boolean]

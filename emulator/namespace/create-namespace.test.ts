@@ -241,8 +241,8 @@ describe("forms of code", () => {
 
   it("loads modules of every kind under the names that wrangler gives them, and no source map", async () => {
     const code = `import text from "./0a1b-note.txt"; import bytes from "./0a1b-data.bin"; import wasm from "./0a1b-empty.wasm"
-      import { deep } from "./lib/deep.mjs"; import common from "./common.cjs"
-      export default { fetch: () => Response.json([text, bytes.byteLength, wasm instanceof WebAssembly.Module, deep, common.kind]) }`
+      import { deep } from "./lib/deep.mjs"; import settings from "./settings.json"; import common from "./common.cjs"
+      export default { fetch: () => Response.json([text, bytes.byteLength, wasm instanceof WebAssembly.Module, deep, common.kind, settings]) }`
     const esm = "application/javascript+module"
     const modules = [
       { name: "./0a1b-note.txt", type: "text/plain", body: "note" },
@@ -250,9 +250,10 @@ describe("forms of code", () => {
       { name: "./0a1b-empty.wasm", type: "application/wasm", body: new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]) },
       { name: "lib/deep.mjs", type: esm, body: `import note from "../0a1b-note.txt"; export const deep = note + "!"` },
       { name: "common.cjs", type: "application/javascript", body: `exports.kind = "cjs"` },
+      { name: "settings.json", type: "application/json", body: `{"a":1}` },
       { name: "index.js.map", type: "application/source-map", body: "{}" },
     ]
-    expect(JSON.parse(await answerOf({ code, modules }))).toEqual(["note", 3, true, "note!", "cjs"])
+    expect(JSON.parse(await answerOf({ code, modules }))).toEqual(["note", 3, true, "note!", "cjs", { a: 1 }])
   })
 
   it("knows the newest compatibility date that this runtime takes", async () => {
