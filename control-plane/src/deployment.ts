@@ -180,7 +180,7 @@ async function placeVersion(script: ScriptRow, version: number, actor: Actor, de
   const host = scriptHost(deps)
   try {
     const placed = await host.place(placement)
-    if (state === "verified" && placed.startupTimeMs === null) return placed
+    if (state === "verified" && placed.wasThere) return placed
     await versions.setState(script.name, version, "placed", actor)
     await host.verify(placement)
     await versions.setState(script.name, version, "verified", actor)

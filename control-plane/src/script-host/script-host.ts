@@ -24,6 +24,8 @@ export interface Placement {
 }
 
 export interface Placed {
+  /** True when it was in place already and nothing was written. */
+  readonly wasThere: boolean
   readonly etag: string | null
   /** Milliseconds, as Cloudflare measured; null when the script was in place already. */
   readonly startupTimeMs: number | null
@@ -65,7 +67,7 @@ export function scriptHost(deps: CloudflareDependencies): ScriptHost {
       })
     if (script === null) return null
     if (!script.tags?.includes(digestTag(digest))) throw occupied(name)
-    return { etag: script.etag ?? null, startupTimeMs: null }
+    return { wasThere: true, etag: script.etag ?? null, startupTimeMs: null }
   }
 
   async function formOf(placement: Placement): Promise<FormData> {
@@ -95,6 +97,7 @@ export function scriptHost(deps: CloudflareDependencies): ScriptHost {
         "put",
         `${path}?bindings_inherit=strict`,
         placed.transform(({ etag, startup_time_ms }) => ({
+          wasThere: false,
           etag: etag ?? null,
           startupTimeMs: startup_time_ms ?? null,
         })),
