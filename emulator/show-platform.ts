@@ -71,5 +71,5 @@ Change it, and go back:
   curl -s -H 'Host: app.procore.com' ${platform.edgeUrl}/hello/
   npx sallyport versions list hello
   npx sallyport rollback hello --wait
-  npx sallyport explain https://app.procore.com/hello/`
+  npx sallyport explain https://app.procore.com/hello/ --tls TLSv1.3`
 }
