@@ -1,7 +1,8 @@
 import { explainCreate, explanationShape } from "../../../contracts/api.ts"
-import type { ExplainRequest } from "../../../contracts/platform.ts"
+import type { ExplainRequest, Explanation } from "../../../contracts/platform.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { actsFor } from "../actor.ts"
+import type { ExplainService } from "../env.ts"
 import { present } from "../present.ts"
 import { defineOperation } from "./operation.ts"
 
@@ -15,7 +16,7 @@ export const explain = defineOperation({
   answers: {
     200: { description: "The stages and the outcome", shape: { name: "Explanation", shape: explanationShape } },
   },
-  problems: ["api.not-found"],
+  problems: ["api.not-found", "config.unavailable"],
   handle: async ({ actor, body, deps }) => {
     const url = new URL(body.url)
     if (url.protocol !== "https:" && url.protocol !== "http:")
@@ -32,6 +33,16 @@ export const explain = defineOperation({
       headers,
       ...(facts === undefined ? {} : { facts: present(facts) }),
     }
-    return { status: 200, body: await deps.edge.explain(asked) }
+    return { status: 200, body: await ask(deps.edge, asked) }
   },
 })
+
+/** Across RPC a refusal arrives as an Error whose message is its code. The entrypoint has one: that there is no config yet. */
+async function ask(edge: ExplainService, asked: ExplainRequest): Promise<Explanation> {
+  try {
+    return await edge.explain(asked)
+  } catch (failure) {
+    const isEmpty = failure instanceof Error && failure.message === "config.unavailable"
+    throw isEmpty ? refuse("config.unavailable", { cause: failure }) : failure
+  }
+}

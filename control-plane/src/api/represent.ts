@@ -1,9 +1,11 @@
 /** Rows as `/v1` shows them. One function per noun, so that a thing looks the same wherever it is answered. */
 import type { Deployment, Hostname, Route, Script, Team, Token, Version } from "../../../contracts/api.ts"
 import { placedName } from "../../../contracts/script-name.ts"
+import type { Registry } from "../store/registry.ts"
 import type { RevisionRow } from "../store/revisions.ts"
-import type { DeploymentRow, HostnameRow, RouteRow, TeamRow, TokenRow, VersionRow } from "../store/rows.ts"
+import type { DeploymentRow, HostnameRow, RouteRow, ScriptRow, TeamRow, TokenRow, VersionRow } from "../store/rows.ts"
 import type { ScriptView } from "../store/scripts.ts"
+import type { VersionStore } from "../store/versions.ts"
 
 export function showTeam({ name, grants, egress, createdAt }: TeamRow): Team {
   return { name, grants, egress, createdAt }
@@ -18,6 +20,17 @@ export function showScript(view: ScriptView): Script {
   const { stickyBy, limits, timeoutMs, deployOnUpload } = settings
   const releases = view.releases === null ? null : [...view.releases]
   return { name, team, stickyBy, limits, timeoutMs, deployOnUpload, releases, latestVersion, createdAt }
+}
+
+/** How a change shows the script `name`: with what is deployed of it in the registry that the change is made to. */
+export async function showScriptIn(
+  registry: Registry,
+  name: string,
+  versions: Pick<VersionStore, "latest">,
+): Promise<(row: ScriptRow) => Script> {
+  const releases = registry.current.get(name)?.releases ?? null
+  const latestVersion = await versions.latest(name)
+  return (row) => showScript({ ...row, releases, latestVersion })
 }
 
 export function showVersion({ number, ...row }: VersionRow): Version {

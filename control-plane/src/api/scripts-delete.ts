@@ -1,6 +1,10 @@
 import { removeScript } from "../config/remove-script.ts"
+import type { Registry } from "../store/registry.ts"
+import type { ScriptRow } from "../store/rows.ts"
+import { checkConditions } from "./conditions.ts"
 import { defineOperation } from "./operation.ts"
 import { changeQuery, scriptOwner, scriptParams } from "./parameters.ts"
+import { showScriptIn } from "./represent.ts"
 
 export const scriptsDelete = defineOperation({
   id: "scripts.delete",
@@ -11,9 +15,13 @@ export const scriptsDelete = defineOperation({
   params: scriptParams,
   query: changeQuery,
   answers: { 204: { description: "Deleted" } },
-  problems: ["script.in-use", "config.not-published", "api.busy"],
-  handle: async ({ actor, params, query, deps }) => {
-    const options = { dryRun: query.dry_run === "true" }
+  problems: ["script.in-use", "api.precondition-failed", "config.not-published", "api.busy"],
+  handle: async ({ actor, params, query, request, deps }) => {
+    const admit = async (script: ScriptRow, registry: Registry) => {
+      const show = await showScriptIn(registry, script.name, deps.store.versions)
+      await checkConditions(request.headers, show(script))
+    }
+    const options = { dryRun: query.dry_run === "true", admit }
     const { revision } = await removeScript(params.script, query.message ?? null, actor, deps, options)
     return { status: 204, configRevision: revision }
   },

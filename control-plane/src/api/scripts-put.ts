@@ -9,7 +9,7 @@ import { mayClaim } from "../store/scripts.ts"
 import { checkConditions } from "./conditions.ts"
 import { answerChange, defineOperation } from "./operation.ts"
 import { dryRunQuery, scriptParams } from "./parameters.ts"
-import { showScript } from "./represent.ts"
+import { showScriptIn } from "./represent.ts"
 
 const script = { name: "Script", shape: scriptShape }
 
@@ -42,9 +42,7 @@ export const scriptsPut = defineOperation({
         const found = registry.scripts.get(name) ?? null
         mayClaim(name, found, actor)
         const exists = found?.deletedAt === null
-        const latestVersion = await deps.store.versions.latest(name)
-        const releases = registry.current.get(name)?.releases ?? null
-        const show = (row: ScriptRow) => showScript({ ...row, releases, latestVersion })
+        const show = await showScriptIn(registry, name, deps.store.versions)
         await checkConditions(request.headers, exists ? show(found) : null)
         const put: ScriptRow = {
           name,

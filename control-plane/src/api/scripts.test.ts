@@ -174,6 +174,17 @@ describe("scripts: refuses", () => {
       expect((await platform.send("PUT /v1/scripts/new", { body })).body.errors[0].pointer).toBe("/team")
   })
 
+  it("refuses to delete a script that has changed since it was read", async ({ expect }) => {
+    await platform.script("files", "alpha", 1)
+    const headers = { "if-match": (await platform.send("GET /v1/scripts/files")).headers.get("etag") ?? "" }
+    await platform.send("POST /v1/scripts/files/deployments", {
+      body: { releases: [{ version: 1, weightBps: 10_000 }] },
+    })
+    expect((await platform.send("DELETE /v1/scripts/files", { token: alpha, headers })).status).toBe(412)
+    const now = { "if-match": (await platform.send("GET /v1/scripts/files")).headers.get("etag") ?? "" }
+    expect((await platform.send("DELETE /v1/scripts/files", { token: alpha, headers: now })).status).toBe(204)
+  })
+
   it("refuses to delete a script that routes lead to, and names only routes that one may read", async ({ expect }) => {
     await platform.script("files", "alpha")
     await platform.send("PUT /v1/hostnames/api.procore.com", { body: { open: true } })

@@ -9,7 +9,7 @@ import type { Actor } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
 import { sha256Hex } from "../sha256.ts"
 import { type AuditEntry, commit, type Decision } from "../store/ledger.ts"
-import { applyEdits, type Edit, type Registry, readRegistry, statementsOf } from "../store/registry.ts"
+import { applyEdits, type Edit, isInPlace, type Registry, readRegistry, statementsOf } from "../store/registry.ts"
 import { insertRevision, type RevisionRow } from "../store/revisions.ts"
 import { buildContent, type ConfigContent, documentOf } from "./build.ts"
 import { type PublishDependencies, type PublishedDocument, publishLatest } from "./publish.ts"
@@ -47,11 +47,13 @@ export async function change<T>(
   const committed = await commit(deps, actor, async (): Promise<Decision<Committed<T>>> => {
     const registry = await readRegistry(deps.db)
     const decided = await decide(registry)
-    const content = buildContent(applyEdits(registry, decided.edits), deps.settings.passportIssuer)
+    // What already is as it is to be is not written again, and leaves no record of a change that was none.
+    const edits = decided.edits.filter((edit) => !isInPlace(registry, edit))
+    const content = buildContent(applyEdits(registry, edits), deps.settings.passportIssuer)
     const document = await nextDocument(content, registry.latestRevision, decided.audit.action, actor, deps)
     const revision = document?.row.revision ?? registry.latestRevision?.revision ?? null
     const statements = [
-      ...decided.edits.flatMap((edit) => statementsOf(deps.db, edit)),
+      ...edits.flatMap((edit) => statementsOf(deps.db, edit)),
       ...(decided.statements?.(revision) ?? []),
       ...(document === null ? [] : [insertRevision(deps.db, document.row)]),
     ]

@@ -39,6 +39,7 @@ describe("publish: works", () => {
     await platform.send("PUT /v1/policy/flags", { raw: '{"b":1,"a":true}' })
     await platform.send("PUT /v1/policy/flags", { raw: '{"a":true,"b":1}' })
     expect(await revisions()).toEqual([1, 2])
+    expect((await platform.send("GET /v1/audit")).body.items).toHaveLength(2)
   })
 
   it("loses none of 20 concurrent changes: one revision each, the last one complete", async ({ expect }) => {
@@ -61,7 +62,7 @@ describe("publish: works", () => {
     expect(all).toEqual([true, true, true, true, true, true])
   })
 
-  it("publishes a directory of 200 000 companies, in parts and back again without loss", async ({ expect }) => {
+  it("publishes a directory of 200 000 companies, in parts and back again without loss", { timeout: 60_000 }, async ({ expect }) => {
     const zones = { us01: { audience: "cell:us01", baseUrl: "https://us01.example" } }
     const companies = Object.fromEntries(
       Array.from({ length: 200_000 }, (_, index) => [String(562_949_953_421_312n + BigInt(index)), "us01"]),

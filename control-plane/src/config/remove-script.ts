@@ -2,23 +2,26 @@
 import { refuse } from "../../../kit/problem.ts"
 import type { Actor } from "../actor.ts"
 import { actsFor } from "../actor.ts"
+import type { Registry } from "../store/registry.ts"
+import type { ScriptRow } from "../store/rows.ts"
 import { type Changed, type ChangeOptions, change } from "./change.ts"
 import type { PublishDependencies } from "./publish.ts"
 
-/** Throws `api.not-found` (absent, deleted, or another team's) and `script.in-use` while routes lead to it. */
+/** `admit` may refuse on the state that the change is made to. Throws `api.not-found` (absent, deleted, or another team's) and `script.in-use` while routes lead to it. */
 export function removeScript(
   name: string,
   message: string | null,
   actor: Actor,
   deps: PublishDependencies,
-  options: ChangeOptions = {},
+  options: ChangeOptions & { readonly admit?: (script: ScriptRow, registry: Registry) => Promise<void> } = {},
 ): Promise<Changed<null>> {
   return change(
     deps,
     actor,
-    (registry) => {
+    async (registry) => {
       const script = registry.scripts.get(name)
       if (script?.deletedAt !== null || !actsFor(actor, script.team)) throw refuse("api.not-found")
+      await options.admit?.(script, registry)
       const routes = [...registry.routes.values()].filter((route) => route.script === name)
       if (routes.length > 0)
         throw refuse("script.in-use", { detail: inUse(routes.filter((route) => actsFor(actor, route.team))) })

@@ -3,6 +3,7 @@
  * An edit is data: applied to the whole in memory it gives the config that would be, as statements it gives the one that is. Both ways stand here, side by side.
  */
 import { type PolicySection, policySections } from "../../../contracts/dispatch-config.ts"
+import { canonicalJson } from "../canonical-json.ts"
 import { latestRevision, type RevisionRow, toRevision } from "./revisions.ts"
 import {
   type CurrentRow,
@@ -83,6 +84,30 @@ export function applyEdits(registry: Registry, edits: readonly Edit[]): Registry
     else current.set(edit.put.script, edit.put)
   }
   return { teams, scripts, hostnames, routes, policy, current, latestRevision: registry.latestRevision }
+}
+
+/** True when the registry already says what the edit would make it say. */
+export function isInPlace(registry: Registry, edit: Edit): boolean {
+  if ("remove" in edit) return !registry[edit.table].has(edit.remove)
+  const found = rowBefore(registry, edit)
+  return found !== undefined && canonicalJson(found) === canonicalJson(edit.put)
+}
+
+function rowBefore(registry: Registry, edit: Extract<Edit, { put: unknown }>): object | undefined {
+  switch (edit.table) {
+    case "teams":
+      return registry.teams.get(edit.put.name)
+    case "scripts":
+      return registry.scripts.get(edit.put.name)
+    case "hostnames":
+      return registry.hostnames.get(edit.put.hostname)
+    case "routes":
+      return registry.routes.get(edit.put.id)
+    case "policy":
+      return registry.policy.get(edit.put.section)
+    case "current":
+      return registry.current.get(edit.put.script)
+  }
 }
 
 /** The same edit as SQL. */
