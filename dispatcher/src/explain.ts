@@ -57,7 +57,7 @@ async function walk(
 ): Promise<Release> {
   const say = (stage: ExplainStep["stage"], says: string, facts: Record<string, unknown> = {}) =>
     steps.push({ stage, says, facts })
-  const inbound = { ...readInbound(request, "explain"), facts: { ...NO_FACTS, ...asked.facts } }
+  const inbound = { ...readInbound(request, "explain"), facts: { ...USUAL_FACTS, ...asked.facts } }
   say("inbound", `Reads as ${inbound.method} ${inbound.path} on ${inbound.hostname}.`, {
     removedHeaders: inbound.headerNamesToRemove,
   })
@@ -84,7 +84,8 @@ async function walk(
   return release
 }
 
-const NO_FACTS = { ip: null, country: null, colo: null, asn: null, tls: null, bot: null }
+/** An ordinary client of today, unless the question says otherwise. */
+const USUAL_FACTS = { ip: null, country: null, colo: null, asn: null, tls: "TLSv1.3", bot: null }
 
 function requestFor(asked: ExplainRequest): Request {
   return new Request(asked.url, { method: asked.method, headers: asked.headers, redirect: "manual" })
