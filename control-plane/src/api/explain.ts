@@ -2,7 +2,7 @@ import { explainCreate, explanationShape } from "../../../contracts/api.ts"
 import type { ExplainRequest, Explanation } from "../../../contracts/platform.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { actsFor } from "../actor.ts"
-import type { ExplainService } from "../env.ts"
+import type { Dependencies } from "../dependencies.ts"
 import { present } from "../present.ts"
 import { defineOperation } from "./operation.ts"
 
@@ -38,7 +38,7 @@ export const explain = defineOperation({
 })
 
 /** Across RPC a refusal arrives as an Error whose message is its code. The entrypoint has one: that there is no config yet. */
-async function ask(edge: ExplainService, asked: ExplainRequest): Promise<Explanation> {
+async function ask(edge: Dependencies["edge"], asked: ExplainRequest): Promise<Explanation> {
   try {
     return await edge.explain(asked)
   } catch (failure) {

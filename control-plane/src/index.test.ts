@@ -1,0 +1,30 @@
+import { createExecutionContext, createScheduledController } from "cloudflare:test"
+import { env } from "cloudflare:workers"
+import { it } from "vitest"
+import { CONFIG_POINTER_KEY } from "../../contracts/dispatch-config.ts"
+import { startControlPlane } from "../test/harness.ts"
+import type { Env } from "./env.ts"
+import worker from "./index.ts"
+
+const bindings = env as unknown as Env
+
+it("publishes on schedule what was interrupted, and lets no failing part keep the others from it", async ({
+  expect,
+}) => {
+  const platform = await startControlPlane()
+  await platform.team("web")
+  const before = await platform.pointer()
+  await platform.deps.config.delete(CONFIG_POINTER_KEY)
+  await platform.deps.db.prepare("ALTER TABLE idempotency RENAME TO elsewhere").run()
+  await worker.scheduled(createScheduledController(), bindings)
+  expect(await platform.pointer()).toEqual(before)
+})
+
+it("answers on its own bindings", async ({ expect }) => {
+  await startControlPlane()
+  const request = new Request("https://control-plane.example/health/ready") as Request<
+    unknown,
+    IncomingRequestCfProperties
+  >
+  expect((await worker.fetch(request, bindings, createExecutionContext())).status).toBe(200)
+})
