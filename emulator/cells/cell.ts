@@ -59,12 +59,7 @@ export async function startCell(options: CellOptions): Promise<RunningServer> {
 }
 
 /** Hashes the body as it flows; it is never held. */
-async function echo(
-  request: IncomingMessage,
-  response: ServerResponse,
-  cell: string,
-  passport: Claims,
-): Promise<void> {
+async function echo(request: IncomingMessage, response: ServerResponse, cell: string, passport: Claims): Promise<void> {
   const url = new URL(request.url ?? "/", "http://cell.invalid")
   const digest = createHash("sha256")
   let sizeBytes = 0

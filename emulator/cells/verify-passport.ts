@@ -34,9 +34,7 @@ export type Verdict =
   | { readonly ok: false; readonly reason: string }
 
 /** A verifier with a key cache of its own. Its verdict's `reason` is for the cell's log and, as this is an example, for its answer. */
-export function passportVerifier(
-  options: VerifierOptions,
-): (headers: http.IncomingHttpHeaders) => Promise<Verdict> {
+export function passportVerifier(options: VerifierOptions): (headers: http.IncomingHttpHeaders) => Promise<Verdict> {
   const now = options.now ?? Date.now
   const keyOf = keyCache(options, now)
 
@@ -79,8 +77,7 @@ function claimsFault(
   if (typeof sub !== "string" || sub === "") return "no subject"
   if (!Number.isInteger(exp) || !Number.isInteger(iat)) return "no times"
   if (Number(exp) <= nowS - SKEW_S) return "expired"
-  if (Number(iat) > nowS + SKEW_S || (nbf !== undefined && !(Number(nbf) <= nowS + SKEW_S)))
-    return "not yet valid"
+  if (Number(iat) > nowS + SKEW_S || (nbf !== undefined && !(Number(nbf) <= nowS + SKEW_S))) return "not yet valid"
   if (Number(exp) - Number(iat) > MAX_LIFETIME_S) return "lives too long"
   return null
 }
