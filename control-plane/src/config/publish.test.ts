@@ -62,7 +62,9 @@ describe("publish: works", () => {
     expect(all).toEqual([true, true, true, true, true, true])
   })
 
-  it("publishes a directory of 200 000 companies, in parts and back again without loss", { timeout: 60_000 }, async ({ expect }) => {
+  it("publishes a directory of 200 000 companies, in parts and back again without loss", { timeout: 60_000 }, async ({
+    expect,
+  }) => {
     const zones = { us01: { audience: "cell:us01", baseUrl: "https://us01.example" } }
     const companies = Object.fromEntries(
       Array.from({ length: 200_000 }, (_, index) => [String(562_949_953_421_312n + BigInt(index)), "us01"]),
@@ -224,6 +226,33 @@ describe("publish: faults", () => {
     await healPublication(renamed)
     expect((await platform.pointer())?.revision).toBe(2)
     expect((await platform.published()).passportIssuer).toBe("https://other.example")
+  })
+
+  it("ends at the newest revision when a publisher is so slow that another overtakes it", async ({ expect }) => {
+    const slow = Promise.withResolvers<void>()
+    const held = Promise.withResolvers<void>()
+    platform = await startControlPlane((env) => ({
+      config: new Proxy(env.CONFIG, {
+        get(target, name) {
+          const member = Reflect.get(target, name)
+          if (name !== "put") return typeof member === "function" ? member.bind(target) : member
+          return async (key: string, value: string) => {
+            if (key === "config/current" && JSON.parse(value).revision === 1) {
+              held.resolve()
+              await slow.promise
+            }
+            await target.put(key, value)
+          }
+        },
+      }),
+    }))
+    const first = platform.send("PUT /v1/teams/a", { body: {} })
+    await held.promise
+    const second = await platform.send("PUT /v1/teams/b", { body: {} })
+    expect(second.headers.get("x-sallyport-config")).toBe("2")
+    slow.resolve()
+    expect((await first).headers.get("x-sallyport-config")).toBe("2")
+    expect((await platform.pointer())?.revision).toBe(2)
   })
 
   it("brings the pointer forward again when a slower publisher put it back", async ({ expect }) => {
