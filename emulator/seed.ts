@@ -26,9 +26,8 @@ export async function seedPolicy(platform: Platform): Promise<TeamTokens> {
   return withRecord(platform, async (record, client) => {
     for (const [section, document] of Object.entries(policyFor(platform)))
       await putOnce(record, client, `/v1/policy/${section}`, document)
-    const cells = Object.values(platform.cells)
-    for (const [team, { grants, callsCells }] of Object.entries(TEAMS))
-      await putOnce(record, client, `/v1/teams/${team}`, { grants, egress: callsCells ? cells : [], message: WHY })
+    for (const [team, grants] of Object.entries(TEAMS))
+      await putOnce(record, client, `/v1/teams/${team}`, { grants, message: WHY })
     for (const [hostname, settings] of Object.entries(HOSTNAMES))
       await putOnce(record, client, `/v1/hostnames/${hostname}`, { ...settings, message: WHY })
     for (const [script, team] of Object.entries(SCRIPTS))
