@@ -20,6 +20,7 @@ export interface Answer<T> {
 }
 
 export interface Send {
+  /** FormData as it is, anything else as JSON. */
   readonly body?: unknown
   /** The thing that was read before: it must still be so. Null when there was none: there must still be none. */
   readonly before?: { readonly etag: string | null } | null
@@ -97,7 +98,8 @@ export class ApiClient {
   /** A 2xx response, or a failure. */
   async #respond(method: Method, path: string, { body, before }: Send): Promise<Response> {
     const headers = new Headers({ authorization: `Bearer ${this.connection.token}`, accept: "application/json" })
-    if (body !== undefined) headers.set("content-type", "application/json")
+    const isForm = body instanceof FormData
+    if (body !== undefined && !isForm) headers.set("content-type", "application/json")
     if (before === null) headers.set("if-none-match", "*")
     if (before?.etag != null) headers.set("if-match", before.etag)
     let response: Response
@@ -105,7 +107,7 @@ export class ApiClient {
       response = await this.#fetch(this.connection.url + path, {
         method,
         headers,
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(body === undefined ? {} : { body: isForm ? body : JSON.stringify(body) }),
         // A token must not follow a redirect elsewhere.
         redirect: "error",
         signal: AbortSignal.timeout(TIMEOUT_MS),

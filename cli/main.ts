@@ -32,6 +32,7 @@ import { tokensCreate } from "./commands/tokens-create.ts"
 import { tokensList } from "./commands/tokens-list.ts"
 import { tokensRevoke } from "./commands/tokens-revoke.ts"
 import { versionsList } from "./commands/versions-list.ts"
+import { versionsUpload } from "./commands/versions-upload.ts"
 import { versionsView } from "./commands/versions-view.ts"
 import { whoami } from "./commands/whoami.ts"
 import { type ExitCode, Failure, renderFailure } from "./failure.ts"
@@ -46,7 +47,7 @@ const NOUNS: Readonly<Record<string, { about: string; verbs: readonly MakeComman
   teams: { about: "teams, their grants and where they may call", verbs: [teamsList, teamsGet, teamsSet] },
   tokens: { about: "API tokens of teams and of ops", verbs: [tokensList, tokensCreate, tokensRevoke] },
   scripts: { about: "scripts and their settings", verbs: [scriptsList, scriptsGet, scriptsSet] },
-  versions: { about: "immutable versions of a script", verbs: [versionsList, versionsView] },
+  versions: { about: "immutable versions of a script", verbs: [versionsList, versionsView, versionsUpload] },
   deployments: {
     about: "which versions of a script receive traffic",
     verbs: [deploymentsList, deploymentsStatus, deploymentsCreate],

@@ -1,6 +1,6 @@
 /** Every command of the command line against the real control plane and edge: what unit tests assume of the API is true. */
 import { execFile } from "node:child_process"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { promisify } from "node:util"
@@ -123,6 +123,20 @@ it("deploys, waits until the edge has it, and goes back", async () => {
   expect(await answer()).toBe("two")
   expect(await json("rollback cli-files --to 1 --wait")).toMatchObject({ releases: [{ version: 1 }] })
   expect(await answer()).toBe("one")
+})
+
+it("publishes a built folder without deploying it, once", async () => {
+  const built = path.join(folder, "dist")
+  await mkdir(built)
+  await writeFile(path.join(built, "index.js"), textWorker("three"))
+  await writeFile(path.join(built, "index.js.map"), "{}")
+  const token = await platform().tokenOf("cli-team")
+  const line = `versions upload cli-files ${built} --main index.js --compatibility-date 2026-10-01 --tag abc -m 'by hand'`
+  const published = await json<Version & { created: boolean }>(line, { token })
+  expect(published).toMatchObject({ version: 3, created: true, tag: "abc", message: "by hand" })
+  expect(await json(line, { token })).toMatchObject({ version: 3, created: false })
+  expect(await json("deployments status cli-files")).toMatchObject({ releases: [{ version: 1 }] })
+  expect(await sallyport(line.replace("index.js", "main.js"))).toMatchObject({ code: 1 })
 })
 
 it("refuses a version that was never uploaded, saying where and what to do", async () => {
