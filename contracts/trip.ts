@@ -33,7 +33,7 @@ export interface TripRecord {
   readonly releasedBy: "only" | "weight" | "pin" | null
   readonly configRevision: number | null
   readonly findings: readonly Finding[]
-  /** Milliseconds per stage; only stages that ran. In production the clock stands still between I/O, so pure stages read 0. */
+  /** Milliseconds of each stage that had to wait for something; the others are absent. */
   readonly msPerStage: Readonly<Record<string, number>>
   readonly totalMs: number
 }

@@ -33,7 +33,6 @@ export class Trip {
   readonly #startedAt: number
   readonly #findings: Finding[] = []
   readonly #msPerStage: Record<string, number> = {}
-  #markedAt: number
   #entered: Entered
   #route: Routed | null = null
   #zone: string | null = null
@@ -47,7 +46,6 @@ export class Trip {
     this.#clock = clock
     this.#log = log
     this.#startedAt = clock.now()
-    this.#markedAt = this.#startedAt
     this.#entered = { method: "", hostname: "", path: "", requestId: fallbackRequestId }
   }
 
@@ -55,18 +53,25 @@ export class Trip {
     return this.#entered.requestId
   }
 
-  /** Times a stage and returns its value unchanged, now or when it comes. */
+  /**
+   * Times a stage that may have to wait, and returns its value unchanged, now or when it comes. A stage that had nothing to wait for
+   * leaves no time: the platform's clock stands still until there is I/O, so it would read 0 in production at the price of asking the clock.
+   */
   leg<T>(stage: string, outcome: T | Promise<T>): T | Promise<T> {
-    if (!(outcome instanceof Promise)) {
-      this.#mark(stage)
-      return outcome
+    return outcome instanceof Promise ? this.#timed(stage, outcome) : outcome
+  }
+
+  async #timed<T>(stage: string, outcome: Promise<T>): Promise<T> {
+    const startedAt = this.#clock.now()
+    try {
+      return await outcome
+    } finally {
+      this.#msPerStage[stage] = this.#clock.now() - startedAt
     }
-    return outcome.finally(() => this.#mark(stage))
   }
 
   entered<T extends Entered>(inbound: T): T {
     this.#entered = inbound
-    this.#mark("inbound")
     return inbound
   }
 
@@ -78,7 +83,6 @@ export class Trip {
   routed<T extends Routed>(route: T): T {
     this.#route = route
     this.#zone = route.config.zone ?? null
-    this.#mark("route")
     return route
   }
 
@@ -96,7 +100,6 @@ export class Trip {
 
   released<T extends Released>(release: T): T {
     this.#release = release
-    this.#mark("release")
     return release
   }
 
@@ -146,11 +149,5 @@ export class Trip {
       },
       this.#refusal,
     )
-  }
-
-  #mark(stage: string): void {
-    const now = this.#clock.now()
-    this.#msPerStage[stage] = now - this.#markedAt
-    this.#markedAt = now
   }
 }

@@ -26,11 +26,11 @@ export function finish(
   let hasCookies = false
   let cacheControl: string | null = null
   const refused: string[] = []
-  for (const [name, value] of headers) {
+  headers.forEach((value, name) => {
     if (name === "set-cookie") hasCookies = true
     else if (name === "cache-control") cacheControl = value
     else if (isReservedResponseHeader(name)) refused.push(name)
-  }
+  })
   for (const name of refused) headers.delete(name)
   if (hasCookies) keepOwnCookies(headers, inbound.hostname)
   if (subjectKind !== "anonymous") keepPrivate(headers, cacheControl)

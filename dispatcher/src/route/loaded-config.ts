@@ -42,17 +42,17 @@ export class LoadedConfig {
     if (!Object.hasOwn(this.document.scripts, script)) return null
     const config = this.document.scripts[script]
     if (config === undefined) return null
-    const target: ReleaseTarget = Object.freeze({
+    const target: ReleaseTarget = deepFreeze({
       script,
       version,
       team: config.team,
       placedName: name,
       audience: scriptAudience(script),
       timeoutMs: config.timeoutMs,
-      dispatchOptions: Object.freeze({
+      dispatchOptions: {
         limits: config.limits,
-        outbound: Object.freeze({ egress: Object.freeze(this.#egress(script, version, config.team)) }),
-      }),
+        outbound: { egress: this.#egress(script, version, config.team) },
+      },
     })
     this.#targets.set(name, target)
     return target
@@ -70,4 +70,11 @@ export class LoadedConfig {
     const audiences = Object.fromEntries(granted.map(([name, { origins }]) => [name, origins]))
     return { team, script, version, allow, audiences }
   }
+}
+
+/** All the way down: what is handed to every dispatch of a revision is changed by none, and may be recognised by its identity. */
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value
+  for (const each of Object.values(value)) deepFreeze(each)
+  return Object.freeze(value)
 }
