@@ -33,7 +33,8 @@ function filesThatSay(text: string): string[] {
   return trackedFiles("*.ts").filter(
     // The example cells stand for other companies' code: they know nothing of the kit.
     (file) =>
-      !/\.test\.ts$|^(tests|benchmarks|scripts|emulator\/cells)\//.test(file) && quoted.test(withoutComments(read(file))),
+      !/\.test\.ts$|^(tests|benchmarks|scripts|emulator\/cells)\//.test(file) &&
+      quoted.test(withoutComments(read(file))),
   )
 }
 

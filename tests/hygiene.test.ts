@@ -57,7 +57,7 @@ describe("the search", () => {
     ["import x from './work/a.ts'"],
     ["/workers/scripts/x"],
     ["GET /homepage/x"],
-    ["${base}/work/x"],
+    ["$" + "{base}/work/x"],
     ["https://api.procore.com/rest/v1.0/me"],
     [`spt_${"x".repeat(43)}`],
     ["-----BEGIN PUBLIC KEY-----"],
