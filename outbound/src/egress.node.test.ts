@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
-import type { AddressInfo } from "node:net"
+import { type AddressInfo, connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
@@ -12,6 +12,7 @@ import { afterAll, beforeAll, beforeEach, describe, it } from "vitest"
 /** Makes the call that its own request describes and tells what it saw. */
 const TEAM_WORKER = `export default { async fetch(request) {
   const { url, init } = JSON.parse(request.headers.get("x-call"))
+  if (init.passOn) return fetch(new Request(url, request))
   if (init.body === "relay") init.body = request.body
   if (init.upgrade) {
     const response = await fetch(url, { headers: { Upgrade: "websocket" } })
@@ -34,6 +35,13 @@ const TEAM_WORKER = `export default { async fetch(request) {
 
 const FAILING_WORKER = "export default { fetch() { throw new Error('down') } }"
 const DIRECT = { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] }
+
+/** What follows the first line; hardly any client library sends these. */
+const BODIES_OF_GET = {
+  "Content-Length: 0": "Content-Length: 0\r\n\r\n",
+  "a body": "Content-Length: 5\r\n\r\nhello",
+  "a chunked body": "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+}
 
 const heard: {
   origin: string
@@ -194,6 +202,16 @@ describe("outbound Worker: what reaches the wire", () => {
     expect(heard[0]?.body).toHaveLength(100_000)
   })
 
+  for (const method of ["GET", "HEAD"])
+    for (const [name, framing] of Object.entries(BODIES_OF_GET))
+      it(`carries on a ${method} that came with ${name}, and no body`, async ({ expect }) => {
+        const answer = await passOn(`${method} / HTTP/1.1\r\n${framing}`)
+        expect(answer).toMatch(/^HTTP\/1\.1 200 /)
+        expect(heard).toMatchObject([{ origin: "listed", method, body: "" }])
+        expect(heard[0]?.headers).not.toHaveProperty("content-length")
+        expect(heard[0]?.headers).not.toHaveProperty("transfer-encoding")
+      })
+
   it("answers 502 when the origin is not up", async ({ expect }) => {
     const egressOnly = await teamFetch(`${cell}/hang-up`, {
       headers: { "x-passport": passport("cell:us01") },
@@ -221,6 +239,17 @@ describe("outbound Worker: long-lived calls", () => {
     await streamClosed
   })
 })
+
+/** Sends these bytes to the team's Worker, which passes the request on to `listed` whole; all bytes of the answer. */
+async function passOn(text: string): Promise<string> {
+  const { hostname, port } = await miniflare.unsafeGetDirectURL("team")
+  const call = `x-call: ${JSON.stringify({ url: `${listed}/`, init: { passOn: true } })}`
+  const socket = connect({ host: hostname, port: Number(port) })
+  socket.write(text.replace("\r\n", `\r\nHost: team.example\r\nConnection: close\r\n${call}\r\n`))
+  let answer = ""
+  for await (const chunk of socket) answer += String(chunk)
+  return answer
+}
 
 async function teamFetch(
   url: string,

@@ -209,6 +209,28 @@ describe("handleEgress: what is passed on", () => {
     expect(await sent[0]?.text()).toBe("a long body")
   })
 
+  for (const method of ["GET", "HEAD"])
+    it(`carries ${method} on without the body that the runtime gives it for Content-Length: 0`, async ({ expect }) => {
+      const request = new Request("https://api.example.com/", {
+        method,
+        headers: { "content-length": "0", "x-kept": "1" },
+      })
+      // Only a request from the network can be a GET with a body: none that is made here.
+      Object.defineProperty(request, "body", { value: new Response("").body })
+      const { response, sent } = await call(request)
+      expect(response.status).toBe(200)
+      expect(sent[0]).toMatchObject({ method, body: null })
+      expect([...(sent[0]?.headers ?? [])]).toEqual([["x-kept", "1"]])
+    })
+
+  it("answers 502 for a call that cannot be made anew, whatever is wrong with it", async ({ expect }) => {
+    const request = new Request("https://api.example.com/", { method: "PUT", body: "read already" })
+    await request.text()
+    const { response, sent } = await call(request)
+    expect(await codeOf(response)).toBe("egress.destination-failed")
+    expect(sent).toHaveLength(0)
+  })
+
   it("hands out the response itself, untouched", async ({ expect }) => {
     const answer = new Response("hello", { headers: { "set-cookie": "a=1" } })
     const { response } = await call(new Request("https://api.example.com/"), policy, async () => answer)

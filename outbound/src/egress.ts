@@ -7,6 +7,7 @@
 import type { EgressParameters } from "../../contracts/platform.ts"
 import { REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
 import type { EgressRecord } from "../../contracts/trip.ts"
+import { forwardedBody } from "../../kit/forwarded-body.ts"
 import { removeHopByHop } from "../../kit/hop-by-hop.ts"
 import { asRefusal, problemResponse, refuse } from "../../kit/problem.ts"
 import { passportCarried } from "./passport-destination.ts"
@@ -85,24 +86,23 @@ function judge(url: URL, headers: Headers, policy: EgressPolicy | undefined): vo
   }
 }
 
+/** Whatever goes wrong from here on, making the request included, is the call's failure and not a bug of ours. */
+async function forward(url: URL, request: Request, send: EgressDependencies["fetch"]): Promise<Response> {
+  try {
+    return await send(outgoing(url, request))
+  } catch (cause) {
+    throw refuse("egress.destination-failed", { cause })
+  }
+}
+
 /**
  * The request is built anew from its parts: `cf` options of a team's `fetch` (`resolveOverride`, `cacheEverything`) would act here with the platform's standing
  * and on a cache shared by all teams, and a `Host` header could name another site than the origin that was judged.
  */
-async function forward(url: URL, request: Request, send: EgressDependencies["fetch"]): Promise<Response> {
+function outgoing(url: URL, request: Request): Request {
   const headers = new Headers(request.headers)
   removeHopByHop(headers)
   headers.delete("host")
-  const outgoing = new Request(url, {
-    method: request.method,
-    headers,
-    body: request.body,
-    redirect: "manual",
-    signal: request.signal,
-  })
-  try {
-    return await send(outgoing)
-  } catch (cause) {
-    throw refuse("egress.destination-failed", { cause })
-  }
+  const body = forwardedBody(request, headers)
+  return new Request(url, { method: request.method, headers, body, redirect: "manual", signal: request.signal })
 }

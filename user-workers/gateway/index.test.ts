@@ -43,6 +43,15 @@ describe("gateway: towards the cell", () => {
     expect(await sent[0]?.text()).toBe("body")
   })
 
+  for (const method of ["GET", "HEAD"])
+    it(`carries ${method} on without the body that the runtime gives it for Content-Length: 0`, async ({ expect }) => {
+      const init = { method, headers: { "content-length": "0" } }
+      const { response, sent } = await call("/", init, { zone: "us01" }, undefined, undefined, new Response("").body)
+      expect(response.status).toBe(200)
+      expect(sent[0]).toMatchObject({ method, body: null })
+      expect(sent[0]?.headers.has("content-length")).toBe(false)
+    })
+
   it("leaves redirects to the client", async ({ expect }) => {
     const moved = () => new Response(null, { status: 302, headers: { location: "/elsewhere" } })
     const { response, sent } = await call("/", {}, { zone: "us01" }, moved)
@@ -157,6 +166,7 @@ async function call(
   claims: { zone?: string },
   cell: Cell = () => new Response("from the cell"),
   timeoutMs = "25000",
+  arrivingBody?: ReadableStream | null,
 ): Promise<{ response: Response; sent: Request[]; asked: string[] }> {
   const sent: Request[] = []
   const asked: string[] = []
@@ -165,6 +175,8 @@ async function call(
     return cell(request)
   })
   const request = await passports.request(`https://app.procore.com${path}`, "gateway", init, claims)
+  // Only a request from the network can be a GET with a body: none that is made here.
+  if (arrivingBody !== undefined) Object.defineProperty(request, "body", { value: arrivingBody })
   return { response: await gateway.fetch(request, environment(asked, timeoutMs), context), sent, asked }
 }
 

@@ -3,6 +3,7 @@
  * cookies belong to the client. The only time limit is on the response headers.
  */
 import { PASSPORT_HEADER } from "../../contracts/reserved-headers.ts"
+import { forwardedBody } from "../../kit/forwarded-body.ts"
 import { removeHopByHop } from "../../kit/hop-by-hop.ts"
 import { refuse } from "../../kit/problem.ts"
 import type { CellAccess } from "./cell-passport.ts"
@@ -35,8 +36,9 @@ function requestToCell(request: Request, cell: CellAccess, signal: AbortSignal):
   headers.set(PASSPORT_HEADER, cell.passport)
   headers.set("x-forwarded-host", url.host)
   headers.set("x-forwarded-proto", url.protocol.slice(0, -1))
-  const { method, body } = request
-  return new Request(cell.origin + url.pathname + url.search, { method, headers, body, redirect: "manual", signal })
+  const body = forwardedBody(request, headers)
+  const init: RequestInit = { method: request.method, headers, body, redirect: "manual", signal }
+  return new Request(cell.origin + url.pathname + url.search, init)
 }
 
 /** Copied only where there is something to remove: a copy costs, and a WebSocket's response must stay itself. */
