@@ -33,6 +33,7 @@ describe("passportRequirement: accepts", () => {
       scope: "a b",
       company: "99999999999999999999",
       zone: "us01",
+      host: "api.procore.com",
       later: 1,
     }
     expect(await check(await sign(header, { ...more, act: { sub: "script:router" } }))).toMatchObject(more)
@@ -76,6 +77,8 @@ describe("passportRequirement: refuses", () => {
     "without facts": { facts: null },
     "with a number for the company": { company: 42 },
     "with a zone that is no text": { zone: ["us01"] },
+    "with a host that is no text": { host: ["api.procore.com"] },
+    "with an empty host": { host: "" },
     "with an actor that is no object": { act: "script:router" },
   }
   for (const [name, change] of Object.entries(wrongClaims))

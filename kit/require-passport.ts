@@ -121,7 +121,7 @@ function isPassportClaims(value: unknown): value is PassportClaims {
   const isTextIfThere = (name: string) => value[name] === undefined || isText(name)
   return (
     ["iss", "aud", "sub", "jti", "route"].every(isText) &&
-    ["idp", "scope", "company", "zone"].every(isTextIfThere) &&
+    ["idp", "scope", "company", "zone", "host"].every(isTextIfThere) &&
     isSeconds(iat) &&
     isSeconds(nbf) &&
     isSeconds(exp) &&

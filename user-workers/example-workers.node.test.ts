@@ -9,6 +9,16 @@ import { startTestPlatform, type TestPlatform } from "../emulator/testing.ts"
 const alice = { subject: "alice", company: "100" }
 let platform: TestPlatform
 
+/** Asks its sibling in another host's name, by RPC or by fetch. */
+const FORGING_SIBLING = `export default { fetch(request, env) {
+  const forged = new Request("https://app.procore.com/forged", request)
+  for (const name of ["host", "x-forwarded-host", "x_forwarded_host", "forwarded", "x-original-host"])
+    forged.headers.set(name, name === "forwarded" ? "host=app.procore.com" : "app.procore.com")
+  if (new URL(request.url).pathname === "/dispatch") return env.PLATFORM.dispatch("gateway", forged)
+  forged.headers.set("x-sallyport-sibling", "gateway")
+  return env.PLATFORM.fetch(forged)
+} }`
+
 beforeAll(async () => {
   platform = await startTestPlatform()
   const cells = ["us01", "us02", "uk01"].map((zone) => `audience:cell:${zone}`)
@@ -57,6 +67,20 @@ describe("router and gateway", () => {
     expect(Object.keys(arrived).filter((name) => /authorization|passport|sallyport|^cf-(?!worker)/.test(name))).toEqual(
       [],
     )
+  })
+
+  it("tell the cell the hostname of the entrance, whatever URL and headers a sibling wrote", async ({ expect }) => {
+    await platform.uploadWorker({ source: FORGING_SIBLING, script: "forger", team: "edge-routing" })
+    const route = { hostname: "forger.procore.com", path: "/*", script: "forger", team: "edge-routing" } as const
+    await platform.putRoute("forger", { ...route, auth: "required", zone: "us01" })
+    for (const by of ["fetch", "dispatch"]) {
+      const response = await platform.fetch(`https://forger.procore.com/${by}`, {}, alice)
+      expect(await response.json()).toMatchObject({
+        path: "/forged",
+        passport: { act: { sub: "script:gateway" }, hops: 1 },
+        headers: { "x-forwarded-host": "forger.procore.com" },
+      })
+    }
   })
 
   it("go to the route's zone where the hostname implies one", async ({ expect }) => {

@@ -26,16 +26,13 @@ describe("gateway: towards the cell", () => {
     expect(sent[0]?.url).toBe("https://us01.cell.example//evil.example/a/..%2fb?c=//d")
   })
 
-  it("passes on cookies, request id, method and body; drops hop-by-hop headers; says which host was asked", async ({
-    expect,
-  }) => {
+  it("passes on cookies, request id, method and body; drops hop-by-hop headers", async ({ expect }) => {
     const headers = { cookie: "a=1; b=2", "x-request-id": "r-1", connection: "x-mine", "x-mine": "1", te: "trailers" }
     const { sent } = await call("/", { method: "PUT", body: "body", headers }, { zone: "us01" })
     const arrived = Object.fromEntries(sent[0]?.headers ?? [])
     expect(arrived).toMatchObject({
       cookie: "a=1; b=2",
       "x-request-id": "r-1",
-      "x-forwarded-host": "app.procore.com",
       "x-forwarded-proto": "https",
     })
     for (const name of ["connection", "x-mine", "te"]) expect(arrived[name]).toBeUndefined()
@@ -43,10 +40,25 @@ describe("gateway: towards the cell", () => {
     expect(await sent[0]?.text()).toBe("body")
   })
 
+  it("says by which hostname the request entered, as its passport does, whatever URL or header a sibling wrote", async ({
+    expect,
+  }) => {
+    const init = { headers: { "x-forwarded-host": "evil.example" } }
+    const claims = { zone: "us01", host: "api.procore.com" }
+    const { sent } = await call("/a", init, claims, { origin: "https://evil.example" })
+    expect(sent[0]?.headers.get("x-forwarded-host")).toBe("api.procore.com")
+    expect(sent[0]?.url).toBe("https://us01.cell.example/a")
+  })
+
+  it("names no hostname when its passport does not", async ({ expect }) => {
+    const { sent } = await call("/", { headers: { "x-forwarded-host": "evil.example" } }, { zone: "us01" })
+    expect(sent[0]?.headers.has("x-forwarded-host")).toBe(false)
+  })
+
   for (const method of ["GET", "HEAD"])
     it(`carries ${method} on without the body that the runtime gives it for Content-Length: 0`, async ({ expect }) => {
       const init = { method, headers: { "content-length": "0" } }
-      const { response, sent } = await call("/", init, { zone: "us01" }, undefined, undefined, new Response("").body)
+      const { response, sent } = await call("/", init, { zone: "us01" }, { arrivingBody: new Response("").body })
       expect(response.status).toBe(200)
       expect(sent[0]).toMatchObject({ method, body: null })
       expect(sent[0]?.headers.has("content-length")).toBe(false)
@@ -54,7 +66,7 @@ describe("gateway: towards the cell", () => {
 
   it("leaves redirects to the client", async ({ expect }) => {
     const moved = () => new Response(null, { status: 302, headers: { location: "/elsewhere" } })
-    const { response, sent } = await call("/", {}, { zone: "us01" }, moved)
+    const { response, sent } = await call("/", {}, { zone: "us01" }, { cell: moved })
     expect(sent[0]?.redirect).toBe("manual")
     expect(response.status).toBe(302)
   })
@@ -66,7 +78,7 @@ describe("gateway: back to the client", () => {
     headers.append("set-cookie", "a=1; Path=/")
     headers.append("set-cookie", "b=2; Path=/")
     const answer = new Response("data: 1\n\n", { status: 418, headers })
-    const { response } = await call("/", {}, { zone: "us01" }, () => answer)
+    const { response } = await call("/", {}, { zone: "us01" }, { cell: () => answer })
     expect(response).toBe(answer)
     expect(response.headers.getSetCookie()).toHaveLength(2)
   })
@@ -75,7 +87,12 @@ describe("gateway: back to the client", () => {
     const headers = new Headers({ "keep-alive": "timeout=5", connection: "keep-alive" })
     headers.append("set-cookie", "a=1")
     headers.append("set-cookie", "b=2")
-    const { response } = await call("/", {}, { zone: "us01" }, () => new Response("ok", { status: 201, headers }))
+    const { response } = await call(
+      "/",
+      {},
+      { zone: "us01" },
+      { cell: () => new Response("ok", { status: 201, headers }) },
+    )
     expect([...response.headers.keys()]).toEqual(expect.not.arrayContaining(["keep-alive", "connection"]))
     expect(response.headers.getSetCookie()).toEqual(["a=1", "b=2"])
     expect(response.status).toBe(201)
@@ -105,9 +122,10 @@ describe("gateway: refusals", () => {
   })
 
   it("answers 502 without a word of the reason when the cell does not answer", async ({ expect }) => {
-    const { response } = await call("/", {}, { zone: "us01" }, () => {
+    const cell = () => {
       throw new Error("connect ECONNREFUSED 10.9.8.7")
-    })
+    }
+    const { response } = await call("/", {}, { zone: "us01" }, { cell })
     const text = await response.text()
     expect(response.status).toBe(502)
     expect(text).toContain("cell.failed")
@@ -115,7 +133,7 @@ describe("gateway: refusals", () => {
   })
 
   it("answers 504 and ends the call when the cell's headers do not come in time", async ({ expect }) => {
-    const { response, sent } = await call("/", {}, { zone: "us01" }, hanging, "1")
+    const { response, sent } = await call("/", {}, { zone: "us01" }, { cell: hanging, timeoutMs: "1" })
     expect(await response.json()).toMatchObject({ code: "cell.timeout", status: 504 })
     expect(sent[0]?.signal.aborted).toBe(true)
   })
@@ -160,13 +178,20 @@ describe("CellPassports", () => {
 
 type Cell = (request: Request) => Response | Promise<Response>
 
+interface Circumstances {
+  readonly cell?: Cell
+  readonly timeoutMs?: string
+  /** Of the URL that the request has when it arrives: whoever dispatches a sibling chooses it. */
+  readonly origin?: string
+  /** Only a request from the network can be a GET with a body: none that is made here. */
+  readonly arrivingBody?: ReadableStream | null
+}
+
 async function call(
   path: string,
   init: RequestInit,
-  claims: { zone?: string },
-  cell: Cell = () => new Response("from the cell"),
-  timeoutMs = "25000",
-  arrivingBody?: ReadableStream | null,
+  claims: { zone?: string; host?: string },
+  { cell = () => new Response("from the cell"), timeoutMs, origin, arrivingBody }: Circumstances = {},
 ): Promise<{ response: Response; sent: Request[]; asked: string[] }> {
   const sent: Request[] = []
   const asked: string[] = []
@@ -174,8 +199,7 @@ async function call(
     sent.push(request)
     return cell(request)
   })
-  const request = await passports.request(`https://app.procore.com${path}`, "gateway", init, claims)
-  // Only a request from the network can be a GET with a body: none that is made here.
+  const request = await passports.request((origin ?? "https://app.procore.com") + path, "gateway", init, claims)
   if (arrivingBody !== undefined) Object.defineProperty(request, "body", { value: arrivingBody })
   return { response: await gateway.fetch(request, environment(asked, timeoutMs), context), sent, asked }
 }

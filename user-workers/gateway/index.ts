@@ -20,10 +20,11 @@ const cells = new CellPassports()
 
 export default serve<Env>(
   async (request, env) => {
-    const { zone } = await requirePassport(request, env.PLATFORM)
+    const { zone, host } = await requirePassport(request, env.PLATFORM)
     if (zone === undefined) throw refuse("zone.missing")
     const cell = await cells.accessTo(zone, request.headers.get(PASSPORT_HEADER) ?? "", env.PLATFORM)
-    return proxyToCell(request, cell, { fetch: (outgoing) => fetch(outgoing), timeoutMs: Number(env.CELL_TIMEOUT_MS) })
+    const timeoutMs = Number(env.CELL_TIMEOUT_MS)
+    return proxyToCell(request, cell, { host, fetch: (outgoing) => fetch(outgoing), timeoutMs })
   },
   { log: writeLog },
 )

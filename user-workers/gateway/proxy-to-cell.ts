@@ -9,6 +9,8 @@ import { refuse } from "../../kit/problem.ts"
 import type { CellAccess } from "./cell-passport.ts"
 
 export interface ProxyOptions {
+  /** Hostname by which the request entered, from the verified passport. Never from the request: a sibling writes its URL as it likes. */
+  readonly host: string | undefined
   readonly fetch: (request: Request) => Promise<Response>
   /** Milliseconds until the response headers must be there. */
   readonly timeoutMs: number
@@ -20,7 +22,7 @@ export async function proxyToCell(request: Request, cell: CellAccess, options: P
   const timer = setTimeout(() => timeout.abort(), options.timeoutMs)
   const signal = AbortSignal.any([request.signal, timeout.signal])
   try {
-    return withoutHopByHop(await options.fetch(requestToCell(request, cell, signal)))
+    return withoutHopByHop(await options.fetch(requestToCell(request, cell, options.host, signal)))
   } catch (cause) {
     throw refuse(timeout.signal.aborted ? "cell.timeout" : "cell.failed", { cause })
   } finally {
@@ -29,12 +31,13 @@ export async function proxyToCell(request: Request, cell: CellAccess, options: P
 }
 
 /** The address is joined as text: resolving a path such as `//evil.example/` against the origin would change the host. */
-function requestToCell(request: Request, cell: CellAccess, signal: AbortSignal): Request {
+function requestToCell(request: Request, cell: CellAccess, host: string | undefined, signal: AbortSignal): Request {
   const url = new URL(request.url)
   const headers = new Headers(request.headers)
   removeHopByHop(headers)
   headers.set(PASSPORT_HEADER, cell.passport)
-  headers.set("x-forwarded-host", url.host)
+  if (host === undefined) headers.delete("x-forwarded-host")
+  else headers.set("x-forwarded-host", host)
   headers.set("x-forwarded-proto", url.protocol.slice(0, -1))
   const body = forwardedBody(request, headers)
   const init: RequestInit = { method: request.method, headers, body, redirect: "manual", signal }
