@@ -13,6 +13,7 @@ describe("removeHopByHop", () => {
         "transfer-encoding": "chunked",
         "proxy-authorization": "Basic x",
         "proxy-connection": "close",
+        "http2-settings": "AAMAAABkAAQAAP__",
         "x-kept": "1",
       }),
     ).toEqual({ "x-kept": "1" })
@@ -28,8 +29,19 @@ describe("removeHopByHop", () => {
       authorization: "a",
       "content-length": "1",
       "content-type": "t",
+      "content-encoding": "gzip",
+      "cache-control": "no-store",
+      "procore-company-id": "100",
     }
     expect(left({ connection: Object.keys(kept).join(","), ...kept })).toEqual(kept)
+  })
+
+  it("leaves an origin's cookies to the client, even when Connection names them", ({ expect }) => {
+    const headers = new Headers({ connection: "set-cookie" })
+    headers.append("set-cookie", "a=1")
+    headers.append("set-cookie", "b=2")
+    removeHopByHop(headers)
+    expect(headers.getSetCookie()).toEqual(["a=1", "b=2"])
   })
 
   it("keeps an upgrade to WebSocket and no other", ({ expect }) => {
