@@ -14,6 +14,7 @@ function faultsOf(change: (config: Record<string, never>) => void): string[] {
 function withRoute(changes: object): string[] {
   return faultsOf((config) => {
     ;(config as unknown as DispatchConfig).hostnames["api.example.com"] = {
+      team: null,
       routes: [{ ...route, ...changes } as never],
     }
   })
@@ -66,7 +67,7 @@ describe("parseDispatchConfig", () => {
     "refuses the hostname %j",
     (hostname) => {
       const faults = faultsOf((config) => {
-        Object.assign((config as unknown as DispatchConfig).hostnames, { [hostname]: { routes: [] } })
+        Object.assign((config as unknown as DispatchConfig).hostnames, { [hostname]: { team: null, routes: [] } })
       })
       expect(faults.length).toBeGreaterThan(0)
     },
@@ -97,7 +98,7 @@ describe("parseDispatchConfig", () => {
   it("refuses two routes of one hostname with the same path", () => {
     const faults = faultsOf((config) => {
       const routes = [route, { ...route, id: "other" }] as never
-      ;(config as unknown as DispatchConfig).hostnames["api.example.com"] = { routes }
+      ;(config as unknown as DispatchConfig).hostnames["api.example.com"] = { team: null, routes }
     })
     expect(faults).toEqual(["/hostnames/api.example.com/routes/1/path"])
   })

@@ -17,14 +17,14 @@ export function configKey(revision: number): string {
   return `config/revision/${revision}`
 }
 
-/** Bounds, checked at publish and again at load. */
+/** Bounds, checked at publish and again at load. An isolate has 128 MB and holds two revisions while it changes over; parsing takes about ten times the text. */
 export const CONFIG_LIMITS = {
-  bytes: 10 * 1024 * 1024,
+  bytes: 4 * 1024 * 1024,
   hostnames: 10_000,
   routes: 100_000,
   scripts: 10_000,
   teams: 5_000,
-  companies: 200_000,
+  companies: 50_000,
   listEntries: 10_000,
   releasesPerDeployment: 8,
 } as const
@@ -38,7 +38,7 @@ const hostname = z
   .string()
   .max(253)
   .regex(
-    /^(?!\d+(\.\d+)*$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/,
+    /^(?!(.*\.)?\d+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/,
     "must be a lower-case hostname without trailing dot",
   )
 /** `/a/b` matches that path alone; `/a/*` matches `/a` and everything below `/a/`; never `/apiary` for `/a`. */
@@ -46,11 +46,13 @@ const pathPattern = z
   .string()
   .max(1024)
   .regex(
-    /^\/$|^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._~!$&'()+,;=:@-]+)*(\/\*)?$/,
+    /^\/$|^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._~!$&'()+,=:@-]+)*(\/\*)?$/,
     "must be `/a/b` or `/a/*`, without empty or dot segments",
   )
   .refine((path) => path.length > 0, "must not be empty")
   .refine((path) => !isGatewayOwned(path), "lies where the gateway itself answers")
+/** Never `script:…`: those are the user Workers' own (contracts/passport.ts). */
+const audienceName = z.string().regex(/^(?!script:)[a-z][a-z0-9:-]{0,62}$/, "is not an audience name")
 const mode = z.enum(["log", "enforce"])
 const addressRange = z
   .string()
@@ -147,13 +149,13 @@ const script = z.strictObject({
 })
 
 /**
- * `dispatch:<script>` send a request to a sibling; `audience:<audience>` ask for its passport; `zones:read`, `flags:read`;
+ * `dispatch:<script>` send a request to a sibling; `audience:<audience>` ask for its passport; `zone:<zone>` name another zone when dispatching; `zones:read`, `flags:read`;
  * `resource:<type>:<id>` bind a resource of the account in an upload, such as `resource:kv_namespace:0f2a…`.
  */
 export const grant = z
   .string()
   .regex(
-    /^(dispatch:[a-z][a-z0-9-]{0,62}|audience:[a-z][a-z0-9:-]{0,62}|zones:read|flags:read|resource:(kv_namespace|r2_bucket|d1|queue|analytics_engine):[A-Za-z0-9][A-Za-z0-9._-]{0,127})$/,
+    /^(dispatch:[a-z][a-z0-9-]{0,62}|audience:[a-z][a-z0-9:-]{0,62}|zone:[a-z][a-z0-9-]{0,62}|zones:read|flags:read|resource:(kv_namespace|r2_bucket|d1|queue|analytics_engine):[A-Za-z0-9][A-Za-z0-9._-]{0,127})$/,
     "is not a grant",
   )
 
@@ -210,7 +212,7 @@ const audience = z.strictObject({ origins: z.array(origin).min(1).max(50) })
 
 /** Where companies live. */
 const directory = z.strictObject({
-  zones: z.record(name, z.strictObject({ audience: z.string().regex(/^[a-z][a-z0-9:-]{0,62}$/), baseUrl: origin })),
+  zones: z.record(name, z.strictObject({ audience: audienceName, baseUrl: origin })),
   companies: z.record(companyId, name),
 })
 
@@ -225,10 +227,11 @@ export const dispatchConfigSchema = z.strictObject({
   passportIssuer: z.string().min(1).max(500),
   screen,
   issuers: z.record(name, issuer),
-  hostnames: z.record(hostname, z.strictObject({ routes: z.array(route) })),
+  /** `team`: whose hostname it is; null when it is nobody's in particular. */
+  hostnames: z.record(hostname, z.strictObject({ team: name.nullable().default(null), routes: z.array(route) })),
   scripts: z.record(scriptName, script),
   teams: z.record(name, team),
-  audiences: z.record(z.string().regex(/^[a-z][a-z0-9:-]{0,62}$/), audience),
+  audiences: z.record(audienceName, audience),
   directory,
   flags: z.record(z.string().max(100), flagValue),
 })
@@ -247,7 +250,7 @@ export type RouteAuth = z.output<typeof auth>
 export const policySections = {
   screen,
   issuers: z.record(name, issuer),
-  audiences: z.record(z.string().regex(/^[a-z][a-z0-9:-]{0,62}$/), audience),
+  audiences: z.record(audienceName, audience),
   directory,
   flags: z.record(z.string().max(100), flagValue),
 } as const
@@ -284,7 +287,8 @@ export function toFaults(error: z.ZodError): ConfigFault[] {
  * `text` is the exact stored revision.
  */
 export function parseDispatchConfig(text: string): Parsed<DispatchConfig> {
-  if (text.length > CONFIG_LIMITS.bytes) return fault("", `is larger than ${CONFIG_LIMITS.bytes} bytes`)
+  if (new TextEncoder().encode(text).byteLength > CONFIG_LIMITS.bytes)
+    return fault("", `is larger than ${CONFIG_LIMITS.bytes} bytes`)
   let document: unknown
   try {
     document = JSON.parse(text)
@@ -335,6 +339,12 @@ function* danglingReferences(config: DispatchConfig): Generator<ConfigFault> {
       if (!has(config.teams, each.team)) yield { pointer: `${pointer}/team`, detail: `no such team: ${each.team}` }
       if (each.zone !== undefined && !has(config.directory.zones, each.zone))
         yield { pointer: `${pointer}/zone`, detail: `no such zone: ${each.zone}` }
+      const asks = each.auth.scopes.length > 0 || each.auth.kinds !== undefined
+      if (each.auth.mode === "none" && asks)
+        yield {
+          pointer: `${pointer}/auth/mode`,
+          detail: "a route that checks no credential cannot ask for scopes or kinds",
+        }
       if (each.auth.mode !== "none" && each.auth.issuers.length === 0)
         yield { pointer: `${pointer}/auth/issuers`, detail: "at least one issuer is needed" }
       for (const id of each.auth.issuers)

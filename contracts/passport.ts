@@ -30,6 +30,13 @@ export interface Facts {
   readonly bot: number | null
 }
 
+/** A script that acts for the subject, the latest outermost, each with the one before it: RFC 8693 §4.1. */
+export interface Actor {
+  /** {@link scriptAudience} of the script. */
+  readonly sub: string
+  readonly act?: Actor
+}
+
 export interface PassportClaims {
   readonly iss: string
   /** Exactly one audience: {@link scriptAudience} of a user Worker, or an audience of the dispatch config such as `cell:us01`. Never an array. */
@@ -52,8 +59,10 @@ export interface PassportClaims {
   readonly zone?: string
   /** The route by which the request entered. */
   readonly route: string
-  /** The script that asked for this passport through its platform binding, RFC 8693 §4.1; absent when the dispatcher itself made it for the routed script. */
-  readonly act?: { readonly sub: string }
+  /** Hostname by which the request entered; whoever forwards it says this one, whatever URL a sibling wrote. */
+  readonly host?: string
+  /** Who asked for this passport through a platform binding; absent when the dispatcher itself made it for the routed script. */
+  readonly act?: Actor
   /** How many times the request was dispatched before: 0 at the entrance. */
   readonly hops: number
   readonly facts: Facts

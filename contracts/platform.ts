@@ -15,6 +15,8 @@ export interface AudiencePassport {
   /** The passport, for the header `x-passport`. */
   readonly token: string
   readonly audience: string
+  /** Seconds since the epoch, as its `exp`. */
+  readonly expiresS: number
   /** Origins that it may be sent to. */
   readonly origins: readonly string[]
 }
@@ -30,7 +32,7 @@ export interface ZoneOfCompany {
 export interface PlatformApi {
   /**
    * Sends a request to the deployed release of a sibling script. `request` must carry the `x-passport` that the caller received; the sibling gets one of its own for the same subject.
-   * Needs the grant `dispatch:<script>`. `zone` replaces the zone in the sibling's passport.
+   * Needs the grant `dispatch:<script>`. `zone` replaces the zone in the sibling's passport; naming another than the caller's own needs `zone:<zone>`.
    */
   dispatch(script: string, request: Request, options?: { readonly zone?: string }): Promise<Response>
   /** The same for what an RPC call cannot carry, a WebSocket upgrade: the script stands in the header `x-sallyport-sibling`, a zone in `x-sallyport-sibling-zone`. */

@@ -79,6 +79,11 @@ export const PROBLEMS = {
     title: "No route matches this path",
     fix: "Check the path; `sallyport explain <url>` shows which routes were considered.",
   },
+  "route.service-worker-refused": {
+    status: 403,
+    title: "A service worker for the whole hostname is its own team's to serve",
+    fix: "Serve the service worker script from below the route's own path, at least two segments deep.",
+  },
   "route.killed": {
     status: 503,
     title: "This route is switched off",
@@ -152,6 +157,16 @@ export const PROBLEMS = {
     status: 508,
     title: "The request was dispatched too many times",
     fix: "Look for scripts that dispatch to each other in a circle.",
+  },
+  "platform.zone-unknown": {
+    status: 404,
+    title: "There is no such zone",
+    fix: "Check the name against the directory's zones.",
+  },
+  "platform.argument-invalid": {
+    status: 400,
+    title: "The call's arguments are not as they must be",
+    fix: "See contracts/platform.ts for what each method takes.",
   },
   "platform.audience-unknown": {
     status: 404,

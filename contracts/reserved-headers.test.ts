@@ -20,6 +20,10 @@ describe("isReservedRequestHeader", () => {
     "Cloudflare-Workers-Version-Overrides",
     "x-sallyport-sibling",
     "X-Request-Id",
+    "X-Envoy-Original-Path",
+    "X-Auth-Request-User",
+    "Client-IP",
+    "Proxy",
   ])("takes %s for the gateway's", (name) => {
     expect(isReservedRequestHeader(name)).toBe(true)
   })
@@ -40,12 +44,20 @@ describe("isReservedRequestHeader", () => {
 })
 
 describe("isReservedResponseHeader", () => {
-  it.each(["Strict-Transport-Security", "X_Passport", "Alt-Svc", "x-sallyport-config", "Server_Timing"])(
-    "takes %s for the gateway's",
-    (name) => {
-      expect(isReservedResponseHeader(name)).toBe(true)
-    },
-  )
+  it.each([
+    "Strict-Transport-Security",
+    "X_Passport",
+    "Alt-Svc",
+    "x-sallyport-config",
+    "Server_Timing",
+    "NEL",
+    "CDN-Cache-Control",
+    "Cloudflare-CDN-Cache-Control",
+    "CF-Ray",
+    "Via",
+  ])("takes %s for the gateway's", (name) => {
+    expect(isReservedResponseHeader(name)).toBe(true)
+  })
   it.each(["content-security-policy", "set-cookie", "x-frame-options", "location"])(
     "leaves %s to the Worker",
     (name) => {

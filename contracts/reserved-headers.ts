@@ -32,6 +32,12 @@ const RESERVED_REQUEST_NAMES: ReadonlySet<string> = new Set([
   "x-request-id",
   "forwarded",
   "via",
+  "x-forwarded",
+  "forwarded-for",
+  "client-ip",
+  "remote-user",
+  "remote-addr",
+  "proxy",
   "x-real-ip",
   "x-client-ip",
   "x-cluster-client-ip",
@@ -54,13 +60,18 @@ const RESERVED_REQUEST_PREFIXES: readonly string[] = [
   "x-forwarded-",
   "x-original-",
   "x-rewrite-",
+  "x-envoy-",
+  "x-auth-request-",
   "x-sallyport-",
   "x-passport-",
   "cf-",
   "cloudflare-",
 ]
 
-/** What a team's Worker may not say to the browser: they would act beyond its own route or impersonate the gateway (R13). */
+/**
+ * What a team's Worker may not say (R13): it would act beyond its own route (the whole origin, the whole site, other caches) or speak as the gateway or
+ * as Cloudflare. `surrogate-control` and `*cdn-cache-control` would make a shared cache keep what `cache-control` calls private.
+ */
 const RESERVED_RESPONSE_NAMES: ReadonlySet<string> = new Set([
   "x-passport",
   "x-request-id",
@@ -69,8 +80,17 @@ const RESERVED_RESPONSE_NAMES: ReadonlySet<string> = new Set([
   "service-worker-allowed",
   "alt-svc",
   "server-timing",
-  "cf-mitigated",
+  "nel",
+  "report-to",
+  "accept-ch",
+  "critical-ch",
+  "origin-agent-cluster",
+  "public-key-pins",
+  "surrogate-control",
+  "cdn-cache-control",
+  "via",
 ])
+const RESERVED_RESPONSE_PREFIXES: readonly string[] = ["x-sallyport-", "cf-", "cloudflare-"]
 
 /** Lower-case, underscores as dashes: many backends read `X_Passport` and `X-Passport` as one name. */
 export function normalizeHeaderName(name: string): string {
@@ -91,5 +111,5 @@ export function isReservedRequestHeader(name: string): boolean {
 /** True when a team's Worker may not set this response header; `name` in any spelling. */
 export function isReservedResponseHeader(name: string): boolean {
   const normal = normalizeHeaderName(name)
-  return RESERVED_RESPONSE_NAMES.has(normal) || normal.startsWith("x-sallyport-")
+  return RESERVED_RESPONSE_NAMES.has(normal) || RESERVED_RESPONSE_PREFIXES.some((prefix) => normal.startsWith(prefix))
 }

@@ -25,6 +25,8 @@ export interface TripRecord {
   readonly zone: string | null
   readonly team: string | null
   readonly subjectKind: SubjectKind | null
+  /** Script that asked for this dispatch through its platform binding; null at the entrance. */
+  readonly actor: string | null
   /** HTTP status sent to the client. */
   readonly status: number
   /** Problem code, or null when the Worker's own response was passed on. */

@@ -9,7 +9,11 @@ import { ZONES } from "./platform.ts"
 
 /** Grants by team. The cells need no entry among the origins that a team may call: whoever may ask for a cell's passport may send it there. */
 export const TEAMS = {
-  "edge-routing": ["dispatch:gateway", "zones:read", ...ZONES.map((zone) => `audience:cell:${zone}`)],
+  "edge-routing": [
+    "dispatch:gateway",
+    "zones:read",
+    ...ZONES.flatMap((zone) => [`audience:cell:${zone}`, `zone:${zone}`]),
+  ],
   web: [],
 } as const
 export type ExampleTeam = keyof typeof TEAMS

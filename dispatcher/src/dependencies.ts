@@ -110,10 +110,21 @@ function readBundled(): DispatchConfig | null {
   return parsed.ok ? parsed.value : null
 }
 
-/** The cause of a failure goes to the log and nowhere else: a tenant's text is in it. */
+/** The cause of a failure goes to the log and nowhere else: a tenant's text is in it, so it is clipped, and what looks like a token is taken out (R5). */
 const logTrip: TripLog = (record, refusal) => {
   const cause = refusal?.cause
-  const logged: TripRecord & { cause?: { name: string; message: string } } =
-    cause instanceof Error ? { ...record, cause: { name: cause.name, message: cause.message } } : record
+  const logged: TripRecord & { cause?: string } =
+    cause === undefined ? record : { ...record, cause: redact(cause instanceof Error ? cause.message : String(cause)) }
   writeLog(logged)
+}
+
+const TOKEN = /[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|Bearer\s+\S+/gi
+const CAUSE_MOST = 500
+
+/** `text` without tokens, at most 500 characters. */
+export function redact(text: string): string {
+  return text
+    .slice(0, 10 * CAUSE_MOST)
+    .replace(TOKEN, "[token]")
+    .slice(0, CAUSE_MOST)
 }

@@ -3,7 +3,7 @@
  * Served before the request line: it must answer when there is no config, and it knows nothing of teams.
  */
 import { PROBLEMS, type ProblemCode, problemType } from "../../contracts/problem-codes.ts"
-import { isGatewayOwned, JWKS_PATH, RESERVED_PATH_PREFIX } from "../../contracts/reserved-headers.ts"
+import { CONFIG_HEADER, isGatewayOwned, JWKS_PATH, RESERVED_PATH_PREFIX } from "../../contracts/reserved-headers.ts"
 import { problemResponse, refuse } from "../../kit/problem.ts"
 import type { Dependencies } from "./dependencies.ts"
 
@@ -24,8 +24,19 @@ function pathOf(url: string, start: number): string {
   return query < 0 ? url.slice(start) : url.slice(start, query)
 }
 
-/** Answers GET and HEAD of a gateway path; anything else is a problem. */
+/** Answers GET and HEAD of a gateway path; anything else is a problem. Like every response, it names the config revision in force. */
 export async function answerGatewayPath(
+  request: Request,
+  deps: Dependencies,
+  waitUntil: (work: Promise<unknown>) => void,
+): Promise<Response> {
+  const response = await answer(request, deps, waitUntil)
+  const { revision } = deps.config.status()
+  if (revision !== null) response.headers.set(CONFIG_HEADER, String(revision))
+  return response
+}
+
+async function answer(
   request: Request,
   deps: Dependencies,
   waitUntil: (work: Promise<unknown>) => void,

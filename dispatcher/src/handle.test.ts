@@ -39,7 +39,7 @@ function routesWith(...changes: Partial<RouteConfig>[]): Partial<DispatchConfig>
       ...each,
     }),
   )
-  return { hostnames: { "api.example.com": { routes } } }
+  return { hostnames: { "api.example.com": { team: "storage", routes } } }
 }
 
 describe("handle", () => {
@@ -228,5 +228,38 @@ describe("handle", () => {
     const response = await handle(new Request(OPEN), CONTEXT, deps)
     expect(response.status).toBe(500)
     expect(await codeOf(response)).toBe("internal")
+  })
+})
+
+describe("service workers", () => {
+  const workerScript = { headers: { "service-worker": "script" } }
+  const ask = (bed: TestBed, path: string) => send(bed, `https://api.example.com${path}`, workerScript)
+
+  it("are served at the root by the hostname's own team alone", async () => {
+    const { hostnames } = routesWith({ path: "/*" })
+    const own = await testBed({ hostnames: hostnames ?? {} })
+    expect((await ask(own, "/sw.js")).status).toBe(200)
+    const routes = hostnames?.["api.example.com"]?.routes ?? []
+    for (const team of [null, "someone-else"]) {
+      const foreign = await testBed({ hostnames: { "api.example.com": { team, routes } } })
+      expect(await codeOf(await ask(foreign, "/sw.js"))).toBe("route.service-worker-refused")
+      expect((await ask(foreign, "/files/sw.js")).status).toBe(200)
+      expect((await send(foreign, "https://api.example.com/sw.js")).status).toBe(200)
+    }
+  })
+})
+
+describe("authorize, by kind of credential", () => {
+  it("refuses a user where only services may call", async () => {
+    const auth = { mode: "required" as const, issuers: ["example-idp"], scopes: [], kinds: ["service" as const] }
+    const bed = await testBed(routesWith({ auth }))
+    expect(await codeOf(await asAlice(bed))).toBe("auth.not-allowed")
+    const both = await testBed(routesWith({ auth: { ...auth, kinds: ["service", "user"] } }))
+    expect((await asAlice(both)).status).toBe(200)
+  })
+
+  it("asks anonymous callers for a credential where a kind is asked for", async () => {
+    const auth = { mode: "optional" as const, issuers: ["example-idp"], scopes: [], kinds: ["user" as const] }
+    expect(await codeOf(await send(await testBed(routesWith({ auth })), FILES))).toBe("auth.credential-required")
   })
 })

@@ -24,7 +24,7 @@ export interface RequestContext {
 
 /** Answers one request. Never rejects: every refusal, failure and bug is a problem with a request id. */
 export async function handle(request: Request, context: RequestContext, deps: Dependencies): Promise<Response> {
-  const trip = new Trip(deps.clock, deps.log, deps.makeId())
+  const trip = new Trip(deps.clock, deps.log, deps.makeId(), request)
   try {
     const inbound = trip.entered(readInbound(request, trip.requestId)) // reserved headers are named from here on
     const config = trip.under(await trip.leg("config", deps.config.current(context.waitUntil)))
@@ -36,9 +36,9 @@ export async function handle(request: Request, context: RequestContext, deps: De
     const choice = choiceOf(route)
     const release = trip.released(pickRelease(choice, () => stickyFactsOf(inbound, subject), pinned, config.loaded))
     const order = passportOrder(inbound, route, subject, release, config.passportIssuer)
-    const passport = await trip.leg("passport", mintPassport(order, deps))
-    const answer = await trip.leg("forward", forward(forwardOrder(inbound, route, release, passport), deps.namespace))
-    return trip.answered(finish(answer, inbound, release.target.placedName, config.revision, subject.kind))
+    const { token } = await trip.leg("passport", mintPassport(order, deps))
+    const answer = await trip.leg("forward", forward(forwardOrder(inbound, route, release, token), deps.namespace))
+    return trip.answered(finish(answer, inbound, release.target.placedName, config.revision, subject.kind, token))
   } catch (thrown) {
     return trip.refused(thrown)
   } finally {
@@ -58,6 +58,7 @@ function passportOrder(
     audience: release.target.audience,
     subject,
     route: route.config.id,
+    host: inbound.hostname,
     zone: route.config.zone ?? null,
     actor: null,
     hops: 0,

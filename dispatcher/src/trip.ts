@@ -6,6 +6,9 @@ import type { PassportClaims, SubjectKind } from "../../contracts/passport.ts"
 import type { Finding, TripRecord } from "../../contracts/trip.ts"
 import { asRefusal, problemResponse, type Refusal } from "../../kit/problem.ts"
 
+/** Characters of an unreadable hostname or path that are worth keeping. */
+const UNREAD_MOST = 256
+
 export type TripLog = (record: TripRecord, refusal: Refusal | null) => void
 
 interface Clock {
@@ -31,22 +34,26 @@ export class Trip {
   readonly #clock: Clock
   readonly #log: TripLog
   readonly #startedAt: number
+  readonly #request: Request
   readonly #findings: Finding[] = []
   readonly #msPerStage: Record<string, number> = {}
   #entered: Entered
   #route: Routed | null = null
   #zone: string | null = null
   #subjectKind: SubjectKind | null = null
+  #actor: string | null = null
   #release: Released | null = null
   #configRevision: number | null = null
   #refusal: Refusal | null = null
   #status = 0
 
-  constructor(clock: Clock, log: TripLog, fallbackRequestId: string) {
+  /** `request` is what came in, for the record of one that could not even be read. */
+  constructor(clock: Clock, log: TripLog, requestId: string, request: Request) {
     this.#clock = clock
     this.#log = log
     this.#startedAt = clock.now()
-    this.#entered = { method: "", hostname: "", path: "", requestId: fallbackRequestId }
+    this.#entered = { method: request.method, hostname: "", path: "", requestId }
+    this.#request = request
   }
 
   get requestId(): string {
@@ -87,7 +94,8 @@ export class Trip {
   }
 
   /** A sibling dispatch has no route of its own: it continues the one in the passport. */
-  continued(claims: PassportClaims, script: string, zone: string | null): void {
+  continued(claims: PassportClaims, script: string, zone: string | null, actor: string): void {
+    this.#actor = actor
     this.#route = { config: { id: claims.route, script } }
     this.#zone = zone
     this.#subjectKind = claims.kind
@@ -123,7 +131,7 @@ export class Trip {
 
   /** Writes the record. Last thing that happens to a request. */
   close(): void {
-    const { method, hostname, path, requestId } = this.#entered
+    const { method, hostname, path, requestId } = this.#entered.hostname === "" ? this.#unread() : this.#entered
     const target = this.#release?.target
     this.#log(
       {
@@ -139,6 +147,7 @@ export class Trip {
         zone: this.#zone,
         team: target?.team ?? null,
         subjectKind: this.#subjectKind,
+        actor: this.#actor,
         status: this.#status,
         problem: this.#refusal?.code ?? null,
         releasedBy: this.#release?.why ?? null,
@@ -149,5 +158,15 @@ export class Trip {
       },
       this.#refusal,
     )
+  }
+
+  /** A request that was refused before it was understood: its URL as sent, without the query, clipped; nothing else may use it. */
+  #unread(): Entered {
+    const [, rest = ""] = this.#request.url.split("://", 2)
+    const [target = ""] = rest.split(/[?#]/, 1)
+    const slash = target.indexOf("/")
+    const hostname = slash < 0 ? target : target.slice(0, slash)
+    const path = slash < 0 ? "" : target.slice(slash)
+    return { ...this.#entered, hostname: hostname.slice(0, UNREAD_MOST), path: path.slice(0, UNREAD_MOST) }
   }
 }

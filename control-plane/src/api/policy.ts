@@ -11,7 +11,7 @@ import { changeQuery } from "./parameters.ts"
 
 /** Sections that teams need for their routes and Workers; the rest says whom the edge refuses and where customers live. */
 const READABLE_BY_TEAMS: ReadonlySet<PolicySection> = new Set(["issuers", "audiences", "flags"])
-/** A directory of 200 000 companies fits. */
+/** A directory of 50 000 companies fits. */
 const MAX_BYTES = 10 * 1024 * 1024
 
 export const policyOperations: readonly AnyOperation[] = Object.keys(policySections)

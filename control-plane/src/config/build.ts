@@ -35,8 +35,8 @@ function policyOf(registry: Registry): typeof DEFAULT_POLICY {
 }
 
 function hostnamesOf(registry: Registry): DispatchConfig["hostnames"] {
-  const hostnames: Record<string, { routes: RouteConfig[] }> = Object.fromEntries(
-    [...registry.hostnames.keys()].map((hostname) => [hostname, { routes: [] }]),
+  const hostnames: Record<string, { team: string | null; routes: RouteConfig[] }> = Object.fromEntries(
+    [...registry.hostnames.values()].map(({ hostname, team }) => [hostname, { team, routes: [] }]),
   )
   for (const { hostname, ...route } of registry.routes.values()) hostnames[hostname]?.routes.push(route)
   for (const { routes } of Object.values(hostnames)) routes.sort((a, b) => (a.path < b.path ? -1 : 1))

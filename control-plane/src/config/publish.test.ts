@@ -62,19 +62,19 @@ describe("publish: works", () => {
     expect(all).toEqual([true, true, true, true, true, true])
   })
 
-  it("publishes a directory of 200 000 companies, in parts and back again without loss", { timeout: 60_000 }, async ({
+  it("publishes a directory of 50 000 companies, in parts and back again without loss", { timeout: 60_000 }, async ({
     expect,
   }) => {
     const zones = { us01: { audience: "cell:us01", baseUrl: "https://us01.example" } }
     const companies = Object.fromEntries(
-      Array.from({ length: 200_000 }, (_, index) => [String(562_949_953_421_312n + BigInt(index)), "us01"]),
+      Array.from({ length: 50_000 }, (_, index) => [String(562_949_953_421_312n + BigInt(index)), "us01"]),
     )
     await platform.send("PUT /v1/policy/audiences", { body: { "cell:us01": { origins: ["https://us01.example"] } } })
     await platform.send("PUT /v1/policy/flags", { body: { greeting: "hej \u{1F44B}".repeat(50) } })
     const sent = await platform.send("PUT /v1/policy/directory", { body: { zones, companies } })
     expect(sent.status).toBe(200)
     const read = await platform.send("GET /v1/policy/directory")
-    expect(Object.keys(read.body.companies)).toHaveLength(200_000)
+    expect(Object.keys(read.body.companies)).toHaveLength(50_000)
     expect((await platform.pointer())?.sizeBytes).toBeGreaterThan(4_000_000)
     expect((await platform.published()).flags.greeting).toBe("hej \u{1F44B}".repeat(50))
   })

@@ -9,11 +9,12 @@ const NEEDS_A_LOOK = /[^A-Za-z0-9\-_.~!*'():@&=+$,/]|\/[./]/
 /** Seen before decoding, because afterwards they cannot be told from the real thing. */
 const ENCODED_SLASH_OR_FRAGMENT = /%2f|#/i
 /**
- * Seen after decoding, each a way to be read twice: control characters and backslashes, empty segments, an escape that a second decoding would
- * find (also in the `%u` spelling of some servers), and dot segments, also with the `;parameters` that some cut off. Plain ones too: clients resolve
+ * Seen after decoding, each a way to be read twice: control characters and backslashes, `;parameters` that some servers cut off before they match
+ * (`/admin;x/y` is `/admin/y` to them), empty segments, an escape that a second decoding would
+ * find (also in the `%u` spelling of some servers), and dot segments. Plain ones too: clients resolve
  * them, and whether the runtime did depends on what stands in front of it (a bare workerd socket does not).
  */
-const AMBIGUOUS = /[\p{Cc}\\]|\/\/|%[0-9a-f]{2}|%u[0-9a-f]{4}|\/\.{1,2}(?:[;/]|$)/iu
+const AMBIGUOUS = /[\p{Cc}\\;]|\/\/|%[0-9a-f]{2}|%u[0-9a-f]{4}|\/\.{1,2}(?:\/|$)/iu
 const QUERY_OR_FRAGMENT = /[?#]/g
 
 /**

@@ -15,6 +15,8 @@ export interface ReadHeaders {
   /** A WebSocket upgrade. */
   readonly upgrade: boolean
   readonly hasGatewayCookie: boolean
+  /** The browser asks for the script of a service worker (`Service-Worker: script`). */
+  readonly isServiceWorkerScript: boolean
   /** Names present that may not go on, as spelled. */
   readonly headerNamesToRemove: readonly string[]
   /** Names and values and four bytes each, in UTF-16 units: values outside Latin-1 count less than their bytes. */
@@ -33,6 +35,7 @@ type Role =
   | "transferEncoding"
   | "connection"
   | "upgrade"
+  | "serviceWorker"
 
 /** Hop-by-hop by RFC 9110 §7.6.1; `proxy-authorization` is for a proxy, which is us, and `http2-settings` belongs to an h2c upgrade. */
 const SPECIAL: ReadonlyMap<string, Role> = new Map([
@@ -43,6 +46,7 @@ const SPECIAL: ReadonlyMap<string, Role> = new Map([
   ["transfer-encoding", "transferEncoding"],
   ["connection", "connection"],
   ["upgrade", "upgrade"],
+  ["service-worker", "serviceWorker"],
   ["cookie", "cookie"],
   ["keep-alive", "remove"],
   ["proxy-connection", "remove"],
@@ -87,6 +91,7 @@ export function readHeaders(headers: Headers): ReadHeaders {
     contentLength: lengthOf(read.contentLength, read.transferEncoding),
     upgrade: isWebSocket,
     hasGatewayCookie: read.hasGatewayCookie,
+    isServiceWorkerScript: read.serviceWorker !== null,
     headerNamesToRemove,
     headerBytes: read.headerBytes,
   }
@@ -102,6 +107,7 @@ function walk(headers: Headers) {
     transferEncoding: null as string | null,
     connection: null as string | null,
     upgrade: null as string | null,
+    serviceWorker: null as string | null,
     hasGatewayCookie: false,
     headerNamesToRemove: [] as string[],
     headerBytes: 0,
@@ -111,7 +117,7 @@ function walk(headers: Headers) {
     const role = roles.get(name) ?? roleOf(name)
     if (role === "plain") return
     if (role === "cookie") read.hasGatewayCookie = GATEWAY_COOKIE.test(value)
-    else if (role === "contentLength" || role === "upgrade") read[role] = value
+    else if (role === "contentLength" || role === "upgrade" || role === "serviceWorker") read[role] = value
     else {
       read.headerNamesToRemove.push(name)
       if (role !== "remove") read[role] = value

@@ -55,6 +55,7 @@ export function readInbound(request: Request, requestId: string): Inbound {
     contentLength: headers.contentLength,
     upgrade: headers.upgrade,
     hasGatewayCookie: headers.hasGatewayCookie,
+    isServiceWorkerScript: headers.isServiceWorkerScript,
     headerNamesToRemove: headers.headerNamesToRemove,
     headerBytes: headers.headerBytes,
   }

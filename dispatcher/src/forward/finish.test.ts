@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest"
 import { finish } from "./finish.ts"
 
+const PASSPORT = "header.payload.signature"
 const INBOUND = { requestId: "r-1", hostname: "api.example.com" }
 
 function finished(headers: HeadersInit, kind: "user" | "anonymous" = "user"): Headers {
-  return finish(new Response("body", { headers }), INBOUND, "files--v3", 7, kind).headers
+  return finish(new Response("body", { headers }), INBOUND, "files--v3", 7, kind, PASSPORT).headers
 }
 
 describe("finish", () => {
@@ -24,12 +25,20 @@ describe("finish", () => {
     "Alt-Svc",
     "Server-Timing",
     "X-Sallyport-Anything",
+    "CDN-Cache-Control",
+    "NEL",
+    "CF-Ray",
   ])("takes %s from a team's response", (name) => {
     expect(finished({ [name]: "forged" }).get(name)).toBeNull()
   })
 
   it("overwrites a request id that the Worker made up", () => {
     expect(finished({ "x-request-id": "forged" }).get("x-request-id")).toBe("r-1")
+  })
+
+  it("takes away a header that hands the passport on", () => {
+    expect(finished({ "x-debug": `got ${PASSPORT}` }).get("x-debug")).toBeNull()
+    expect(finished({ "x-debug": "header.payload.signatur" }).get("x-debug")).not.toBeNull()
   })
 
   it("leaves every other header as it was", () => {
@@ -43,7 +52,8 @@ describe("finish", () => {
     const response = new Response("body", { status: 418 })
     for (const cookie of [
       "theme=dark; Path=/",
-      "own=1; Domain=api.example.com",
+      "own=1; Domain=api.example.com; Secure",
+      "=__Host-sallyport-session=x",
       "wide=1; Domain=example.com",
       "wide2=1; domain=.EXAMPLE.com; Path=/",
       "twice=1; Domain=api.example.com; Domain=example.com",
@@ -53,10 +63,10 @@ describe("finish", () => {
     ]) {
       response.headers.append("set-cookie", cookie)
     }
-    const result = finish(response, INBOUND, "files--v3", 7, "user")
+    const result = finish(response, INBOUND, "files--v3", 7, "user", PASSPORT)
     expect(result.status).toBe(418)
     expect(await result.text()).toBe("body")
-    expect(result.headers.getSetCookie()).toEqual(["theme=dark; Path=/", "own=1; Domain=api.example.com"])
+    expect(result.headers.getSetCookie()).toEqual(["theme=dark; Path=/", "own=1; Secure"])
   })
 
   it.each([

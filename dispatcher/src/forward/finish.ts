@@ -10,16 +10,19 @@ import {
   REQUEST_ID_HEADER,
 } from "../../../contracts/reserved-headers.ts"
 
-/** Cookies of this prefix are the gateway's; browsers compare names exactly, but backends do not, so any case counts. */
-const GATEWAY_COOKIE = /^[\s\u00a0]*__(host|secure)-sallyport/i
+/** Cookies of this prefix are the gateway's. Any case counts, and a leading `=`: a nameless cookie comes back to a server as its value alone. */
+const GATEWAY_COOKIE = /^[\s\u00a0=]*__(host|secure)-sallyport/i
+/** RFC 6265 §4.1.1: in any case, wherever it stands. */
+const DOMAIN = /;\s*domain\s*(?:=[^;]*)?(?=;|$)/gi
 
-/** The same response, body untouched, with the headers that it may not set removed and ours added. `placedName` is the release, `<script>--v<version>`. */
+/** The same response, body untouched, with the headers that it may not set removed and ours added. `placedName` is the release, `<script>--v<version>`; `passport` is the one it was given, which it may not hand on to the client (R5). */
 export function finish(
   response: Response,
   inbound: { readonly requestId: string; readonly hostname: string },
   placedName: string,
   configRevision: number,
   subjectKind: SubjectKind,
+  passport: string,
 ): Response {
   const finished = response.webSocket === null ? new Response(response.body, response) : new Response(null, response)
   const { headers } = finished
@@ -29,7 +32,7 @@ export function finish(
   headers.forEach((value, name) => {
     if (name === "set-cookie") hasCookies = true
     else if (name === "cache-control") cacheControl = value
-    else if (isReservedResponseHeader(name)) refused.push(name)
+    else if (isReservedResponseHeader(name) || value.includes(passport)) refused.push(name)
   })
   for (const name of refused) headers.delete(name)
   if (hasCookies) keepOwnCookies(headers, inbound.hostname)
@@ -40,25 +43,23 @@ export function finish(
   return finished
 }
 
-/** Drops cookies that would reach other hosts, or that bear the gateway's names. */
+/** Drops cookies for other hosts or with the gateway's names. A Domain of the own host is taken off: with it the cookie would reach all hosts below. */
 function keepOwnCookies(headers: Headers, hostname: string): void {
   const cookies = headers.getSetCookie()
-  const kept = cookies.filter((cookie) => !GATEWAY_COOKIE.test(cookie) && isOwnDomain(cookie, hostname))
-  if (kept.length === cookies.length) return
   headers.delete("set-cookie")
-  for (const cookie of kept) headers.append("set-cookie", cookie)
+  for (const cookie of cookies) {
+    if (GATEWAY_COOKIE.test(cookie) || !isOwnDomain(cookie, hostname)) continue
+    headers.append("set-cookie", cookie.replace(DOMAIN, ""))
+  }
 }
 
 /** Every Domain attribute is looked at: RFC 6265 §5.3 takes the last, others the first. */
 function isOwnDomain(cookie: string, hostname: string): boolean {
-  return cookie
-    .split(";")
-    .slice(1)
-    .every((attribute) => {
-      const [name = "", value = ""] = attribute.split("=", 2)
-      if (name.trim().toLowerCase() !== "domain") return true
-      return value.trim().replace(/^\./, "").toLowerCase() === hostname
-    })
+  const domains = cookie.match(DOMAIN) ?? []
+  return domains.every((attribute) => {
+    const value = attribute.slice(attribute.indexOf("=") + 1)
+    return value.trim().replace(/^\./, "").toLowerCase() === hostname
+  })
 }
 
 function keepPrivate(headers: Headers, cacheControl: string | null): void {

@@ -53,6 +53,12 @@ describe("forward", () => {
     expect(await call?.request.text()).toBe("data")
   })
 
+  it("leaves redirects to the client, whatever the request says", async () => {
+    const { asked, namespace } = namespaceOf(() => new Response("ok"))
+    await forward(order({ request: new Request("https://api.example.com/", { redirect: "follow" }) }), namespace)
+    expect(asked[0]?.request.redirect).toBe("manual")
+  })
+
   it("gives 502 when the Worker throws, and keeps its text inside", async () => {
     const refusal = await forward(
       order(),

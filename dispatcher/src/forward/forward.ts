@@ -26,7 +26,8 @@ export interface ForwardOrder {
 /** The Worker's own response. Refuses `dispatch.*` when there is none that can be passed on. */
 export async function forward(order: ForwardOrder, namespace: DispatchNamespace): Promise<Response> {
   const { placedName, dispatchOptions } = order.target
-  const outgoing = new Request(order.request)
+  // A request that came over RPC says `follow`; a redirect is always the client's to follow, never ours.
+  const outgoing = new Request(order.request, { redirect: "manual" })
   order.strip(outgoing.headers)
   outgoing.headers.set(REQUEST_ID_HEADER, order.requestId)
   outgoing.headers.set(PASSPORT_HEADER, order.passport)

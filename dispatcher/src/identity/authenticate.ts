@@ -11,8 +11,10 @@ import { type BearerFault, type BearerResult, verifyBearer } from "./verify-bear
 
 type Verified = Extract<BearerResult, { ok: true }>
 
-/** Tokens remembered per isolate (two generations of this many). About 2 KB each. */
-const CACHED_TOKENS = 5_000
+/** Tokens remembered per isolate: two generations of this many, each of at most {@link CACHED_AT_MOST} characters: 24 MB at the very worst. */
+const CACHED_TOKENS = 4_000
+/** Longer tokens are accepted, and verified each time. */
+const CACHED_AT_MOST = 3_000
 const CHALLENGE = { "www-authenticate": 'Bearer realm="sallyport"' }
 
 /** What this stage keeps between requests of an isolate. */
@@ -21,7 +23,7 @@ export class VerifiedTokens {
   readonly #verified = new BoundedCache<Verified>(CACHED_TOKENS)
 
   remember(token: string, result: Verified): void {
-    this.#verified.set(token, result)
+    if (token.length <= CACHED_AT_MOST) this.#verified.set(token, result)
   }
 
   /** A hit counts only for an issuer that this route accepts, in exactly the settings it was verified under (R8), and within the token's own time. */

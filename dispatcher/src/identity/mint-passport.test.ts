@@ -35,6 +35,7 @@ function order(changes: Partial<PassportOrder> = {}): PassportOrder {
     subject: alice,
     route: "files",
     zone: "us01",
+    host: "api.example.com",
     actor: null,
     hops: 0,
     facts: { ip: "203.0.113.7", country: "GB", colo: "LHR", asn: 64_500, tls: "TLSv1.3", bot: null },
@@ -44,7 +45,7 @@ function order(changes: Partial<PassportOrder> = {}): PassportOrder {
 
 function mint(changes: Partial<PassportOrder> = {}, ring = keys): Promise<string> {
   const deps = { clock: { now: () => nowS * 1000 }, makeId: () => `id-${++ids}`, keys: ring, mintedPassports }
-  return Promise.resolve(mintPassport(order(changes), deps))
+  return Promise.resolve(mintPassport(order(changes), deps)).then(({ token }) => token)
 }
 
 async function claimsOf(token: string) {
@@ -71,6 +72,7 @@ describe("mintPassport", () => {
       company: "42",
       zone: "us01",
       route: "files",
+      host: "api.example.com",
       hops: 0,
       facts: order().facts,
     })
@@ -90,7 +92,11 @@ describe("mintPassport", () => {
     ["route", { route: "open" }],
     ["zone", { zone: "us02" }],
     ["no zone", { zone: null }],
-    ["actor", { actor: "script:router" }],
+    ["actor", { actor: { sub: "script:router" } }],
+    ["actor before the actor", { actor: { sub: "script:router", act: { sub: "script:pages" } } }],
+    ["hostname", { host: "app.example.com" }],
+    ["network", { facts: { ...order().facts, asn: 64_501 } }],
+    ["location", { facts: { ...order().facts, colo: "FRA" } }],
     ["hops", { hops: 1 }],
     ["address", { facts: { ...order().facts, ip: "203.0.113.8" } }],
     ["country", { facts: { ...order().facts, country: "US" } }],
@@ -103,6 +109,12 @@ describe("mintPassport", () => {
     ["anonymity", { subject: ANONYMOUS }],
   ])("never hands out a passport made for another %s", async (_what, changes) => {
     expect(await mint(changes)).not.toBe(await mint())
+  })
+
+  it("does not remember a passport of unusual length", async () => {
+    const scopes = Array.from({ length: 200 }, (_, index) => `a-rather-long-scope:${index}`)
+    const subject = makeSubject({ ...alice, scopes })
+    expect(await mint({ subject })).not.toBe(await mint({ subject }))
   })
 
   it("makes a new passport when the signing key changes", async () => {

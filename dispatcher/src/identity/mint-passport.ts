@@ -4,6 +4,7 @@
  */
 import { SignJWT } from "jose"
 import {
+  type Actor,
   type Facts,
   PASSPORT_ALG,
   PASSPORT_LIFETIME_S,
@@ -15,8 +16,10 @@ import { BoundedCache } from "../bounded-cache.ts"
 import type { PassportKeys } from "./passport-keys.ts"
 import type { Subject } from "./subject.ts"
 
-/** Passports remembered per isolate (two generations of this many). About 1 KB each. */
-const CACHED_PASSPORTS = 10_000
+/** Passports remembered per isolate: two generations of this many. Usually about 1.5 KB each with their key, at most {@link CACHED_AT_MOST} characters: 24 MB at the very worst. */
+const CACHED_PASSPORTS = 4_000
+/** Longer ones are made anew each time: an isolate has 128 MB, and the length of a subject's scopes is its issuer's to choose. */
+const CACHED_AT_MOST = 3_000
 
 export interface PassportOrder {
   readonly issuer: string
@@ -24,21 +27,23 @@ export interface PassportOrder {
   readonly subject: Subject
   readonly route: string
   readonly zone: string | null
-  /** Script that asked through its platform binding; null at the entrance. */
-  readonly actor: string | null
+  /** Hostname at the entrance; null for a passport that continues one from before there was this claim. */
+  readonly host: string | null
+  /** Who asked through a platform binding; null at the entrance. */
+  readonly actor: Actor | null
   readonly hops: number
   readonly facts: Facts
 }
 
-interface Minted {
+export interface Passport {
   readonly token: string
-  /** Seconds since the epoch after which it is not handed out any more. */
-  readonly reuseUntilS: number
+  /** Seconds since the epoch, as its `exp`. */
+  readonly expiresS: number
 }
 
 /** What this stage keeps between requests of an isolate. */
 export class MintedPassports {
-  readonly cache = new BoundedCache<Minted>(CACHED_PASSPORTS)
+  readonly cache = new BoundedCache<Passport>(CACHED_PASSPORTS)
 }
 
 export interface MintDependencies {
@@ -49,20 +54,22 @@ export interface MintDependencies {
 }
 
 /** A passport with at least {@link PASSPORT_MIN_REMAINING_S} to live: at once from the cache, else freshly signed. */
-export function mintPassport(order: PassportOrder, deps: MintDependencies): string | Promise<string> {
+export function mintPassport(order: PassportOrder, deps: MintDependencies): Passport | Promise<Passport> {
   const cacheKey = cacheKeyOf(order, deps.keys.signing.kid)
   const known = deps.mintedPassports.cache.get(cacheKey)
-  return known !== undefined && deps.clock.now() / 1000 < known.reuseUntilS ? known.token : sign(order, deps, cacheKey)
+  const isFresh = known !== undefined && deps.clock.now() / 1000 < known.expiresS - PASSPORT_MIN_REMAINING_S
+  return isFresh ? known : sign(order, deps, cacheKey)
 }
 
-async function sign(order: PassportOrder, deps: MintDependencies, cacheKey: string): Promise<string> {
+async function sign(order: PassportOrder, deps: MintDependencies, cacheKey: string): Promise<Passport> {
   const { kid, key } = deps.keys.signing
   const claims = claimsOf(order, Math.floor(deps.clock.now() / 1000), deps.makeId())
   const token = await new SignJWT({ ...claims })
     .setProtectedHeader({ alg: PASSPORT_ALG, typ: PASSPORT_TYP, kid })
     .sign(key)
-  deps.mintedPassports.cache.set(cacheKey, { token, reuseUntilS: claims.exp - PASSPORT_MIN_REMAINING_S })
-  return token
+  const passport = { token, expiresS: claims.exp }
+  if (cacheKey.length + token.length <= CACHED_AT_MOST) deps.mintedPassports.cache.set(cacheKey, passport)
+  return passport
 }
 
 function claimsOf(order: PassportOrder, nowS: number, jti: string): PassportClaims {
@@ -81,7 +88,8 @@ function claimsOf(order: PassportOrder, nowS: number, jti: string): PassportClai
     ...(subject.company === null ? {} : { company: subject.company }),
     ...(order.zone === null ? {} : { zone: order.zone }),
     route: order.route,
-    ...(order.actor === null ? {} : { act: { sub: order.actor } }),
+    ...(order.host === null ? {} : { host: order.host }),
+    ...(order.actor === null ? {} : { act: order.actor }),
     hops: order.hops,
     facts: order.facts,
   }
@@ -90,5 +98,11 @@ function claimsOf(order: PassportOrder, nowS: number, jti: string): PassportClai
 /** Parts are joined by a character that none of them holds unescaped: the subject's key is JSON, the rest are names, numbers and addresses. */
 function cacheKeyOf(order: PassportOrder, kid: string): string {
   const { facts } = order
-  return `${kid}\n${order.issuer}\n${order.audience}\n${order.route}\n${order.zone ?? ""}\n${order.actor ?? ""}\n${order.hops}\n${facts.ip ?? ""}\n${facts.country ?? ""}\n${facts.colo ?? ""}\n${facts.asn ?? ""}\n${facts.tls ?? ""}\n${facts.bot ?? ""}\n${order.subject.cacheKey}`
+  return `${kid}\n${order.issuer}\n${order.audience}\n${order.route}\n${order.host ?? ""}\n${order.zone ?? ""}\n${actorsOf(order.actor)}\n${order.hops}\n${facts.ip ?? ""}\n${facts.country ?? ""}\n${facts.colo ?? ""}\n${facts.asn ?? ""}\n${facts.tls ?? ""}\n${facts.bot ?? ""}\n${order.subject.cacheKey}`
+}
+
+/** Script names, which hold no `>`; almost always none or one. */
+function actorsOf(actor: Actor | null): string {
+  if (actor === null) return ""
+  return actor.act === undefined ? actor.sub : `${actor.sub}>${actorsOf(actor.act)}`
 }

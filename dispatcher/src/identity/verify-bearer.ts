@@ -92,7 +92,9 @@ function subjectOf(payload: JWTPayload, issuer: Issuer): BearerResult {
 function scopesOf(payload: JWTPayload): readonly string[] {
   const { scope, scp } = payload
   if (typeof scope === "string") return scope.split(" ").filter((each) => each !== "")
-  return Array.isArray(scp) ? scp.filter((each) => typeof each === "string") : []
+  const listed = Array.isArray(scp) ? scp.filter((each) => typeof each === "string") : []
+  // A scope holds no space (RFC 6749 §3.3): in the passport it would become two.
+  return listed.filter((each) => each !== "" && !each.includes(" "))
 }
 
 /** Null when absent, undefined when present but no company id: a number has lost digits already. */

@@ -7,9 +7,11 @@ import { type ConfigEvent, ConfigHolder } from "./config.ts"
 class Store {
   readonly texts = new Map<string, string>()
   isDown = false
+  isHung = false
   reads = 0
   async get(key: string): Promise<string | null> {
     this.reads += 1
+    if (this.isHung) return new Promise(() => undefined)
     if (this.isDown) throw new Error("KV GET failed: 500 Internal Server Error")
     return this.texts.get(key) ?? null
   }
@@ -172,6 +174,32 @@ describe("ConfigHolder", () => {
     await store.publish(exampleConfig({ revision: 3 }))
     now += 60_000
     expect(await revisionOf(config)).toBe(3)
+  })
+
+  it("gives up a look that never comes back, and takes up the next revision by a later one", async () => {
+    await store.publish(exampleConfig({ revision: 3 }))
+    const config = holder()
+    await revisionOf(config)
+    store.isHung = true
+    now += 5_000
+    expect(config.current(() => undefined)).toMatchObject({ revision: 3 })
+    store.isHung = false
+    await store.publish(exampleConfig({ revision: 4 }))
+    now += 5_000
+    const answer = config.current(waitUntil)
+    expect(answer).toMatchObject({ revision: 3 })
+    await Promise.all(background)
+    expect(config.current(waitUntil)).toMatchObject({ revision: 4 })
+  })
+
+  it("does not call itself confirmed while it cannot take up what is published", async () => {
+    await store.publish(exampleConfig({ revision: 3 }))
+    const config = holder()
+    await revisionOf(config)
+    await store.publish(exampleConfig({ revision: 4 }), "{")
+    now += 60_000
+    await revisionOf(config)
+    expect(config.status()).toEqual({ revision: 3, source: "kv", confirmedAgeMs: 60_000 })
   })
 
   it("refuses when there has never been a config", async () => {

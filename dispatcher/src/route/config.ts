@@ -15,7 +15,10 @@ import { refuse } from "../../../kit/problem.ts"
 
 /** KV answers from its cache at the location for this long; 30 s is the platform's minimum. */
 const KV_CACHE_TTL_S = 30
-/** Milliseconds a request waits for KV when what it has is too old, or nothing. */
+/**
+ * Milliseconds a request waits for KV when what it has is too old, or nothing. A look that takes longer is given up: its promise may never settle,
+ * because the platform cancels background work some time after the response, and then nobody may go on waiting for it.
+ */
 const WAIT_MS = 2_000
 
 export interface ConfigSource {
@@ -73,6 +76,7 @@ export class ConfigHolder<Loaded> {
     const held = this.#inForce
     if (held !== null && age < this.#options.refreshMs) return held.loaded
     const look = this.#look(waitUntil)
+    // The first to find it too old waits, once per look; with a config in hand nobody waits twice.
     if (held !== null && age < this.#options.maxStaleMs) return held.loaded
     return this.#wait(look)
   }
@@ -94,15 +98,17 @@ export class ConfigHolder<Loaded> {
     return this.#inForce.loaded
   }
 
-  /** One look at a time per isolate, whoever asks. */
+  /** One look at a time per isolate, whoever asks, until it is given up. */
   #look(waitUntil: (work: Promise<unknown>) => void): Promise<void> {
-    if (this.#looking !== null) return this.#looking
-    this.#lookedAt = this.#options.clock.now()
-    this.#looking = this.#refresh().finally(() => {
-      this.#looking = null
+    const now = this.#options.clock.now()
+    if (this.#looking !== null && now - this.#lookedAt < WAIT_MS) return this.#looking
+    this.#lookedAt = now
+    const look = this.#refresh().finally(() => {
+      if (this.#looking === look) this.#looking = null
     })
-    waitUntil(this.#looking)
-    return this.#looking
+    this.#looking = look
+    waitUntil(look)
+    return look
   }
 
   async #refresh(): Promise<void> {
@@ -111,7 +117,8 @@ export class ConfigHolder<Loaded> {
       if (pointer === null) return
       const isNewer = pointer.revision > (this.#inForce?.revision ?? 0)
       if (isNewer && pointer.digest !== this.#rejectedDigest) await this.#load(pointer)
-      this.#confirmedAt = this.#options.clock.now()
+      // An edge that cannot take up what is published must show: it has confirmed nothing.
+      if ((this.#inForce?.revision ?? 0) >= pointer.revision) this.#confirmedAt = this.#options.clock.now()
     } catch {
       this.#options.log({ event: "config.unreachable", revision: this.#inForce?.revision ?? null })
     }
@@ -156,6 +163,8 @@ export class ConfigHolder<Loaded> {
   }
 
   #adopt(config: DispatchConfig, source: "kv" | "bundled"): void {
+    // A look that was given up may still come back, after a later one found something newer.
+    if (config.revision <= (this.#inForce?.revision ?? 0)) return
     this.#inForce = { revision: config.revision, loaded: this.#options.prepare(config), source }
     this.#rejectedDigest = null
     this.#options.log({ event: "config.loaded", revision: config.revision })

@@ -13,7 +13,7 @@ export interface StickyFacts {
   readonly requestId: string
 }
 
-/** What a request offers to stick by. The company named by the request goes before the credential's: one account may act for many. */
+/** What a request offers to stick by. A company that the credential vouches for goes before the one the request merely names, which a client could vary until it likes the version. */
 export function stickyFactsOf(
   inbound: {
     readonly request: Request
@@ -28,9 +28,9 @@ export function stickyFactsOf(
     readonly company: string | null
   },
 ): StickyFacts {
-  const named = companyOf(inbound.request.headers.get("procore-company-id"), inbound.path, inbound.query)
+  const named = () => companyOf(inbound.request.headers.get("procore-company-id"), inbound.path, inbound.query)
   return {
-    company: named ?? subject.company,
+    company: subject.company ?? named(),
     subject: subject.kind === "anonymous" ? null : `${subject.idp}|${subject.id}`,
     requestId: inbound.requestId,
   }

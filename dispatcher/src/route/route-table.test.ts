@@ -6,7 +6,7 @@ function tableOf(...paths: string[]): RouteTable {
   const routes = paths.map((path, index) =>
     route.parse({ id: `r${index}`, path, script: "files", team: "storage", auth: { mode: "none" } }),
   )
-  return new RouteTable({ "api.example.com": { routes } })
+  return new RouteTable({ "api.example.com": { team: null, routes } })
 }
 
 function pathFound(table: RouteTable, path: string): string | null {

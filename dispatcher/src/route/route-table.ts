@@ -6,6 +6,8 @@ import type { DispatchConfig, RouteConfig } from "../../../contracts/dispatch-co
 
 export interface RouteMatch {
   readonly hostname: string
+  /** Team whose hostname it is, if any. */
+  readonly owner: string | null
   readonly config: RouteConfig
 }
 
@@ -29,7 +31,8 @@ export class RouteTable {
     const built = this.#built.get(hostname)
     if (built !== undefined) return built
     if (!Object.hasOwn(this.#hostnames, hostname)) return null
-    const table = buildHost(hostname, this.#hostnames[hostname]?.routes ?? [])
+    const { team = null, routes = [] } = this.#hostnames[hostname] ?? {}
+    const table = buildHost(hostname, team, routes)
     this.#built.set(hostname, table)
     return table
   }
@@ -66,12 +69,12 @@ export class RouteTable {
   }
 }
 
-function buildHost(hostname: string, routes: readonly RouteConfig[]): HostTable {
+function buildHost(hostname: string, owner: string | null, routes: readonly RouteConfig[]): HostTable {
   const exact = new Map<string, RouteMatch>()
   const prefixes = new Map<string, RouteMatch>()
   for (const config of routes) {
-    if (config.path.endsWith("/*")) prefixes.set(config.path.slice(0, -2), { hostname, config })
-    else exact.set(config.path, { hostname, config })
+    if (config.path.endsWith("/*")) prefixes.set(config.path.slice(0, -2), { hostname, owner, config })
+    else exact.set(config.path, { hostname, owner, config })
   }
   return { exact, prefixes }
 }

@@ -1,0 +1,127 @@
+import { decodeJwt } from "jose"
+import { describe, expect, it } from "vitest"
+import { type DispatchConfig, dispatchConfigSchema } from "../../contracts/dispatch-config.ts"
+import type { PlatformProps } from "../../contracts/platform.ts"
+import { exampleConfig } from "./example-config.ts"
+import { type MintDependencies, mintPassport, type PassportOrder } from "./identity/mint-passport.ts"
+import { makeSubject } from "./identity/subject.ts"
+import { dispatchSibling } from "./sibling.ts"
+import { testBed } from "./test-dependencies.ts"
+
+const ROUTER: PlatformProps = { script: "router", version: 1, team: "routing" }
+const FACTS = { ip: "203.0.113.7", country: "GB", colo: null, asn: null, tls: "TLSv1.3", bot: null }
+const alice = makeSubject({ kind: "user", id: "alice", idp: "example-idp", scopes: [], company: "42" })
+const ID = "11111111-2222-4333-8444-555555555555"
+
+/** Team `routing` owns router and gateway; `grants` are what it holds. */
+function config(grants: string[]): Partial<DispatchConfig> {
+  const base = exampleConfig()
+  const script = { team: "routing", releases: [{ version: 1, weightBps: 10_000 }] }
+  return dispatchConfigSchema.parse({
+    ...base,
+    teams: { ...base.teams, routing: { grants } },
+    scripts: { ...base.scripts, router: script, gateway: script },
+  })
+}
+
+function order(changes: Partial<PassportOrder> = {}): PassportOrder {
+  return {
+    issuer: "https://sallyport.example",
+    audience: "script:router",
+    subject: alice,
+    route: "api",
+    host: "api.example.com",
+    zone: null,
+    actor: null,
+    hops: 0,
+    facts: FACTS,
+    ...changes,
+  }
+}
+
+async function dispatch(
+  grants: string[],
+  asked: { script: string; zone?: string } = { script: "gateway" },
+  changes: Partial<PassportOrder> = {},
+  headers: Record<string, string> = {},
+) {
+  const bed = await testBed(config(grants))
+  const { token } = await mintPassport(order(changes), bed.deps as MintDependencies)
+  const request = new Request("https://api.example.com/x", { headers: { "x-passport": token, ...headers } })
+  const target = { script: asked.script, zone: asked.zone ?? null }
+  const response = await dispatchSibling(request, target, ROUTER, { waitUntil: () => undefined }, bed.deps)
+  const code = response.status === 200 ? "ok" : ((await response.json()) as { code: string }).code
+  const [call] = bed.dispatched
+  const passport = call === undefined ? null : decodeJwt(call.request.headers.get("x-passport") ?? "")
+  return { code, call, passport, trips: bed.trips }
+}
+
+describe("dispatchSibling", () => {
+  it("hands the request to the sibling's release with a passport for the same subject, made for the sibling", async () => {
+    const { code, call, passport } = await dispatch(["dispatch:gateway"])
+    expect(code).toBe("ok")
+    expect(call?.name).toBe("gateway--v1")
+    expect(passport).toMatchObject({
+      aud: "script:gateway",
+      sub: "alice",
+      company: "42",
+      route: "api",
+      host: "api.example.com",
+      act: { sub: "script:router" },
+      hops: 1,
+    })
+  })
+
+  it("names everyone who acted, the latest outermost", async () => {
+    const { passport } = await dispatch(["dispatch:gateway"], undefined, { actor: { sub: "script:pages" } })
+    expect(passport?.act).toEqual({ sub: "script:router", act: { sub: "script:pages" } })
+  })
+
+  it.each<[string, string[], string]>([
+    ["no grant", [], "platform.not-granted"],
+    ["the grant for another script", ["dispatch:gateways"], "platform.not-granted"],
+    ["another kind of grant", ["audience:gateway"], "platform.not-granted"],
+  ])("refuses a caller with %s, and dispatches nothing", async (_what, grants, expected) => {
+    const { code, call } = await dispatch(grants)
+    expect(code).toBe(expected)
+    expect(call).toBeUndefined()
+  })
+
+  it("keeps the zone of the passport unless the team may name another", async () => {
+    const own = await dispatch(["dispatch:gateway"], { script: "gateway", zone: "us01" }, { zone: "us01" })
+    expect(own.passport?.zone).toBe("us01")
+    const foreign = await dispatch(["dispatch:gateway"], { script: "gateway", zone: "us01" })
+    expect(foreign.code).toBe("platform.not-granted")
+    const granted = await dispatch(["dispatch:gateway", "zone:us01"], { script: "gateway", zone: "us01" })
+    expect(granted.passport?.zone).toBe("us01")
+  })
+
+  it("knows no zone that is not in the directory", async () => {
+    const { code } = await dispatch(["dispatch:gateway", "zone:us09"], { script: "gateway", zone: "us09" })
+    expect(code).toBe("platform.zone-unknown")
+  })
+
+  it("refuses a passport made for another script, and none", async () => {
+    expect((await dispatch(["dispatch:gateway"], undefined, { audience: "script:gateway" })).code).toBe(
+      "platform.passport-required",
+    )
+    const without = await dispatch(["dispatch:gateway"], undefined, {}, { "x-passport": "" })
+    expect(without.code).toBe("platform.passport-required")
+  })
+
+  it("ends a circle at eight dispatches", async () => {
+    expect((await dispatch(["dispatch:gateway"], undefined, { hops: 7 })).code).toBe("ok")
+    expect((await dispatch(["dispatch:gateway"], undefined, { hops: 8 })).code).toBe("platform.too-many-hops")
+  })
+
+  it.each(["nope", "constructor"])("knows no script %s", async (script) => {
+    expect((await dispatch([`dispatch:${script}`], { script })).code).toMatch(/platform\.(script-unknown|not-granted)/)
+  })
+
+  it("records who asked, under the caller's request id only when it is one of ours", async () => {
+    const own = await dispatch(["dispatch:gateway"], undefined, {}, { "x-request-id": ID })
+    expect(own.trips).toMatchObject([{ requestId: ID, actor: "router", script: "gateway", route: "api" }])
+    const forged = await dispatch(["dispatch:gateway"], undefined, {}, { "x-request-id": "forged\u00a0line" })
+    expect(forged.trips[0]?.requestId).toMatch(/^id-/)
+  })
+})
