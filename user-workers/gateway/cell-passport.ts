@@ -5,10 +5,11 @@
 import { PASSPORT_MIN_REMAINING_S } from "../../contracts/passport.ts"
 import type { PlatformApi } from "../../contracts/platform.ts"
 import { askPlatform } from "../../kit/ask-platform.ts"
+import { BoundedCache } from "../../kit/bounded-cache.ts"
 import { refuse } from "../../kit/problem.ts"
 
-/** Entries per isolate, about 2 KB each. */
-const CACHED_CELLS = 2_000
+/** Entries per isolate and generation of the cache, about 2 KB each. */
+const CACHED_CELLS = 1_000
 
 /** Where a request goes, and what it shows there. */
 export interface CellAccess {
@@ -22,7 +23,7 @@ interface Remembered {
 }
 
 export class CellPassports {
-  readonly #remembered = new Map<string, Remembered>()
+  readonly #remembered = new BoundedCache<Remembered>(CACHED_CELLS)
   readonly #clock: { now(): number }
 
   constructor(clock: { now(): number } = Date) {
@@ -34,31 +35,11 @@ export class CellPassports {
     const key = `${zone}\n${ownPassport}`
     const known = this.#remembered.get(key)
     if (known !== undefined && this.#clock.now() / 1000 < known.reuseUntilS) return known.access
-    const { token, origins } = await askPlatform(() => platform.passportFor(`cell:${zone}`, ownPassport))
+    const { token, expiresS, origins } = await askPlatform(() => platform.passportFor(`cell:${zone}`, ownPassport))
     const [origin] = origins
     if (origin === undefined) throw refuse("platform.audience-unknown")
     const access = { origin, passport: token }
-    this.#remember(key, { access, reuseUntilS: expiryS(token) - PASSPORT_MIN_REMAINING_S })
+    this.#remembered.set(key, { access, reuseUntilS: expiresS - PASSPORT_MIN_REMAINING_S })
     return access
-  }
-
-  #remember(key: string, entry: Remembered): void {
-    this.#remembered.delete(key)
-    if (this.#remembered.size >= CACHED_CELLS) {
-      const oldest = this.#remembered.keys().next().value
-      if (oldest !== undefined) this.#remembered.delete(oldest)
-    }
-    this.#remembered.set(key, entry)
-  }
-}
-
-/** `exp` of a passport that came from the platform itself, seconds since the epoch; 0, so never reused, when it cannot be read. */
-function expiryS(token: string): number {
-  try {
-    const payload = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/")
-    const claims: unknown = JSON.parse(atob(payload))
-    return typeof claims === "object" && claims !== null && "exp" in claims ? Number(claims.exp) || 0 : 0
-  } catch {
-    return 0
   }
 }

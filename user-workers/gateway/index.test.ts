@@ -1,5 +1,5 @@
 import { afterEach, describe, it, vi } from "vitest"
-import type { PlatformApi } from "../../contracts/platform.ts"
+import type { AudiencePassport, PlatformApi } from "../../contracts/platform.ts"
 import { makeTestPassports } from "../../kit/sign-test-passport.ts"
 import { CellPassports } from "./cell-passport.ts"
 import gateway from "./index.ts"
@@ -147,8 +147,7 @@ describe("CellPassports", () => {
     const platform = {
       passportFor: async (audience: string) => {
         asked.push(audience)
-        const token = `e30.${btoa(JSON.stringify({ exp: 1_060 }))}.AAAA`
-        return { token, audience, origins: ["https://us01.cell.example"] }
+        return { token: "opaque", audience, expiresS: 1_060, origins: ["https://us01.cell.example"] }
       },
     }
     await cells.accessTo("us01", "own", platform)
@@ -163,16 +162,30 @@ describe("CellPassports", () => {
     expect(asked).toHaveLength(4)
   })
 
-  it("never reuses a passport whose end it cannot read", async ({ expect }) => {
-    const cells = new CellPassports()
-    let asked = 0
-    const passportFor = async (audience: string) => ({
-      token: `opaque-${++asked}`,
-      audience,
-      origins: ["https://us01.cell.example"],
+  for (const expiresS of [1_030, Number.NaN, undefined])
+    it(`never reuses a passport of which it is told that it ends at ${expiresS}`, async ({ expect }) => {
+      const cells = new CellPassports({ now: () => 1_000_000 })
+      let asked = 0
+      const passportFor = async (audience: string) => {
+        const answer = { token: `opaque-${++asked}`, audience, expiresS, origins: ["https://us01.cell.example"] }
+        return answer as AudiencePassport
+      }
+      await cells.accessTo("us01", "own", { passportFor })
+      expect((await cells.accessTo("us01", "own", { passportFor })).passport).toBe("opaque-2")
     })
-    await cells.accessTo("us01", "own", { passportFor })
-    expect((await cells.accessTo("us01", "own", { passportFor })).passport).toBe("opaque-2")
+
+  it("forgets those not used for long, and asks again", async ({ expect }) => {
+    const cells = new CellPassports({ now: () => 1_000_000 })
+    let asked = 0
+    const passportFor = async (audience: string) => {
+      asked++
+      return { token: "opaque", audience, expiresS: 1_060, origins: ["https://us01.cell.example"] }
+    }
+    for (let each = 0; each <= 2_000; each++) await cells.accessTo("us01", `own-${each}`, { passportFor })
+    await cells.accessTo("us01", "own-2000", { passportFor })
+    expect(asked).toBe(2_001)
+    await cells.accessTo("us01", "own-0", { passportFor })
+    expect(asked).toBe(2_002)
   })
 })
 
@@ -210,7 +223,8 @@ function environment(asked: string[], timeoutMs = "25000") {
     passportFor: async (audience) => {
       asked.push(audience)
       if (audience === "cell:forbidden") throw new Error("platform.not-granted")
-      return { token: fakeCellPassport(audience), audience, origins: [`https://${audience.slice(5)}.cell.example`] }
+      const origins = [`https://${audience.slice(5)}.cell.example`]
+      return { token: fakeCellPassport(audience), audience, expiresS: Date.now() / 1000 + 60, origins }
     },
   }
   return { PLATFORM: platform as PlatformApi, CELL_TIMEOUT_MS: timeoutMs }

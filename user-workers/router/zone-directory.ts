@@ -1,12 +1,13 @@
 /** Zones of companies, asked of the platform and remembered for a moment: a company's move between zones acts within the TTL. */
 import type { PlatformApi, ZoneOfCompany } from "../../contracts/platform.ts"
 import { askPlatform } from "../../kit/ask-platform.ts"
+import { BoundedCache } from "../../kit/bounded-cache.ts"
 import { refuse } from "../../kit/problem.ts"
 
 /** Milliseconds. */
 const TTL_MS = 10_000
-/** Companies per isolate, about 200 bytes each. */
-const CACHED_COMPANIES = 10_000
+/** Companies per isolate and generation of the cache, about 200 bytes each. */
+const CACHED_COMPANIES = 5_000
 
 interface Remembered {
   readonly zone: ZoneOfCompany
@@ -14,7 +15,7 @@ interface Remembered {
 }
 
 export class ZoneDirectory {
-  readonly #remembered = new Map<string, Remembered>()
+  readonly #remembered = new BoundedCache<Remembered>(CACHED_COMPANIES)
   readonly #clock: { now(): number }
 
   constructor(clock: { now(): number } = Date) {
@@ -29,16 +30,7 @@ export class ZoneDirectory {
     if (answer === null) throw refuse("company.unknown")
     // Taken out of the answer: what came over RPC may hold on to the call that brought it.
     const zone = { zone: answer.zone, audience: answer.audience, baseUrl: answer.baseUrl }
-    this.#remember(companyId, { zone, untilMs: this.#clock.now() + TTL_MS })
+    this.#remembered.set(companyId, { zone, untilMs: this.#clock.now() + TTL_MS })
     return zone
-  }
-
-  #remember(companyId: string, entry: Remembered): void {
-    this.#remembered.delete(companyId)
-    if (this.#remembered.size >= CACHED_COMPANIES) {
-      const oldest = this.#remembered.keys().next().value
-      if (oldest !== undefined) this.#remembered.delete(oldest)
-    }
-    this.#remembered.set(companyId, entry)
   }
 }
