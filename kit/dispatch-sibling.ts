@@ -11,7 +11,7 @@ export interface SiblingDoor {
 
 /**
  * The sibling's response, or a problem response (`platform.*`, `dispatch.*`). `request` must carry the `x-passport` that the caller received;
- * its body streams through. `zone` replaces the zone in the sibling's passport. Needs the grant `dispatch:<script>`.
+ * its body streams through. `zone` replaces the zone in the sibling's passport. Needs the grant `dispatch:<script>`, and `zone:<zone>` for another zone than the caller's own.
  */
 export function dispatchSibling(
   platform: SiblingDoor,

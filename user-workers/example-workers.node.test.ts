@@ -21,7 +21,7 @@ const FORGING_SIBLING = `export default { fetch(request, env) {
 
 beforeAll(async () => {
   platform = await startTestPlatform()
-  const cells = ["us01", "us02", "uk01"].map((zone) => `audience:cell:${zone}`)
+  const cells = ["us01", "us02", "uk01"].flatMap((zone) => [`audience:cell:${zone}`, `zone:${zone}`])
   await platform.putTeam("edge-routing", { grants: ["dispatch:gateway", "zones:read", ...cells] })
   await platform.uploadWorker({ directory: "user-workers/gateway", team: "edge-routing" })
   await platform.uploadWorker({ directory: "user-workers/router", team: "edge-routing" })
