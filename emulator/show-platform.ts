@@ -32,7 +32,8 @@ export function table(rows: readonly VerifiedRow[]): string {
 export function addresses(platform: Platform): string {
   return [
     `edge               ${platform.edgeUrl}      the Host header chooses the hostname`,
-    `control plane      ${platform.controlPlaneUrl}      console /, API /v1 (described at /docs), wrangler's door /client/v4`,
+    `in a browser       ${platform.edgeUrl.replace("127.0.0.1", "app.procore.localhost")}/webclients/      *.localhost stands for *.com`,
+    `control plane      ${platform.controlPlaneUrl}      API /v1 (described at /docs), wrangler's door /client/v4`,
     `Cloudflare API     ${platform.cloudflareApiUrl}      local stand-in, under /client/v4`,
     `identity provider  ${platform.issuerUrl}      /token?subject=alice&company=100`,
     `cells              ${Object.entries(platform.cells)
@@ -71,5 +72,5 @@ Change it, and go back:
   curl -s -H 'Host: app.procore.com' ${platform.edgeUrl}/hello/
   npx sallyport versions list hello
   npx sallyport rollback hello --wait
-  npx sallyport explain https://app.procore.com/hello/ --tls TLSv1.3`
+  npx sallyport explain https://app.procore.com/hello/`
 }

@@ -41,6 +41,7 @@ export function controlPlane(make: (env: Env) => Dependencies = dependenciesOf):
   app.onError((thrown, c) => renderProblem(thrown, c, depsOf(c)))
   app.notFound((c) => renderProblem(refuse("api.not-found"), c, depsOf(c)))
 
+  app.get("/", (c) => c.redirect("/docs"))
   app.get("/health/alive", () => answerAlive())
   app.get("/health/ready", (c) => answerReady(depsOf(c)))
   app.get("/version", (c) => answerVersion(depsOf(c)))

@@ -23,6 +23,16 @@ describe("asCloudflareWouldSend", () => {
     expect(sent({ "x-local-cf": told }).cf).toEqual({ tlsVersion: "TLSv1.3" })
   })
 
+  it.each([
+    ["http://app.procore.localhost:8787/webclients/?a", "http://app.procore.com:8787/webclients/?a"],
+    ["http://app.uk01.procore.localhost/", "http://app.uk01.procore.com/"],
+    ["http://localhost:8787/", "http://localhost:8787/"],
+    ["http://app.procore.com/x.localhost/", "http://app.procore.com/x.localhost/"],
+    ["http://a.localhost.example.com/", "http://a.localhost.example.com/"],
+  ])("reads %s as %s, for browsers", (url, expected) => {
+    expect(asCloudflareWouldSend(new Request(url) as Incoming).url).toBe(expected)
+  })
+
   it("keeps method, body and other headers", async () => {
     const request = new Request("http://api.procore.com/a?b", {
       method: "POST",

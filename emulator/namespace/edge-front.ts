@@ -17,7 +17,7 @@ type IncomingRequest = Request<unknown, IncomingRequestCfProperties>
  */
 export function asCloudflareWouldSend(request: IncomingRequest): IncomingRequest {
   const told = request.headers.get(LOCAL_CF_HEADER)
-  const sent = new Request(request) as IncomingRequest
+  const sent = new Request(ofRealHostname(request.url), request) as IncomingRequest
   let ip: unknown
   let cf: object = DEFAULT_CF
   if (told !== null) {
@@ -28,6 +28,13 @@ export function asCloudflareWouldSend(request: IncomingRequest): IncomingRequest
   }
   sent.headers.set("cf-connecting-ip", typeof ip === "string" ? ip : DEFAULT_IP)
   return Object.defineProperty(sent, "cf", { value: cf })
+}
+
+/** Browsers resolve `*.localhost` to this machine and nothing else, so `app.procore.localhost` stands for `app.procore.com` here. */
+const LOCALHOST = /^(https?:\/\/[^/]+)\.localhost(?=[:/])/
+
+function ofRealHostname(url: string): string {
+  return url.replace(LOCALHOST, "$1.com")
 }
 
 function parse(text: string): Record<string, unknown> {
