@@ -13,10 +13,11 @@ import {
   scriptAudience,
 } from "../contracts/passport.ts"
 import { PASSPORT_HEADER } from "../contracts/reserved-headers.ts"
+import { BoundedCache } from "./bounded-cache.ts"
 import { refuse } from "./problem.ts"
 
-/** Verified passports remembered per isolate, about 1 KB each. */
-const CACHED_PASSPORTS = 1_000
+/** Verified passports remembered per isolate and generation of the cache, about 1 KB each. */
+const CACHED_PASSPORTS = 500
 /** Milliseconds after which the keys are asked for anew; well below the time that a new key is published before its first use. */
 const KEYS_MAX_AGE_MS = 60_000
 /** How often an unknown `kid` may cause another question for keys, per {@link KEYS_MAX_AGE_MS} and isolate. */
@@ -58,7 +59,7 @@ export function passportRequirement(requirements: PassportRequirements): Require
   const audience = scriptAudience(requirements.script)
   const clock = requirements.clock ?? Date
   const ring = new KeyRing(clock)
-  const verified = new Map<string, PassportClaims>()
+  const verified = new BoundedCache<PassportClaims>(CACHED_PASSPORTS)
 
   return async function requirePassport(request, platform) {
     const token = request.headers.get(PASSPORT_HEADER)
@@ -69,26 +70,14 @@ export function passportRequirement(requirements: PassportRequirements): Require
     if (claims.aud !== audience) throw refused("audience")
     const nowS = clock.now() / 1000
     if (claims.nbf > nowS + PASSPORT_MAX_SKEW_S || claims.iat > nowS + PASSPORT_MAX_SKEW_S) throw refused("not-yet")
-    if (nowS >= claims.exp + PASSPORT_MAX_SKEW_S) {
-      verified.delete(token)
-      throw refused("expired")
-    }
-    if (known === undefined) remember(verified, token, claims)
+    if (nowS >= claims.exp + PASSPORT_MAX_SKEW_S) throw refused("expired")
+    if (known === undefined) verified.set(token, claims)
     return claims
   }
 }
 
 function refused(reason: Reason): Error {
   return refuse("platform.passport-required", { log: { reason } })
-}
-
-/** The oldest entry makes room; the map keeps insertion order. */
-function remember(verified: Map<string, PassportClaims>, token: string, claims: PassportClaims): void {
-  if (verified.size >= CACHED_PASSPORTS) {
-    const oldest = verified.keys().next().value
-    if (oldest !== undefined) verified.delete(oldest)
-  }
-  verified.set(token, claims)
 }
 
 /** Form and signature; audience and times are checked by the caller each time, since this result is remembered. */

@@ -162,6 +162,12 @@ describe("the rules", () => {
     ],
     ["kit imports problem.ts", "kit/cors.ts", `import { refuse } from "./problem.ts"`, "kit/problem.ts"],
     [
+      "kit imports the cache",
+      "kit/cors.ts",
+      `import { BoundedCache } from "./bounded-cache.ts"`,
+      "kit/bounded-cache.ts",
+    ],
+    [
       "a user Worker imports its own files",
       "user-workers/pages/index.ts",
       `import "./csp.ts"`,

@@ -119,9 +119,10 @@ const stages: Rule = (file, { target }) => {
   return other === undefined || other === stage || rule.sees.includes(other) ? null : `${stage} must not see ${other}`
 }
 
+const KIT_SHARED: readonly string[] = ["kit/problem.ts", "kit/bounded-cache.ts"]
 const kitSiblings: Rule = (file, { target }) =>
-  top(file) === "kit" && !isTest(file) && target !== null && top(target) === "kit" && target !== "kit/problem.ts"
-    ? "kit files stand alone; they share problem.ts only"
+  top(file) === "kit" && !isTest(file) && target !== null && top(target) === "kit" && !KIT_SHARED.includes(target)
+    ? "kit files stand alone; they share problem.ts and bounded-cache.ts only"
     : null
 
 const userWorkerSiblings: Rule = (file, { target }) => {

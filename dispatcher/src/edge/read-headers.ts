@@ -2,6 +2,7 @@
  * R3 and R4: one pass over the headers, which notes the values that the gateway needs and the names that may not go on.
  * Nothing is changed here: the names are taken off the one copy of the request that goes on (`stripReserved`).
  */
+import { HOP_BY_HOP_HEADERS, mayBeNominated } from "../../../contracts/hop-by-hop.ts"
 import { isReservedRequestHeader, normalizeHeaderName, PIN_HEADER } from "../../../contracts/reserved-headers.ts"
 import { refuse } from "../../../kit/problem.ts"
 
@@ -37,8 +38,8 @@ type Role =
   | "upgrade"
   | "serviceWorker"
 
-/** Hop-by-hop by RFC 9110 §7.6.1; `proxy-authorization` is for a proxy, which is us, and `http2-settings` belongs to an h2c upgrade. */
-const SPECIAL: ReadonlyMap<string, Role> = new Map([
+const SPECIAL: ReadonlyMap<string, Role> = new Map<string, Role>([
+  ...HOP_BY_HOP_HEADERS.map((name): [string, Role] => [name, "remove"]),
   ["authorization", "authorization"],
   [PIN_HEADER, "pin"],
   ["cf-connecting-ip", "connectingIp"],
@@ -48,27 +49,11 @@ const SPECIAL: ReadonlyMap<string, Role> = new Map([
   ["upgrade", "upgrade"],
   ["service-worker", "serviceWorker"],
   ["cookie", "cookie"],
-  ["keep-alive", "remove"],
-  ["proxy-connection", "remove"],
-  ["proxy-authorization", "remove"],
-  ["te", "remove"],
-  ["http2-settings", "remove"],
   // Only its underscore spelling ends: see roleOf.
   ["host", "plain"],
 ])
 
-/** A client that nominates these would change what the request is or how long its body is (CVE-2026-6338 in another gateway). They stay. */
-const NEVER_NOMINATED: ReadonlySet<string> = new Set([
-  "host",
-  "content-length",
-  "content-type",
-  "content-encoding",
-  "upgrade",
-  "close",
-  "keep-alive",
-])
 const MOST_NOMINATED = 32
-const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
 const LENGTH = /^[0-9]{1,15}$/
 /** Any case, because some readers ignore it, and wherever it stands: two Cookie headers arrive joined by a comma. */
 const GATEWAY_COOKIE = /__(?:host|secure)-sallyport/i
@@ -155,6 +140,6 @@ function addNominated(connection: string, headers: Headers, removed: string[]): 
     throw refuse("edge.framing-ambiguous", { detail: "Connection names too many headers." })
   for (const each of tokens) {
     const token = each.trim().toLowerCase()
-    if (TOKEN.test(token) && !NEVER_NOMINATED.has(token) && headers.has(token)) removed.push(token)
+    if (mayBeNominated(token) && headers.has(token)) removed.push(token)
   }
 }

@@ -3,8 +3,8 @@
  * it is never taken for anonymous. Verified tokens are kept in the isolate's memory until they expire.
  */
 import type { RouteAuth } from "../../../contracts/dispatch-config.ts"
+import { BoundedCache } from "../../../kit/bounded-cache.ts"
 import { type Refusal, refuse } from "../../../kit/problem.ts"
-import { BoundedCache } from "../bounded-cache.ts"
 import type { Issuer } from "./issuers.ts"
 import { ANONYMOUS, type Subject } from "./subject.ts"
 import { type BearerFault, type BearerResult, verifyBearer } from "./verify-bearer.ts"

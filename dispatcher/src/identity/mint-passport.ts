@@ -12,7 +12,7 @@ import {
   PASSPORT_TYP,
   type PassportClaims,
 } from "../../../contracts/passport.ts"
-import { BoundedCache } from "../bounded-cache.ts"
+import { BoundedCache } from "../../../kit/bounded-cache.ts"
 import type { PassportKeys } from "./passport-keys.ts"
 import type { Subject } from "./subject.ts"
 

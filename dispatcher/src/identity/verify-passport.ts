@@ -4,8 +4,8 @@
 import { jwtVerify } from "jose"
 import { isCanonicalCompactJws } from "../../../contracts/compact-jws.ts"
 import { PASSPORT_ALG, PASSPORT_MAX_SKEW_S, PASSPORT_TYP, type PassportClaims } from "../../../contracts/passport.ts"
+import { BoundedCache } from "../../../kit/bounded-cache.ts"
 import { refuse } from "../../../kit/problem.ts"
-import { BoundedCache } from "../bounded-cache.ts"
 import type { PassportKeys } from "./passport-keys.ts"
 
 const CACHED_PASSPORTS = 5_000
