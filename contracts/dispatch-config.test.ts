@@ -95,6 +95,31 @@ describe("parseDispatchConfig", () => {
     expect(withRoute(changes)).toContain(`/hostnames/api.example.com/routes/0${where}`)
   })
 
+  it.each<[string, object, string]>([
+    [
+      "21 scopes",
+      { auth: { mode: "required", issuers: ["example-idp"], scopes: Array(21).fill("a") } },
+      "/auth/scopes",
+    ],
+    [
+      "a scope of 65 characters",
+      { auth: { mode: "required", issuers: ["example-idp"], scopes: ["a".repeat(65)] } },
+      "/auth/scopes/0",
+    ],
+    [
+      "a kill reason of 201 bytes in 67 characters",
+      { kill: { mode: "enforce", reason: "漢".repeat(67) } },
+      "/kill/reason",
+    ],
+  ])("refuses a route with %s", (_what, changes, where) => {
+    expect(withRoute(changes)).toEqual([`/hostnames/api.example.com/routes/0${where}`])
+  })
+
+  it("accepts a route at these bounds", () => {
+    const auth = { mode: "required", issuers: ["example-idp"], scopes: Array(20).fill("a".repeat(64)) }
+    expect(withRoute({ auth, kill: { mode: "log", reason: `${"漢".repeat(66)}ab` } })).toEqual([])
+  })
+
   it("refuses two routes of one hostname with the same path", () => {
     const faults = faultsOf((config) => {
       const routes = [route, { ...route, id: "other" }] as never

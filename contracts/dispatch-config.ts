@@ -104,16 +104,21 @@ const auth = z.strictObject({
   mode: z.enum(["required", "optional", "none"]),
   /** Ids of `issuers`; at least one unless mode is `none`. */
   issuers: z.array(name).max(20).default([]),
-  /** All of these must be among the subject's scopes. */
+  /** All of these must be among the subject's scopes. Few and short: what one route may take of {@link CONFIG_LIMITS} is everybody's. */
   scopes: z
-    .array(z.string().regex(/^[\x21\x23-\x5B\x5D-\x7E]{1,100}$/))
-    .max(50)
+    .array(z.string().regex(/^[\x21\x23-\x5B\x5D-\x7E]{1,64}$/, "must be a scope of at most 64 characters"))
+    .max(20)
     .default([]),
   kinds: z
     .array(z.enum(["user", "service"]))
     .min(1)
     .optional(),
 })
+
+/** Counted in bytes like the config that it lies in: 200 characters may be 600 bytes. */
+const killReason = z
+  .string()
+  .refine((text) => new TextEncoder().encode(text).byteLength <= 200, "must be at most 200 bytes as UTF-8")
 
 export const route = z.strictObject({
   id: name,
@@ -130,9 +135,7 @@ export const route = z.strictObject({
   /** Milliseconds until the Worker's response headers must be there, 50–300 000. */
   timeoutMs: z.int().min(50).max(300_000).optional(),
   /** The kill switch: `enforce` answers 503, `log` only says it would. */
-  kill: z
-    .strictObject({ mode, reason: z.string().max(200), retryAfterS: z.int().min(1).max(86_400).default(30) })
-    .optional(),
+  kill: z.strictObject({ mode, reason: killReason, retryAfterS: z.int().min(1).max(86_400).default(30) }).optional(),
   /** Other teams may attach more specific paths below. */
   open: z.boolean().default(false),
 })

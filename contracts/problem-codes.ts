@@ -302,6 +302,16 @@ export const PROBLEMS = {
     title: "There is no earlier deployment to go back to",
     fix: "Deploy a version explicitly.",
   },
+  "deployment.not-granted": {
+    status: 403,
+    title: "The version uses a resource that its team may no longer use",
+    fix: "Ask the operators for the grant that `errors` names, or deploy a version without the binding.",
+  },
+  "deployment.published-only": {
+    status: 409,
+    title: "The version was published, but not deployed",
+    fix: "Deploy it with `sallyport deployments create <script> <version>`.",
+  },
   "route.taken": {
     status: 409,
     title: "Another route has this hostname and path",
@@ -316,6 +326,21 @@ export const PROBLEMS = {
     status: 403,
     title: "This hostname is not open to the team",
     fix: "Ask the operators to open it.",
+  },
+  "route.above-another-team": {
+    status: 403,
+    title: "The path would take in another team's route",
+    fix: "Choose a narrower path, or ask ops to create this one.",
+  },
+  "route.path-reserved": {
+    status: 403,
+    title: "This path is its owner's alone",
+    fix: "Attach below a path of your own, such as `/hello/*`, or ask ops.",
+  },
+  "route.quota-exceeded": {
+    status: 409,
+    title: "The team's routes would exceed its quota",
+    fix: "Remove routes or shorten them, or ask ops to attach this one.",
   },
   "upload.malformed": {
     status: 400,
@@ -336,6 +361,11 @@ export const PROBLEMS = {
     status: 422,
     title: "The resulting configuration would be invalid",
     fix: "See `errors`; nothing was published.",
+  },
+  "config.nearly-full": {
+    status: 409,
+    title: "The configuration is nearly full",
+    fix: "Routes cannot be added or enlarged, nor scripts put in service, until ops make room; switching off, deploying and removing still work.",
   },
   "config.not-published": {
     status: 503,

@@ -37,7 +37,7 @@ beforeEach(async () => {
   await platform.script("a-script", "alpha", 2)
   await platform.script("b-script", "beta", 1)
   await platform.send("PUT /v1/hostnames/open.example", { body: { team: "alpha", open: true } })
-  await platform.send("PUT /v1/hostnames/closed.example", { body: { team: "alpha" } })
+  await platform.send("PUT /v1/hostnames/closed.example", { body: { team: "alpha", open: false } })
 })
 
 function put(id: string, token: string | undefined, fields: Readonly<Record<string, unknown>>) {
@@ -61,7 +61,6 @@ describe("routes: works", () => {
     await put("a-closed", alpha, { path: "/api/*" })
     expect((await put("b-below", beta, { path: "/shared/b/*" })).status).toBe(201)
     expect((await put("b-beside", beta, { path: "/apiary/*" })).status).toBe(201)
-    expect((await put("b-above", beta, { path: "/*" })).status).toBe(201)
   })
 
   it("counts only the nearest route above: what that has given away further up is not asked again", async ({
@@ -70,7 +69,7 @@ describe("routes: works", () => {
     await put("a-all", alpha, { path: "/*" })
     await put("b-part", undefined, { path: "/b/*", team: "beta", script: "b-script" })
     expect((await put("b-deep", beta, { path: "/b/deep" })).status).toBe(201)
-    expect((await put("b-else", beta, { path: "/else" })).body.code).toBe("route.under-another-team")
+    expect((await put("b-else", beta, { path: "/else/*" })).body.code).toBe("route.under-another-team")
   })
 
   it("lets ops attach anything anywhere, in the name of a team", async ({ expect }) => {
@@ -78,10 +77,50 @@ describe("routes: works", () => {
     expect((await put("ops-route", undefined, { path: "/x", team: "beta", script: "a-script" })).status).toBe(201)
   })
 
-  it("lets a team keep the foreign script that ops gave its route, and change the rest", async ({ expect }) => {
+  it("lets a team keep the foreign script that ops gave its route, switch it off and bound its time", async ({
+    expect,
+  }) => {
     await put("given", undefined, { path: "/x", team: "beta", script: "a-script" })
-    expect((await put("given", beta, { path: "/x", script: "a-script", timeoutMs: 500 })).status).toBe(200)
-    expect((await put("other", beta, { path: "/y", script: "a-script" })).status).toBe(400)
+    const kill = { mode: "enforce", reason: "wrong answers" }
+    expect((await put("given", beta, { path: "/x", script: "a-script", timeoutMs: 500, kill })).status).toBe(200)
+    expect((await put("given", beta, { path: "/x", script: "a-script" })).status).toBe(200)
+    expect((await put("other", beta, { path: "/y/*", script: "a-script" })).status).toBe(400)
+  })
+
+  it("lets a team change a route that ops have since put a broader one above, or whose hostname they closed", async ({
+    expect,
+  }) => {
+    await put("b-route", beta, { path: "/b/*" })
+    await put("a-all", undefined, { path: "/*", team: "alpha", script: "a-script" })
+    const kill = { mode: "enforce", reason: "wrong answers" }
+    expect((await put("b-route", beta, { path: "/b/*", kill })).status).toBe(200)
+    const closed = { team: "alpha", open: false }
+    expect((await platform.send("PUT /v1/hostnames/open.example", { body: closed })).status).toBe(200)
+    expect((await put("b-route", beta, { path: "/b/*", timeoutMs: 500 })).status).toBe(200)
+    expect((await put("b-route", beta, { path: "/b/c/*" })).body.code).toBe("route.hostname-closed")
+  })
+
+  for (const path of [
+    "/hello/*",
+    "/hello/deep/*",
+    "/hello/world",
+    "/.well-knownish/*",
+    "/shared/hello/*",
+    "/shared/a/b",
+  ])
+    it(`lets a team attach ${path} on another's open hostname, where /shared/* is open`, async ({ expect }) => {
+      await put("a-open", alpha, { path: "/shared/*", open: true })
+      expect((await put("b-route", beta, { path })).status).toBe(201)
+    })
+
+  for (const path of ["/", "/*", "/sw.js", "/.well-known/x", "/.well-known/*"])
+    it(`lets a team attach ${path} on its own hostname`, async ({ expect }) => {
+      expect((await put("a-route", alpha, { path })).status).toBe(201)
+    })
+
+  it("lets a team do below its own route what it likes", async ({ expect }) => {
+    await put("b-all", undefined, { path: "/*", team: "beta", script: "b-script" })
+    expect((await put("b-worker", beta, { path: "/sw.js" })).status).toBe(201)
   })
 
   it("gives each route weights of its own, and only of versions in the namespace", async ({ expect }) => {
@@ -124,7 +163,7 @@ describe("routes: refuses", () => {
 
   it("gives one of many concurrent claims of a path to exactly one", async ({ expect }) => {
     const claims = Array.from({ length: 10 }, (_, index) =>
-      put(`claim-${index}`, index % 2 === 0 ? alpha : beta, { path: "/prize" }),
+      put(`claim-${index}`, index % 2 === 0 ? alpha : beta, { path: "/prize/*" }),
     )
     const sent = await Promise.all(claims)
     expect(sent.filter((each) => each.status === 201)).toHaveLength(1)
@@ -139,6 +178,58 @@ describe("routes: refuses", () => {
       expect((await put("b-api", beta, { path })).body.code).toBe("route.under-another-team")
     })
 
+  for (const path of ["/", "/*", "/sw.js", "/login", "/.well-known/*", "/.well-known/a/b", "/shared/sw.js"])
+    it(`refuses ${path} on another team's open hostname, where /shared/* is open`, async ({ expect }) => {
+      await put("a-open", alpha, { path: "/shared/*", open: true })
+      expect((await put("b-route", beta, { path })).body.code).toBe("route.path-reserved")
+    })
+
+  it("refuses /login on an open hostname that is nobody's, and below another's open route on the own one", async ({
+    expect,
+  }) => {
+    await platform.send("PUT /v1/hostnames/nobody.example", { body: { team: null, open: true } })
+    const nobodys = await put("b-route", beta, { hostname: "nobody.example", path: "/login" })
+    expect(nobodys.body.code).toBe("route.path-reserved")
+    await put("b-open", undefined, { path: "/b/*", team: "beta", script: "b-script", open: true })
+    expect((await put("a-route", alpha, { path: "/b/sw.js" })).body.code).toBe("route.path-reserved")
+  })
+
+  for (const path of ["/b/*", "/b/c/*"])
+    it(`refuses ${path} above another team's /b/c/d/*, and not the same from ops`, async ({ expect }) => {
+      await put("b-route", beta, { path: "/b/c/d/*" })
+      expect((await put("a-above", alpha, { path })).body.code).toBe("route.above-another-team")
+      expect((await put("a-above", undefined, { path, team: "alpha", script: "a-script" })).status).toBe(201)
+    })
+
+  it("does not take a path beside another team's for one above it", async ({ expect }) => {
+    await put("b-route", beta, { path: "/b/c/*" })
+    for (const path of ["/b", "/b/cc/*", "/b/d/*"])
+      expect((await put(`a-${path.length}`, alpha, { path })).status).toBe(201)
+  })
+
+  it("refuses to move or widen a route above another team's", async ({ expect }) => {
+    await put("b-route", beta, { path: "/b/c/*" })
+    await put("a-route", alpha, { path: "/a/*" })
+    expect((await put("a-route", alpha, { path: "/b/*" })).body.code).toBe("route.above-another-team")
+  })
+
+  for (const [what, fields] of Object.entries({
+    auth: { auth: { mode: "optional", issuers: ["example-idp"] } },
+    path: { path: "/y/*" },
+    hostname: { hostname: "other.example" },
+    releases: { releases: [{ version: 1, weightBps: 10_000 }] },
+    open: { open: true },
+    stickyBy: { stickyBy: "request" },
+  }))
+    it(`refuses a team the ${what} of a route that ops gave a foreign script`, async ({ expect }) => {
+      await platform.send("PUT /v1/hostnames/other.example", { body: { team: "beta", open: true } })
+      await put("given", undefined, { path: "/x/*", team: "beta", script: "a-script" })
+      const sent = await put("given", beta, { path: "/x/*", script: "a-script", ...fields })
+      expect(sent.body).toMatchObject({ code: "api.forbidden", errors: [{ pointer: `/${what}` }] })
+      const own = await put("given", beta, { path: "/x/*", script: "b-script" })
+      expect(own.body).toMatchObject({ code: "api.forbidden", errors: [{ pointer: "/script" }] })
+    })
+
   it("refuses to move a route below another team's", async ({ expect }) => {
     await put("a-api", alpha, { path: "/api/*" })
     await put("b-route", beta, { path: "/b/*" })
@@ -146,8 +237,8 @@ describe("routes: refuses", () => {
   })
 
   it("refuses a closed hostname and an unknown one in the same words", async ({ expect }) => {
-    const closed = await put("b-route", beta, { hostname: "closed.example", path: "/b" })
-    const unknown = await put("b-route", beta, { hostname: "unknown.example", path: "/b" })
+    const closed = await put("b-route", beta, { hostname: "closed.example", path: "/b/*" })
+    const unknown = await put("b-route", beta, { hostname: "unknown.example", path: "/b/*" })
     expect([closed.body.code, closed.body.detail]).toEqual([unknown.body.code, unknown.body.detail])
     expect(closed.body.code).toBe("route.hostname-closed")
     expect((await put("a-route", alpha, { hostname: "closed.example", path: "/a" })).status).toBe(201)
@@ -156,8 +247,8 @@ describe("routes: refuses", () => {
   })
 
   it("refuses another team's script and an absent one in the same words", async ({ expect }) => {
-    const foreign = await put("b-route", beta, { path: "/b", script: "a-script" })
-    const absent = await put("b-route", beta, { path: "/b", script: "nothing" })
+    const foreign = await put("b-route", beta, { path: "/b/*", script: "a-script" })
+    const absent = await put("b-route", beta, { path: "/b/*", script: "nothing" })
     expect([foreign.body.code, foreign.body.errors]).toEqual([absent.body.code, absent.body.errors])
     expect(foreign.body.errors).toEqual([{ pointer: "/script", detail: expect.any(String) }])
   })

@@ -4,27 +4,70 @@
  */
 import { refuse } from "../../kit/problem.ts"
 import { type Actor, actsFor } from "./actor.ts"
+import { canonicalJson } from "./canonical-json.ts"
 import type { Registry } from "./store/registry.ts"
 import type { RouteRow } from "./store/rows.ts"
 
+/** What a team may still change of a route that ops led to another team's script: it answers for its callers, not for that script. */
+const ITS_OWN_WITH_A_FOREIGN_SCRIPT: ReadonlySet<string> = new Set(["kill", "timeoutMs"])
+
 /**
- * Holds `wanted` to every rule. Throws `api.conflict` (id of another team's route), `route.hostname-closed`, `api.body-invalid` (no such hostname, team or script),
- * `route.taken`, `route.under-another-team`.
+ * Holds `wanted` to every rule. Throws `api.conflict` (id of another team's route), `api.forbidden` (for another team, or more of a route to a foreign script than it may change),
+ * `route.hostname-closed`, `api.body-invalid` (no such hostname, team or script), `route.taken`, `route.under-another-team`, `route.above-another-team`, `route.path-reserved`.
  */
 export function admitRoute(wanted: RouteRow, actor: Actor, registry: Registry): void {
   const found = registry.routes.get(wanted.id)
   if (found !== undefined && !actsFor(actor, found.team))
     throw refuse("api.conflict", { detail: "This id belongs to a route of another team." })
   admitTeam(wanted, actor, registry)
-  admitHostname(wanted, actor, registry)
+  // What others have put around a route since must never keep its team from switching it off.
+  const staysWhereItIs = found !== undefined && isAttachedAs(found, wanted)
+  if (!staysWhereItIs) admitHostname(wanted, actor, registry)
   admitScript(wanted, found, actor, registry)
+  if (!staysWhereItIs) admitPlace(wanted, actor, registry)
+}
+
+function isAttachedAs(found: RouteRow, wanted: RouteRow): boolean {
+  return (
+    found.hostname === wanted.hostname &&
+    found.path === wanted.path &&
+    found.script === wanted.script &&
+    found.team === wanted.team
+  )
+}
+
+/** Among the other routes of the hostname: nobody takes requests that another team's route gets, or would get once it is gone. */
+function admitPlace(wanted: RouteRow, actor: Actor, registry: Registry): void {
   const neighbours = [...registry.routes.values()].filter(
     (route) => route.hostname === wanted.hostname && route.id !== wanted.id,
   )
   if (neighbours.some((route) => route.path === wanted.path)) throw refuse("route.taken")
+  if (actor.role === "ops") return
   const above = nearestAbove(wanted.path, neighbours)
-  if (above !== null && !above.open && above.team !== wanted.team && actor.role !== "ops")
-    throw refuse("route.under-another-team")
+  if (above !== null && !above.open && above.team !== wanted.team) throw refuse("route.under-another-team")
+  const lendersBase = baseLentBy(above, wanted, registry)
+  if (lendersBase !== null && isReserved(wanted.path, lendersBase)) throw refuse("route.path-reserved")
+  if (neighbours.some((route) => route.team !== wanted.team && covers(wanted.path, route.path)))
+    throw refuse("route.above-another-team")
+}
+
+/** Path of the place that is another's and open: the nearest route above, or else the hostname (`""`). Null where the team is at home. */
+function baseLentBy(above: RouteRow | null, wanted: RouteRow, registry: Registry): string | null {
+  if (above !== null) return above.team === wanted.team ? null : baseOf(above.path)
+  return registry.hostnames.get(wanted.hostname)?.team === wanted.team ? null : ""
+}
+
+/**
+ * True for what speaks for the whole of a lent place: its root, all of it, a single file in it (`/sw.js` has the place as its scope, `/login` looks like the place's own),
+ * and `/.well-known` of the hostname. A guest has a path of its own, such as `/hello/*`.
+ */
+function isReserved(path: string, lendersBase: string): boolean {
+  const segments = baseOf(path)
+    .slice(lendersBase.length)
+    .split("/")
+    .filter((segment) => segment !== "")
+  const isPrefix = path.endsWith("/*")
+  return segments.length < (isPrefix ? 1 : 2) || (lendersBase === "" && segments[0] === ".well-known")
 }
 
 function admitTeam(wanted: RouteRow, actor: Actor, registry: Registry): void {
@@ -42,13 +85,28 @@ function admitHostname(wanted: RouteRow, actor: Actor, registry: Registry): void
   throw refuse("api.body-invalid", { errors: [{ pointer: "/hostname", detail: "no such hostname" }] })
 }
 
-/** A team names scripts of its own, or keeps the one that ops gave its route. Another team's script looks like none. */
+/** A team names scripts of its own, or keeps the one that ops gave its route, as it is. Another team's script looks like none. */
 function admitScript(wanted: RouteRow, found: RouteRow | undefined, actor: Actor, registry: Registry): void {
+  if (found !== undefined && !actsFor(actor, registry.scripts.get(found.script)?.team ?? null)) {
+    const errors = changedFields(found, wanted)
+      .filter((field) => !ITS_OWN_WITH_A_FOREIGN_SCRIPT.has(field))
+      .map((field) => ({ pointer: `/${field}`, detail: "may be changed by ops alone" }))
+    if (errors.length === 0) return
+    throw refuse("api.forbidden", { detail: "Ops led this route to a script of another team.", errors })
+  }
   const script = registry.scripts.get(wanted.script)
-  if (script?.deletedAt === null && (actsFor(actor, script.team) || found?.script === wanted.script)) return
+  if (script?.deletedAt === null && actsFor(actor, script.team)) return
   throw refuse("api.body-invalid", {
     errors: [{ pointer: "/script", detail: "no such script of this team; upload or claim it first" }],
   })
+}
+
+function changedFields(found: RouteRow, wanted: RouteRow): string[] {
+  const before = new Map(Object.entries(found))
+  const after = new Map(Object.entries(wanted))
+  return [...new Set([...before.keys(), ...after.keys()])].filter(
+    (field) => canonicalJson({ value: before.get(field) }) !== canonicalJson({ value: after.get(field) }),
+  )
 }
 
 /** The route that gets the requests for `path` now: the longest `/…/*` that covers it. Those further up have already lost them to it. */
@@ -63,6 +121,11 @@ function nearestAbove(path: string, routes: readonly RouteRow[]): RouteRow | nul
 export function covers(prefix: string, path: string): boolean {
   if (!prefix.endsWith("/*")) return false
   const base = prefix.slice(0, -2)
-  const plain = path.endsWith("/*") ? path.slice(0, -2) : path
+  const plain = baseOf(path)
   return plain === base || plain.startsWith(`${base}/`)
+}
+
+/** The path without the end that makes it a prefix: `""` for `/*`. */
+function baseOf(path: string): string {
+  return path.endsWith("/*") ? path.slice(0, -2) : path
 }

@@ -80,7 +80,7 @@ describe("buildContent", () => {
     const routes = forth.hostnames["api.procore.com"]?.routes ?? []
     expect(routes.map((route) => route.path)).toEqual(["/", "/a/*", "/b"])
     expect(routes[0]).not.toHaveProperty("hostname")
-    expect(forth.hostnames["app.procore.com"]).toEqual({ routes: [] })
+    expect(forth.hostnames["app.procore.com"]).toEqual({ team: null, routes: [] })
   })
 
   it("holds the scripts that a request can reach: routed or deployed, and not deleted", ({ expect }) => {
