@@ -3,7 +3,7 @@
  * refuse if it is invalid, commit the change with its audit record and the new revision in one batch, then publish.
  * Nothing is written before the config is known to be good, and nothing is published that is not written.
  */
-import { parseDispatchConfig } from "../../../contracts/dispatch-config.ts"
+import { configPointerSchema, parseDispatchConfig, toFaults } from "../../../contracts/dispatch-config.ts"
 import { refuse } from "../../../kit/problem.ts"
 import type { Actor } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
@@ -12,7 +12,8 @@ import { type AuditEntry, commit, type Decision } from "../store/ledger.ts"
 import { applyEdits, type Edit, isInPlace, type Registry, readRegistry, statementsOf } from "../store/registry.ts"
 import { insertRevision, type RevisionRow } from "../store/revisions.ts"
 import { buildContent, type ConfigContent, documentOf } from "./build.ts"
-import { type PublishDependencies, type PublishedDocument, publishLatest } from "./publish.ts"
+import { type PublishDependencies, type PublishedDocument, pointerTo, publishLatest } from "./publish.ts"
+import { admitSize } from "./quota.ts"
 
 /** What an operation decided on the registry it was given. Without edits and statements nothing is written. */
 export interface Change<T> {
@@ -36,7 +37,7 @@ export interface Changed<T> {
 
 /**
  * Runs `decide`, perhaps several times, on a consistent registry. Answers when KV names a revision that carries the change.
- * Throws `config.invalid` with pointers into the config that would be, `api.busy`, `config.not-published` (the change is recorded and will be published), and whatever `decide` throws.
+ * Throws `config.invalid` with pointers into the config that would be, `route.quota-exceeded`, `config.nearly-full`, `api.busy`, `config.not-published` (the change is recorded and will be published), and whatever `decide` throws.
  */
 export async function change<T>(
   deps: PublishDependencies,
@@ -49,8 +50,10 @@ export async function change<T>(
     const decided = await decide(registry)
     // What already is as it is to be is not written again, and leaves no record of a change that was none.
     const edits = decided.edits.filter((edit) => !isInPlace(registry, edit))
-    const content = buildContent(applyEdits(registry, edits), deps.settings.passportIssuer)
+    const next = applyEdits(registry, edits)
+    const content = buildContent(next, deps.settings.passportIssuer)
     const document = await nextDocument(content, registry.latestRevision, decided.audit.action, actor, deps)
+    if (document !== null) admitSize(registry, next, document.row.sizeBytes, actor)
     const revision = document?.row.revision ?? registry.latestRevision?.revision ?? null
     const statements = [
       ...edits.flatMap((edit) => statementsOf(deps.db, edit)),
@@ -67,7 +70,7 @@ export async function change<T>(
     return { statements, audit: statements.length === 0 ? [] : [decided.audit], result }
   })
   if (options.dryRun === true) return committed
-  const live = await publishLatest(deps, committed.document)
+  const live = await publishLatest(deps, { fresh: committed.document, atLeast: committed.revision })
   return { result: committed.result, revision: live ?? committed.revision }
 }
 
@@ -101,6 +104,9 @@ async function nextDocument(
     reason,
     liveAt: null,
   }
+  // The dispatcher parses the pointer too, and what it refuses there must not be committed here.
+  const pointer = configPointerSchema.safeParse(pointerTo(row))
+  if (!pointer.success) throw refuse("config.invalid", { errors: toFaults(pointer.error) })
   return { row, text }
 }
 

@@ -1,11 +1,18 @@
 import { beforeEach, describe, it } from "vitest"
-import { configKey, parseDispatchConfig } from "../../../contracts/dispatch-config.ts"
-import { routeBody, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import {
+  CONFIG_LIMITS,
+  configKey,
+  configPointerSchema,
+  parseDispatchConfig,
+} from "../../../contracts/dispatch-config.ts"
+import { routeBody, type Sent, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
 import { SYSTEM } from "../actor.ts"
 import { sha256Hex } from "../sha256.ts"
 import { publishConfig } from "./change.ts"
 import { healPublication } from "./heal-publication.ts"
 import { documentKey, publishLatest } from "./publish.ts"
+import { publishDeployment } from "./publish-deployment.ts"
+import { QUOTA } from "./quota.ts"
 
 let platform: TestControlPlane
 beforeEach(async () => {
@@ -75,7 +82,7 @@ describe("publish: works", () => {
     expect(sent.status).toBe(200)
     const read = await platform.send("GET /v1/policy/directory")
     expect(Object.keys(read.body.companies)).toHaveLength(50_000)
-    expect((await platform.pointer())?.sizeBytes).toBeGreaterThan(4_000_000)
+    expect((await platform.pointer())?.sizeBytes).toBeGreaterThan(1_000_000)
     expect((await platform.published()).flags.greeting).toBe("hej \u{1F44B}".repeat(50))
   })
 })
@@ -120,6 +127,90 @@ describe("publish: refuses", () => {
     const bad = await platform.send("PUT /v1/policy/directory?dry_run=true", { body: { zones, companies: {} } })
     expect(bad.body.code).toBe("config.invalid")
     expect((await platform.send("GET /v1/audit/verify")).body.records).toBe(0)
+  })
+})
+
+describe("publish: size", () => {
+  const encoder = new TextEncoder()
+
+  /** Fills the config with flags until the document has `sizeBytes`, ASCII or not. */
+  async function fill(sizeBytes: number, letter: string): Promise<Sent> {
+    const put = (flags: Readonly<Record<string, string>>) => platform.send("PUT /v1/policy/flags", { body: flags })
+    await put({})
+    const each = encoder.encode(JSON.stringify({ "f-00000": letter.repeat(1_000) })).byteLength - 1
+    const room = sizeBytes - ((await platform.pointer())?.sizeBytes ?? 0)
+    const count = Math.floor(room / each)
+    const flags = Object.fromEntries(
+      Array.from({ length: count }, (_, index) => [`f-${String(index).padStart(5, "0")}`, letter.repeat(1_000)]),
+    )
+    return await put(flags)
+  }
+
+  /** A hostname with a route of team web, whose token is returned. */
+  async function scene(): Promise<string> {
+    const token = await platform.team("web")
+    await platform.script("pages", "web", 2)
+    await platform.send("PUT /v1/hostnames/api.procore.com", { body: { team: "web", open: true } })
+    await platform.send("PUT /v1/routes/front", { token, body: routeBody({ script: "pages" }) })
+    return token
+  }
+  const send = (id: string, token: string, fields: Readonly<Record<string, unknown>>) =>
+    platform.send(`PUT /v1/routes/${id}`, { token, body: routeBody({ script: "pages", ...fields }) })
+
+  it("counts bytes: refuses text over the limit that is within it in characters, and keeps the pointer loadable", {
+    timeout: 60_000,
+  }, async ({ expect }) => {
+    await scene()
+    const before = await platform.pointer()
+    const sent = await fill(CONFIG_LIMITS.bytes + 100_000, "漢")
+    expect(sent.body).toMatchObject({ code: "config.invalid", errors: [{ pointer: "" }] })
+    expect((await fill(CONFIG_LIMITS.bytes - 10_000, "漢")).status).toBe(200)
+    const pointer = configPointerSchema.parse(await platform.pointer())
+    expect(pointer.revision).toBeGreaterThan(before?.revision ?? 0)
+    const text = (await platform.deps.config.get(configKey(pointer.revision))) ?? ""
+    expect(pointer.sizeBytes).toBe(encoder.encode(text).byteLength)
+    expect(text.length).toBeLessThan(pointer.sizeBytes / 2)
+  })
+
+  it("refuses a kill reason by its bytes", async ({ expect }) => {
+    const token = await scene()
+    const kill = (reason: string) => send("front", token, { kill: { mode: "enforce", reason } })
+    expect((await kill("漢".repeat(67))).body).toMatchObject({ errors: [{ pointer: "/kill/reason" }] })
+    expect((await kill("漢".repeat(66))).status).toBe(200)
+    const pointer = configPointerSchema.parse(await platform.pointer())
+    const text = (await platform.deps.config.get(configKey(pointer.revision))) ?? ""
+    expect(pointer.sizeBytes).toBe(encoder.encode(text).byteLength)
+  })
+
+  it("lets a nearly full config be changed by ops, kill switches, deployments and removals, and not grow", {
+    timeout: 60_000,
+  }, async ({ expect }) => {
+    const token = await scene()
+    await send("second", token, { path: "/second/*" })
+    await platform.script("idle", "web", 1)
+    await fill(QUOTA.nearlyFullBytes + 2_000, "a")
+    expect((await send("third", token, { path: "/third/*" })).body.code).toBe("config.nearly-full")
+    expect((await send("second", token, { path: "/second/longer/*" })).body.code).toBe("config.nearly-full")
+    const releases = [{ version: 1, weightBps: 10_000 }]
+    const deploy = (script: string) =>
+      platform.deps.store.deployments
+        .record(script, releases, null, SYSTEM)
+        .then(({ id }) =>
+          publishDeployment(id, { tokenId: "t", role: "team", team: "web", name: "token:t" }, platform.deps),
+        )
+    await expect(deploy("idle")).rejects.toMatchObject({ code: "config.nearly-full" })
+    expect(await deploy("pages")).toMatchObject({ superseded: false })
+    const kill = { mode: "enforce", reason: "x".repeat(200) }
+    expect((await send("front", token, { kill })).status).toBe(200)
+    expect((await platform.send("DELETE /v1/routes/second", { token })).status).toBe(204)
+    const byOps = { body: { ...routeBody({ script: "pages", path: "/third/*" }), team: "web" } }
+    expect((await platform.send("PUT /v1/routes/third", byOps)).status).toBe(201)
+  })
+
+  it("takes new routes just below that", { timeout: 60_000 }, async ({ expect }) => {
+    const token = await scene()
+    await fill(QUOTA.nearlyFullBytes - 2_000, "a")
+    expect((await send("third", token, { path: "/third/*" })).status).toBe(201)
   })
 })
 
@@ -262,6 +353,42 @@ describe("publish: faults", () => {
     await platform.deps.config.put("config/current", old)
     await healPublication(platform.deps)
     expect((await platform.pointer())?.revision).toBe(2)
+  })
+
+  it("lets healing not set back what a change publishes while it is at it", async ({ expect }) => {
+    await platform.team("a")
+    await platform.deps.config.delete("config/current")
+    let between: (() => Promise<unknown>) | null = () => platform.team("b")
+    const interleaved = new Proxy(platform.deps.config, {
+      get(target, name) {
+        const member = Reflect.get(target, name)
+        if (name !== "put") return typeof member === "function" ? member.bind(target) : member
+        return async (key: string, value: string) => {
+          const first = key === "config/current" ? between : null
+          if (first !== null) between = null
+          await first?.()
+          await target.put(key, value)
+        }
+      },
+    })
+    await healPublication({ ...platform.deps, config: interleaved })
+    expect((await platform.pointer())?.revision).toBe(2)
+    expect(Object.keys((await platform.published()).teams)).toEqual(["a", "b"])
+  })
+
+  it("does not deny a change that is live only because a later one cannot be published", async ({ expect }) => {
+    await platform.team("a")
+    const kv = failingKv(Number.POSITIVE_INFINITY, /./)
+    const blocked = { ...platform.deps, config: kv.over(platform.deps.config) }
+    await expect(
+      publishConfig("new issuer", SYSTEM, {
+        ...blocked,
+        settings: { ...blocked.settings, passportIssuer: "https://other.example" },
+      }),
+    ).rejects.toMatchObject({ code: "config.not-published" })
+    expect(await publishLatest(blocked, { atLeast: 1 })).toBe(1)
+    await expect(publishLatest(blocked, { atLeast: 2 })).rejects.toMatchObject({ code: "config.not-published" })
+    await expect(publishLatest(blocked)).rejects.toMatchObject({ code: "config.not-published" })
   })
 
   it("does nothing on schedule when all is well", async ({ expect }) => {

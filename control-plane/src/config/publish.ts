@@ -2,7 +2,12 @@
  * D1 → R2 → KV: makes the newest revision the one that dispatchers load. The revision comes first and the pointer last, so that no pointer names what is not there.
  * Safe under concurrency and after a crash at any step: whoever comes next, at the latest the schedule, finishes it.
  */
-import { CONFIG_POINTER_KEY, type ConfigPointer, configKey } from "../../../contracts/dispatch-config.ts"
+import {
+  CONFIG_POINTER_KEY,
+  type ConfigPointer,
+  configKey,
+  configPointerSchema,
+} from "../../../contracts/dispatch-config.ts"
 import { refuse } from "../../../kit/problem.ts"
 import type { LogRecord } from "../dependencies.ts"
 import { sha256Hex } from "../sha256.ts"
@@ -38,14 +43,22 @@ export function documentKey(revision: number): string {
   return `configs/${revision}.json`
 }
 
+/** What of a publication is not the rule. */
+export interface PublishOptions {
+  /** The document that the caller has just committed, to spare reading it. */
+  readonly fresh?: PublishedDocument | null
+  /** The revision that the caller waits for: it or any later one will do once KV refuses more. Default: the newest. */
+  readonly atLeast?: number | null
+  /** True when there is nothing to do for the newest revision. Default: it is noted as live; the schedule looks at KV itself. */
+  readonly isInPlace?: (latest: RevisionRow) => Promise<boolean>
+}
+
 /**
- * Returns the newest revision once KV's pointer has named it or a later one; null when nothing was ever published.
- * `fresh` is the document that the caller has just committed, to spare reading it. Throws `config.not-published` when KV or R2 refuse for several seconds.
+ * Returns the newest live revision once KV's pointer has named that of the caller or a later one; null when nothing was ever published.
+ * Throws `config.not-published` when KV or R2 refuse for several seconds and neither is live.
  */
-export async function publishLatest(
-  deps: PublishDependencies,
-  fresh: PublishedDocument | null = null,
-): Promise<number | null> {
+export async function publishLatest(deps: PublishDependencies, options: PublishOptions = {}): Promise<number | null> {
+  const { fresh = null, atLeast = null, isInPlace = async (latest) => latest.liveAt !== null } = options
   if (fresh !== null) await keepCopy(deps, fresh)
   let wrote: number | null = null
   let failures = 0
@@ -53,7 +66,7 @@ export async function publishLatest(
     const latest = await deps.store.revisions.latest()
     if (latest === null) return null
     // A slower publisher may have overwritten the pointer of a faster one: whoever wrote looks again whether it was the newest.
-    if (latest.revision === wrote || (wrote === null && latest.liveAt !== null)) return latest.revision
+    if (latest.revision === wrote || (wrote === null && (await isInPlace(latest)))) return latest.revision
     try {
       const text = latest.digest === fresh?.row.digest ? fresh.text : await readDocument(deps, latest)
       await writeRevision(deps, latest, text)
@@ -61,15 +74,31 @@ export async function publishLatest(
     } catch (failure) {
       failures++
       deps.log({ event: "publish.retry", revision: latest.revision, failures, error: String(failure) })
+      // Who put no pointer back need not wait for changes of others: each has a publisher of its own, and all have the schedule.
+      const live = wrote === null ? await liveSince(deps, atLeast) : null
+      if (live !== null) return live
       await deps.wait(RETRY_MS)
     }
   }
-  throw refuse("config.not-published", { headers: { "retry-after": "60" } })
+  const live = await liveSince(deps, atLeast)
+  if (live === null) throw refuse("config.not-published", { headers: { "retry-after": "60" } })
+  return live
+}
+
+/** The newest revision that was live, if that is `atLeast` or later. */
+async function liveSince(deps: PublishDependencies, atLeast: number | null): Promise<number | null> {
+  const live = atLeast === null ? null : await deps.store.revisions.newestLive()
+  return live !== null && live >= (atLeast ?? 0) ? live : null
+}
+
+/** What KV's pointer says of a revision. */
+export function pointerTo({ revision, digest, sizeBytes }: RevisionRow): ConfigPointer {
+  return { revision, digest, sizeBytes }
 }
 
 /** Revision, pointer, and the note that it was done. */
-export async function writeRevision(deps: PublishDependencies, row: RevisionRow, text: string): Promise<void> {
-  const pointer: ConfigPointer = { revision: row.revision, digest: row.digest, sizeBytes: row.sizeBytes }
+async function writeRevision(deps: PublishDependencies, row: RevisionRow, text: string): Promise<void> {
+  const pointer = configPointerSchema.parse(pointerTo(row))
   await deps.config.put(configKey(row.revision), text)
   await deps.config.put(CONFIG_POINTER_KEY, JSON.stringify(pointer))
   await deps.store.revisions.markLive(row.revision, deps.clock.now())
@@ -89,7 +118,7 @@ async function keepCopy(deps: PublishDependencies, { row, text }: PublishedDocum
  * The document of the newest revision: its copy, or built again when the process ended before it was kept.
  * The registry is in the state that the revision was built from, because any change of it would have made a newer one. Throws when the builder itself has changed since.
  */
-export async function readDocument(deps: PublishDependencies, row: RevisionRow): Promise<string> {
+async function readDocument(deps: PublishDependencies, row: RevisionRow): Promise<string> {
   const copy = await deps.artifacts.get(documentKey(row.revision))
   const text = await copy?.text()
   if (text !== undefined && (await sha256Hex(text)) === row.digest) return text

@@ -43,7 +43,14 @@ export function revisionStore(db: D1Database) {
       .run()
   }
 
-  return { get, latest, list, markLive }
+  /** Number of the newest that the pointer has named; null when none was. */
+  async function newestLive(): Promise<number | null> {
+    return await db
+      .prepare("SELECT max(revision) AS revision FROM config_revisions WHERE live_at IS NOT NULL")
+      .first<number>("revision")
+  }
+
+  return { get, latest, list, newestLive, markLive }
 }
 
 /** Also read by store/registry.ts in the batch of its own. */

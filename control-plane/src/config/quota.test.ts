@@ -1,0 +1,73 @@
+import { describe, it } from "vitest"
+import { type Actor, SYSTEM } from "../actor.ts"
+import type { Registry } from "../store/registry.ts"
+import type { RouteRow } from "../store/rows.ts"
+import { admitSize, QUOTA } from "./quota.ts"
+
+const WEB: Actor = { tokenId: "t", role: "team", team: "web", name: "token:t" }
+const OPS: Actor = { tokenId: "o", role: "ops", team: null, name: "token:o" }
+
+function routeOf(id: string, fields: Partial<RouteRow> = {}): RouteRow {
+  const auth = { mode: "none" as const, issuers: [], scopes: [] }
+  return { id, hostname: "api.procore.com", path: `/${id}`, team: "web", script: "pages", auth, open: false, ...fields }
+}
+
+function registryOf(routes: readonly RouteRow[]): Registry {
+  const [teams, scripts, hostnames, policy, current] = [new Map(), new Map(), new Map(), new Map(), new Map()]
+  return {
+    ...{ teams, scripts, hostnames, policy, current, latestRevision: null },
+    routes: new Map(routes.map((route) => [route.id, route])),
+  }
+}
+
+const many = (count: number, fields: Partial<RouteRow> = {}) =>
+  Array.from({ length: count }, (_, index) => routeOf(`r-${index}`, fields))
+const small = 1_000
+
+describe("admitSize", () => {
+  it("lets a team have its quota of routes, and not one more", ({ expect }) => {
+    const full = many(QUOTA.routesPerTeam)
+    const before = registryOf(full.slice(1))
+    expect(() => admitSize(before, registryOf(full), small, WEB)).not.toThrow()
+    const over = registryOf([...full, routeOf("over")])
+    expect(() => admitSize(registryOf(full), over, small, WEB)).toThrow("route.quota-exceeded")
+    expect(() => admitSize(registryOf(full), over, small, OPS)).not.toThrow()
+    expect(() => admitSize(registryOf(full), over, small, SYSTEM)).toThrow("route.quota-exceeded")
+  })
+
+  it("counts each team's routes alone", ({ expect }) => {
+    const others = many(QUOTA.routesPerTeam, { team: "other" })
+    const after = registryOf([...others, routeOf("own")])
+    expect(() => admitSize(registryOf(others), after, small, WEB)).not.toThrow()
+  })
+
+  it("bounds the bytes of a team's routes, not their characters", ({ expect }) => {
+    const scopes = ["a".repeat(64)]
+    const fat = { auth: { mode: "required" as const, issuers: [], scopes: Array<string>(20).fill("a".repeat(64)) } }
+    const before = registryOf(many(50, fat))
+    expect(() => admitSize(before, registryOf([...many(50, fat), routeOf("more")]), small, WEB)).not.toThrow()
+    const over = registryOf([...many(100, fat), routeOf("more", { auth: { ...fat.auth, scopes } })])
+    expect(() => admitSize(before, over, small, WEB)).toThrow("route.quota-exceeded")
+  })
+
+  it("lets a team that is over its quota switch off, shorten and remove", ({ expect }) => {
+    const over = many(QUOTA.routesPerTeam + 10)
+    const [first, ...rest] = over
+    if (first === undefined) throw new Error("no route")
+    const kill = { mode: "enforce" as const, reason: "x".repeat(200), retryAfterS: 30 }
+    for (const changed of [[{ ...first, kill }], [{ ...first, path: "/" }], []])
+      expect(() => admitSize(registryOf(over), registryOf([...changed, ...rest]), small, WEB)).not.toThrow()
+  })
+
+  it("lets a full config shrink and be switched off, and grow by ops alone", ({ expect }) => {
+    const before = registryOf([routeOf("a"), routeOf("b")])
+    const grown = registryOf([routeOf("a"), routeOf("b"), routeOf("c")])
+    const at = (after: Registry, sizeBytes: number, actor: Actor) => () => admitSize(before, after, sizeBytes, actor)
+    expect(at(grown, QUOTA.nearlyFullBytes, WEB)).toThrow("config.nearly-full")
+    expect(at(grown, QUOTA.nearlyFullBytes - 1, WEB)).not.toThrow()
+    expect(at(grown, QUOTA.nearlyFullBytes, OPS)).not.toThrow()
+    expect(at(registryOf([routeOf("a")]), QUOTA.nearlyFullBytes, WEB)).not.toThrow()
+    const other = registryOf([routeOf("a", { script: "idle" }), routeOf("b")])
+    expect(at(other, QUOTA.nearlyFullBytes, WEB)).toThrow("config.nearly-full")
+  })
+})

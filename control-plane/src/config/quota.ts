@@ -1,0 +1,56 @@
+/**
+ * How much of the one dispatch config a team may fill, and what still passes when it is nearly full: no team may keep the others from changing anything.
+ * Pure; called by change.ts, the one place through which every change of the config goes.
+ */
+import { CONFIG_LIMITS } from "../../../contracts/dispatch-config.ts"
+import { refuse } from "../../../kit/problem.ts"
+import { type Actor, SYSTEM } from "../actor.ts"
+import { canonicalJson } from "../canonical-json.ts"
+import type { Registry } from "../store/registry.ts"
+import type { RouteRow } from "../store/rows.ts"
+
+export const QUOTA = {
+  /** Routes of one team. The largest we know of has some dozens; 200 teams at the limit would still be within `CONFIG_LIMITS.routes`. */
+  routesPerTeam: 500,
+  /** Bytes of one team's routes as JSON in UTF-8: 500 of the usual 250 bytes. One team takes a 32nd of `CONFIG_LIMITS.bytes` at most. */
+  routeBytesPerTeam: 128 * 1024,
+  /** Bytes from which on only ops let the config grow. The rest, some 400 KiB, is room for kill switches (300 bytes each) and for weights of what exists. */
+  nearlyFullBytes: Math.floor(CONFIG_LIMITS.bytes * 0.9),
+} as const
+
+/**
+ * Holds a change to the quota of its teams and, from `QUOTA.nearlyFullBytes` on, to what must always be possible: ops may do anything; others whatever adds no route,
+ * enlarges none and puts no script in service that was not. Kill switches never count. `sizeBytes` is the size that the config would have.
+ * Throws `route.quota-exceeded`, `config.nearly-full`.
+ */
+export function admitSize(before: Registry, after: Registry, sizeBytes: number, actor: Actor): void {
+  // The schedule acts as ops, but for teams: it must not carry through what they were refused.
+  if (actor.role === "ops" && actor !== SYSTEM) return
+  const changed = [...after.routes.values()].filter((route) => before.routes.get(route.id) !== route)
+  const grown = changed.filter((route) => bytesOf(route) > bytesOf(before.routes.get(route.id)))
+  for (const team of new Set(grown.map((route) => route.team))) admitTeamSize(team, after)
+  if (sizeBytes < QUOTA.nearlyFullBytes) return
+  const entersService = [...inService(after)].some((script) => !inService(before).has(script))
+  if (grown.length > 0 || entersService) throw refuse("config.nearly-full")
+}
+
+function admitTeamSize(team: string, registry: Registry): void {
+  const routes = [...registry.routes.values()].filter((route) => route.team === team)
+  if (routes.length > QUOTA.routesPerTeam)
+    throw refuse("route.quota-exceeded", { detail: `A team may have ${QUOTA.routesPerTeam} routes.` })
+  const sizeBytes = routes.reduce((sum, route) => sum + bytesOf(route), 0)
+  if (sizeBytes > QUOTA.routeBytesPerTeam)
+    throw refuse("route.quota-exceeded", {
+      detail: `The team's routes would take ${sizeBytes} bytes of ${QUOTA.routeBytesPerTeam}.`,
+    })
+}
+
+/** Without its kill switch, which a full quota must not keep anyone from. An absent route has none. */
+function bytesOf(route: RouteRow | undefined): number {
+  if (route === undefined) return 0
+  return new TextEncoder().encode(canonicalJson({ ...route, kill: undefined })).byteLength
+}
+
+function inService({ current, routes }: Registry): Set<string> {
+  return new Set([...current.keys(), ...[...routes.values()].map((route) => route.script)])
+}
