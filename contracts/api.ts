@@ -28,6 +28,9 @@ export function listOf<T extends z.ZodType>(item: T) {
   return z.object({ items: z.array(item), nextCursor: z.string().nullable() })
 }
 
+/** Milliseconds of CPU per request that a team may ask for, in its settings or in an upload. */
+export const MAX_CPU_MS = 30_000
+
 export const whoamiShape = z.object({ tokenId: z.string(), role, team: teamName.nullable() })
 
 export const teamPut = team.extend({ message })
@@ -43,6 +46,7 @@ export const tokenShape = z.object({
   role,
   team: teamName.nullable(),
   label: z.string(),
+  createdBy: z.string().nullable().describe("Id of the token that made it; revoking that one revokes this one"),
   createdAt: timestamp,
   expiresAt: timestamp.nullable(),
   revokedAt: timestamp.nullable(),
@@ -57,7 +61,7 @@ export const tokenCreated = tokenShape.extend({ token: z.string() })
 export const scriptPut = z.strictObject({
   team: teamName.optional(),
   stickyBy: stickyBy.optional(),
-  limits: z.strictObject({ cpuMs: z.int().min(1).max(300_000), subRequests: z.int().min(1).max(10_000) }).optional(),
+  limits: z.strictObject({ cpuMs: z.int().min(1).max(MAX_CPU_MS), subRequests: z.int().min(1).max(10_000) }).optional(),
   timeoutMs: z.int().min(50).max(300_000).optional(),
   deployOnUpload: z.boolean().optional(),
   message,

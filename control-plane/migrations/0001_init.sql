@@ -16,20 +16,25 @@ CREATE TABLE tokens (
   role TEXT NOT NULL CHECK (role IN ('ops', 'team')),
   hash TEXT NOT NULL UNIQUE,
   label TEXT NOT NULL,
+  created_by TEXT, -- id of the token that made it, which takes it along when it is revoked; null for the bootstrap token
   created_at TEXT NOT NULL,
   expires_at TEXT,
   revoked_at TEXT,
   CHECK ((role = 'ops') = (team IS NULL))
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_by_creator ON tokens (created_by);
 
--- A deleted script keeps its row: its name stays with its team, and its version numbers are never given out again.
+-- A deleted script keeps its row: its name stays with its team until ops give it to another, and its version numbers are never given out again,
+-- not even when the name changes hands: `numbered_to` is the highest that an earlier team had.
 CREATE TABLE scripts (
   name TEXT PRIMARY KEY,
   team TEXT NOT NULL REFERENCES teams (name),
   settings TEXT NOT NULL, -- JSON: ScriptSettings
   created_at TEXT NOT NULL,
-  deleted_at TEXT
+  deleted_at TEXT,
+  numbered_to INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX scripts_by_team ON scripts (team);
 
 CREATE TABLE versions (
   script TEXT NOT NULL REFERENCES scripts (name),
@@ -39,6 +44,7 @@ CREATE TABLE versions (
   size_bytes INTEGER NOT NULL,
   message TEXT,
   tag TEXT,
+  needs TEXT NOT NULL DEFAULT '[]', -- JSON: the resource grants that its bindings use
   created_by TEXT NOT NULL,
   created_at TEXT NOT NULL,
   PRIMARY KEY (script, number),
@@ -55,7 +61,9 @@ CREATE TABLE deployments (
   message TEXT,
   created_by TEXT NOT NULL,
   created_at TEXT NOT NULL,
-  config_revision INTEGER
+  config_revision INTEGER,
+  back_to INTEGER, -- of a rollback: the seq that it stands at in the history; what lies between is taken back
+  withdrawn TEXT NOT NULL DEFAULT '[]' -- JSON: numbers of the versions that rollbacks up to this one took back
 ) STRICT;
 CREATE INDEX deployments_by_script ON deployments (script, seq);
 CREATE INDEX deployments_unfinished ON deployments (seq) WHERE phase = 'recorded';
@@ -106,11 +114,14 @@ CREATE TABLE config_revisions (
   live_at TEXT
 ) STRICT;
 
--- Answers to requests that carried an Idempotency-Key, kept for a day; `status` is null while the first is still running.
+-- Answers to requests that carried an Idempotency-Key, kept for a day. `deployment` is the id that whatever is recorded for the key has, so that a
+-- repeat finds it; `status` is null until there is an answer, `running_since` while nobody works on one.
 CREATE TABLE idempotency (
   actor TEXT NOT NULL,
   key TEXT NOT NULL,
   fingerprint TEXT NOT NULL, -- SHA-256 of operation, path and body
+  deployment TEXT NOT NULL,
+  running_since TEXT,
   status INTEGER,
   body TEXT,
   created_at TEXT NOT NULL,

@@ -85,7 +85,11 @@ describe("an upload", () => {
     const canary = await plane.send("POST /v1/scripts/pages/deployments", { token, body: { releases } })
     expect(canary.status).toBe(201)
     const third = await upload({ code: "export default 3" })
-    expect(third.body.messages[0]?.message).toContain("a canary is running")
+    expect([third.status, third.body.success]).toEqual([409, false])
+    expect(third.body.errors[0]?.message).toBe(
+      "The version was published, but not deployed. It is version 3 of pages: a canary is running (version 1 90 %, version 2 10 %), " +
+        "and an upload does not end it. To give it all traffic: `sallyport deployments create pages 3`.",
+    )
     expect(await traffic()).toEqual(releases)
     expect((await plane.deps.store.versions.get("pages", 3))?.state).toBe("verified")
   })
@@ -153,7 +157,9 @@ describe("uploads at the same time", () => {
   it("of different content are versions of their own; the last deployment begun has the traffic", async () => {
     await claim()
     const answers = await Promise.all([1, 2, 3, 4].map((each) => upload({ code: `export default ${each}` })))
-    expect(answers.map((each) => each.status)).toEqual([200, 200, 200, 200])
+    for (const { status, body } of answers)
+      expect(status === 200 || body.errors[0]?.message.includes("a newer deployment came first")).toBe(true)
+    expect(answers.some((each) => each.status === 200)).toBe(true)
     const { items } = await plane.deps.store.versions.list("pages", { limit: 10 })
     expect(items.map((each) => [each.number, each.state])).toEqual([4, 3, 2, 1].map((each) => [each, "verified"]))
     const deployments = (await plane.deps.store.deployments.list("pages", { limit: 10 })).items
@@ -235,6 +241,39 @@ describe("a deployment", () => {
     expect(status).toBe(201)
     expect(await traffic()).toEqual(all(1))
     expect(cloudflare.calls).toEqual([])
+  })
+
+  it("of a version whose resource the team lost is refused, by rollback too, and names the grant", async () => {
+    const grants = (list: string[]) => plane.send("PUT /v1/teams/web", { body: { grants: list } })
+    await grants(["resource:queue:jobs"])
+    await upload({ metadata: { bindings: [{ type: "queue", name: "Q", queue_name: "jobs" }] } })
+    await route()
+    await upload({ code: "export default 2" })
+    await grants(["resource:queue:job"])
+    for (const [line, body] of [
+      ["POST /v1/scripts/pages/rollback", {}],
+      ["POST /v1/scripts/pages/deployments", { releases: all(1) }],
+      ["POST /v1/scripts/pages/pins", { version: 1 }],
+    ] as const) {
+      const sent = await plane.send(line, { token, body })
+      expect([sent.status, sent.body.code], line).toEqual([403, "deployment.not-granted"])
+      expect(sent.body.errors[0].detail).toContain("resource:queue:jobs")
+    }
+    expect(await traffic()).toEqual(all(2))
+    await grants(["resource:queue:jobs"])
+    expect((await plane.send("POST /v1/scripts/pages/rollback", { token, body: {} })).status).toBe(201)
+  })
+
+  it("that is taken up after the team lost a resource of it is closed", async () => {
+    await plane.send("PUT /v1/teams/web", { body: { grants: ["resource:queue:jobs"] } })
+    const busy = { kind: "status", status: 503 } as const
+    cloudflare.failNext("PUT", busy, busy, busy, busy)
+    await upload({ metadata: { bindings: [{ type: "queue", name: "Q", queue_name: "jobs" }] } })
+    await plane.send("PUT /v1/teams/web", { body: { grants: [] } })
+    plane.pass(61_000)
+    await resumeDeployments(plane.deps)
+    expect(await plane.deps.store.deployments.unfinished()).toEqual([])
+    expect(await plane.deps.store.deployments.current("pages")).toBeNull()
   })
 
   it("of a version that never got there places it first", async () => {

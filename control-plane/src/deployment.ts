@@ -9,7 +9,9 @@ import { asRefusal, type Refusal, refuse } from "../../kit/problem.ts"
 import { type Actor, SYSTEM } from "./actor.ts"
 import { type PublishedDeployment, publishDeployment } from "./config/publish-deployment.ts"
 import type { Dependencies } from "./dependencies.ts"
+import { requireGranted } from "./require-granted.ts"
 import { type Placed, scriptHost } from "./script-host/script-host.ts"
+import type { RecordOptions } from "./store/deployments.ts"
 import type { DeploymentRow, ScriptRow, VersionRow } from "./store/rows.ts"
 import { artifactStore } from "./upload/artifact-store.ts"
 import type { Upload } from "./upload/build-manifest.ts"
@@ -40,6 +42,8 @@ export interface Deployed {
   readonly digest: string
   readonly placed: Placed
   readonly outcome: Outcome
+  /** The releases that have the traffic; null when none has any. */
+  readonly inForce: readonly ReleaseWeight[] | null
   /** Revision in force that carries the version; null when this upload was published only. */
   readonly configRevision: number | null
 }
@@ -63,12 +67,13 @@ export async function deployUpload(
     endRefused(intent.deployment, failure, actor, deps),
   )
   const { outcome, configRevision } = await shiftTraffic(intent, actor, deps)
-  return { script, version, created, digest: upload.digest, placed, outcome, configRevision }
+  const inForce = (await deps.store.deployments.current(script.name))?.releases ?? null
+  return { script, version, created, digest: upload.digest, placed, outcome, inForce, configRevision }
 }
 
 /**
  * Lets the named versions share a script's traffic. Versions that are in the namespace need no call to Cloudflare, so that a rollback does not depend on it;
- * others are placed again from what is stored. Throws `version.unknown`, `version.not-placed`, and as {@link deployUpload}.
+ * others are placed again from what is stored. Throws `deployment.not-granted`, `version.unknown`, `version.not-placed`, and as {@link deployUpload}.
  */
 export async function deployReleases(
   script: ScriptRow,
@@ -76,9 +81,21 @@ export async function deployReleases(
   message: string | null,
   actor: Actor,
   deps: Dependencies,
+  options: RecordOptions = {},
 ): Promise<DeploymentRow> {
-  for (const { version } of releases) await readVersion(script.name, version, deps)
-  const deployment = await deps.store.deployments.record(script.name, releases, message, actor)
+  const rows = await Promise.all(releases.map(({ version }) => readVersion(script.name, version, deps)))
+  await requireGranted(script.team, rows, deps)
+  const deployment = await deps.store.deployments.record(script.name, releases, message, actor, options)
+  return await finishDeployment(script, deployment, actor, deps)
+}
+
+/** Goes on with a deployment that was recorded: one that is in force is only published again if KV lacks it. Throws as {@link deployReleases}. */
+export async function finishDeployment(
+  script: ScriptRow,
+  deployment: DeploymentRow,
+  actor: Actor,
+  deps: Dependencies,
+): Promise<DeploymentRow> {
   try {
     await carryOut(script, deployment, actor, deps)
   } catch (failure) {
@@ -111,9 +128,10 @@ async function carryOut(
   actor: Actor,
   deps: Dependencies,
 ): Promise<PublishedDeployment> {
-  for (const { version } of deployment.releases) {
-    const row = await readVersion(script.name, version, deps)
-    if (row.state !== "verified") await placeVersion(script, version, actor, deps)
+  const rows = await Promise.all(deployment.releases.map(({ version }) => readVersion(script.name, version, deps)))
+  await requireGranted(script.team, rows, deps)
+  for (const row of rows) {
+    if (row.state !== "verified") await placeVersion(script, row.number, actor, deps)
   }
   return await publishDeployment(deployment.id, actor, deps)
 }
@@ -221,6 +239,7 @@ const FINAL: ReadonlySet<string> = new Set([
   "api.not-found",
   "cloudflare.refused",
   "config.invalid",
+  "deployment.not-granted",
   "version.not-placed",
   "version.unknown",
 ])

@@ -7,6 +7,8 @@ import { showDeployment } from "./represent.ts"
 /** Throws `api.conflict` when a newer deployment was put in force while this one was being made. */
 export function answerDeployment(deployment: DeploymentRow): Answer {
   if (deployment.phase === "failed")
-    throw refuse("api.conflict", { detail: "A newer deployment of the script was put in force first." })
+    throw refuse("api.conflict", {
+      detail: `Deployment ${deployment.id} did not come into force: a newer one of the script came first, or it could not be carried out.`,
+    })
   return { ...answerThing(showDeployment(deployment), 201), configRevision: deployment.configRevision }
 }

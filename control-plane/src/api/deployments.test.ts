@@ -4,8 +4,20 @@ import { PIN_KEY, startControlPlane, type TestControlPlane } from "../../test/ha
 
 let platform: TestControlPlane
 let token: string
+let kvFails = false
+/** KV whose writes fail while `kvFails`. */
+const failingKv = (kv: KVNamespace): KVNamespace =>
+  new Proxy(kv, {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name)
+      if (typeof member !== "function") return member
+      return (...given: unknown[]) =>
+        name === "put" && kvFails ? Promise.reject(new Error("KV is down")) : Reflect.apply(member, target, given)
+    },
+  })
 beforeEach(async () => {
-  platform = await startControlPlane()
+  kvFails = false
+  platform = await startControlPlane((env) => ({ config: failingKv(env.CONFIG) }))
   token = await platform.team("alpha")
   await platform.script("files", "alpha", 3)
 })
@@ -78,6 +90,88 @@ describe("rollback: works", () => {
     expect(await inForce()).toEqual(all(1))
     await rollback({ version: 2 })
     expect(await inForce()).toEqual(all(2))
+  })
+})
+
+describe("rollback again", () => {
+  it("walks further back, never forward to what was rolled back, and says when nothing is left", async ({ expect }) => {
+    for (const version of [1, 2, 3]) await deploy(all(version))
+    await rollback()
+    expect(await inForce()).toEqual(all(2))
+    await rollback()
+    expect(await inForce()).toEqual(all(1))
+    expect((await rollback()).body.code).toBe("deployment.none-before")
+    expect(await inForce()).toEqual(all(1))
+  })
+
+  it("does not return to a mixture that holds the version it leaves, and ends a canary in one step", async ({
+    expect,
+  }) => {
+    const mixed = (bps: number) => [
+      { version: 1, weightBps: 10_000 - bps },
+      { version: 2, weightBps: bps },
+    ]
+    await deploy(all(1))
+    for (const bps of [1_000, 5_000]) await deploy(mixed(bps))
+    await rollback()
+    expect(await inForce()).toEqual(all(1))
+    await deploy(mixed(5_000))
+    await deploy(all(2))
+    await rollback()
+    expect(await inForce()).toEqual(all(1))
+  })
+
+  it("skips what an earlier rollback took back, though a good version was deployed since", async ({ expect }) => {
+    await deploy(all(1))
+    await deploy(all(2))
+    await rollback()
+    await deploy(all(1))
+    expect((await rollback()).body.code).toBe("deployment.none-before")
+    await deploy(all(3))
+    await rollback()
+    expect(await inForce()).toEqual(all(1))
+  })
+
+  it("goes further back after a rollback to a named version too, and back again only when told to", async ({
+    expect,
+  }) => {
+    for (const version of [1, 2, 3]) await deploy(all(version))
+    await rollback({ version: 2 })
+    await rollback()
+    expect(await inForce()).toEqual(all(1))
+    await rollback({ version: 3 })
+    expect(await inForce()).toEqual(all(3))
+    await rollback()
+    expect(await inForce()).toEqual(all(1))
+  })
+
+  it("with the key of one that was recorded but not published finishes that one", async ({ expect }) => {
+    await deploy(all(1))
+    await deploy(all(2))
+    const key = { "idempotency-key": "lost" }
+    kvFails = true
+    expect((await rollback({}, key)).body.code).toBe("config.not-published")
+    kvFails = false
+    const again = await rollback({}, key)
+    expect([again.status, again.body.releases]).toEqual([201, all(1)])
+    expect(await inForce()).toEqual(all(1))
+    expect((await rollback({}, key)).body.id).toBe(again.body.id)
+    expect((await platform.send("GET /v1/scripts/files/deployments", { token })).body.items).toHaveLength(3)
+  })
+})
+
+describe("If-Match", () => {
+  it("holds a deployment and a rollback to the deployment that was in force when it was decided", async ({
+    expect,
+  }) => {
+    const first = await deploy(all(1))
+    const seen = { "if-match": `"${first.body.id}"` }
+    expect((await deploy(all(2), seen)).status).toBe(201)
+    const stale = await deploy(all(3), seen)
+    expect([stale.status, stale.body.code]).toEqual([412, "api.precondition-failed"])
+    expect((await rollback({}, seen)).status).toBe(412)
+    expect((await rollback({}, { "if-match": stale.headers.get("etag") ?? "" })).status).toBe(201)
+    expect(await inForce()).toEqual(all(1))
   })
 })
 

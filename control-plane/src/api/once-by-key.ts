@@ -1,4 +1,7 @@
-/** `Idempotency-Key`: a request repeated with the same key, after a lost answer for example, is answered as the first time and not done again. */
+/**
+ * `Idempotency-Key`: a request repeated with the same key, after a lost answer for example, is answered as the first time and not done again;
+ * one that failed after its deployment was recorded goes on with that deployment.
+ */
 import { refuse } from "../../../kit/problem.ts"
 import type { Actor } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
@@ -8,17 +11,17 @@ import type { IdempotencyStore } from "../store/idempotency.ts"
 const KEY = /^[\x21-\x7e]{1,200}$/
 
 /**
- * Runs `answer` unless this actor's key has been answered within a day. Keys are per actor. Throws `api.conflict` while the first request still runs or when the key came with another request before.
+ * Runs `answer`, with the id under which to record its deployment, unless this actor's key has been answered within a day. Keys are per actor. Throws `api.conflict` while another request with it runs or when the key came with another request before.
  * For answers that hold no secret: they are stored.
  */
 export async function onceByKey(
   request: Request,
   asked: { readonly actor: Actor; readonly body: unknown },
   deps: { readonly store: { readonly idempotency: IdempotencyStore } },
-  answer: () => Promise<Response>,
+  answer: (deployment: string | null) => Promise<Response>,
 ): Promise<Response> {
   const key = request.headers.get("idempotency-key")
-  if (key === null) return answer()
+  if (key === null) return answer(null)
   if (!KEY.test(key))
     throw refuse("api.body-invalid", { detail: "Idempotency-Key must be 1–200 printable ASCII characters." })
   const { idempotency } = deps.store
@@ -30,7 +33,7 @@ export async function onceByKey(
     throw refuse("api.conflict", { detail: "This Idempotency-Key was used for another request." })
   if (begun.kind === "running")
     throw refuse("api.conflict", {
-      detail: "The first request with this Idempotency-Key is still running.",
+      detail: "Another request with this Idempotency-Key is still running.",
       headers: { "retry-after": "2" },
     })
   if (begun.kind === "replay")
@@ -39,11 +42,11 @@ export async function onceByKey(
       headers: { "content-type": "application/json", "cache-control": "no-store", "idempotency-replayed": "true" },
     })
   try {
-    const response = await answer()
+    const response = await answer(begun.deployment)
     await idempotency.finish(actor, key, response.status, await response.clone().text())
     return response
   } catch (failure) {
-    await idempotency.forget(actor, key)
+    await idempotency.release(actor, key)
     throw failure
   }
 }

@@ -28,6 +28,8 @@ export interface Call<Params, Query, Body> {
   readonly body: Body
   /** For conditions and uploads; the body of a JSON operation has been read. */
   readonly request: Request
+  /** Under which to record the deployment that is asked for: one of that id is there already when the request is a repeat. Null without an Idempotency-Key. */
+  readonly deploymentId: string | null
   readonly deps: Dependencies
 }
 

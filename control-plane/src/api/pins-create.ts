@@ -2,6 +2,8 @@ import { base64url, SignJWT } from "jose"
 import { pinCreate, pinShape } from "../../../contracts/api.ts"
 import { PIN_ALG, PIN_TYP, type PinClaims } from "../../../contracts/release-pin.ts"
 import { PIN_HEADER } from "../../../contracts/reserved-headers.ts"
+import { refuse } from "../../../kit/problem.ts"
+import { requireGranted } from "../require-granted.ts"
 import { commit } from "../store/ledger.ts"
 import { defineOperation } from "./operation.ts"
 import { scriptOwner, scriptParams } from "./parameters.ts"
@@ -16,9 +18,12 @@ export const pinsCreate = defineOperation({
   params: scriptParams,
   body: pinCreate,
   answers: { 201: { description: "The pin and its header", shape: { name: "Pin", shape: pinShape } } },
-  problems: ["api.body-invalid", "version.not-placed", "api.busy"],
+  problems: ["api.body-invalid", "version.not-placed", "deployment.not-granted", "api.busy"],
   handle: async ({ actor, params: { script }, body: { version, lifetimeS }, deps }) => {
     await requirePlaced(script, [version], () => "/version", deps.store.versions)
+    const [owner, row] = await Promise.all([deps.store.scripts.get(script), deps.store.versions.get(script, version)])
+    if (owner === null || row === null) throw refuse("api.not-found")
+    await requireGranted(owner.team, [row], deps)
     const iat = Math.floor(deps.clock.now() / 1000)
     const exp = iat + lifetimeS
     const expiresAt = new Date(exp * 1000).toISOString()

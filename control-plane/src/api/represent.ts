@@ -33,11 +33,11 @@ export async function showScriptIn(
   return (row) => showScript({ ...row, releases, latestVersion })
 }
 
-export function showVersion({ number, ...row }: VersionRow): Version {
+export function showVersion({ number, needs: _, ...row }: VersionRow): Version {
   return { ...row, version: number, placedName: placedName(row.script, number) }
 }
 
-export function showDeployment({ seq: _, ...row }: DeploymentRow): Deployment {
+export function showDeployment({ seq: _, backTo: __, withdrawn: ___, ...row }: DeploymentRow): Deployment {
   return { ...row, releases: [...row.releases] }
 }
 

@@ -29,10 +29,9 @@ export async function serve(
   const query = readQuery(operation, new URL(request.url))
   const { body: shape, bodyBytes = DEFAULT_BODY_BYTES } = operation
   const body = shape === undefined ? undefined : await readBody(request, shape, bodyBytes)
-  const answer = () => operation.handle({ actor, params, query, body, request, deps })
-  if (operation.idempotencyKey === true)
-    return onceByKey(request, { actor, body }, deps, async () => render(await answer(), request))
-  return render(await answer(), request)
+  const answer = async (deploymentId: string | null) =>
+    render(await operation.handle({ actor, params, query, body, request, deploymentId, deps }), request)
+  return operation.idempotencyKey === true ? onceByKey(request, { actor, body }, deps, answer) : answer(null)
 }
 
 /** A name that cannot exist is answered like one that does not. */

@@ -5,11 +5,11 @@ export const tokensRevoke = defineOperation({
   id: "tokens.revoke",
   method: "DELETE",
   path: "/v1/tokens/{token}",
-  summary: "Revoke a token for ever; the next request with it is refused",
+  summary: "Revoke a token and all that were made by it, for ever; a team's token may do so to itself and to those",
   access: { who: "owner", of: ({ token }, deps) => deps.store.tokens.get(token) },
   params: tokenParams,
   answers: { 204: { description: "Revoked, now or before" } },
-  problems: ["api.busy"],
+  problems: ["api.forbidden", "api.busy"],
   handle: async ({ actor, params, deps }) => {
     await deps.store.tokens.revoke(params.token, actor)
     return { status: 204 }

@@ -1,4 +1,5 @@
 /** PUT …/scripts/{script}: the upload of `wrangler deploy --dispatch-namespace`. */
+import { refuse } from "../../../kit/problem.ts"
 import { type Deployed, deployUpload } from "../deployment.ts"
 import { takeUpload } from "../upload/take-upload.ts"
 import type { Answer } from "./envelope.ts"
@@ -9,6 +10,7 @@ export async function putScript({ request, param, actor, deps }: Call): Promise<
   const upload = await takeUpload(param("script"), request, actor, deps)
   const deployed = await deployUpload(upload, actor, deps)
   const { script, version, digest, placed } = deployed
+  refuseUnlessAsExpected(deployed)
   return {
     result: {
       id: script.name,
@@ -28,16 +30,24 @@ export async function putScript({ request, param, actor, deps }: Call): Promise<
   }
 }
 
+/** wrangler prints no message of a success: whoever expects the upload to take the traffic hears that it did not only from an error. */
+function refuseUnlessAsExpected({ script, version, outcome, inForce }: Deployed): void {
+  if (outcome !== "canary-kept" && outcome !== "superseded") return
+  const shares = (inForce ?? []).map((each) => `version ${each.version} ${each.weightBps / 100} %`).join(", ")
+  const now = shares === "" ? "" : ` (${shares})`
+  const why =
+    outcome === "canary-kept"
+      ? `a canary is running${now}, and an upload does not end it`
+      : `a newer deployment came first${now}`
+  throw refuse("deployment.published-only", {
+    detail: `It is version ${version} of ${script.name}: ${why}. To give it all traffic: \`sallyport deployments create ${script.name} ${version}\`.`,
+  })
+}
+
 function sayWhatHappened({ script, version, created, outcome, configRevision }: Deployed): string {
   const what = `Version ${version} of ${script.name} ${created ? "was published" : "was there already"}`
   const revision = configRevision === null ? "" : ` (config revision ${configRevision})`
-  const then = {
-    deployed: `and receives all of its traffic${revision}.`,
-    "in-force": "and receives all of its traffic, as before.",
-    "published-only": "and receives no traffic: deployOnUpload is off. Deploy it with `sallyport deployments create`.",
-    "canary-kept":
-      "and receives no traffic: a canary is running, and an upload does not end it. Deploy it with `sallyport deployments create`.",
-    superseded: "and receives no traffic: a newer deployment came first.",
-  }[outcome]
-  return `${what} ${then}`
+  if (outcome === "published-only")
+    return `${what} and receives no traffic: deployOnUpload is off. Deploy it with \`sallyport deployments create\`.`
+  return `${what} and receives all of its traffic${outcome === "in-force" ? ", as before" : revision}.`
 }

@@ -12,6 +12,15 @@ import { type DeploymentPhase, type DeploymentRow, type RawRow, toDeployment } f
 
 export type DeploymentStore = ReturnType<typeof deploymentStore>
 
+export interface RecordOptions {
+  /** Id to record it under, so that whoever repeats the request finds it; a new one if absent. */
+  readonly id?: string
+  /** Where a rollback stands in the history. */
+  readonly back?: Pick<DeploymentRow, "backTo" | "withdrawn">
+  /** May refuse on the deployment in force at the moment of recording; null when there is none. */
+  readonly admit?: (current: DeploymentRow | null) => void
+}
+
 export function deploymentStore(deps: LedgerDependencies) {
   const { db } = deps
 
@@ -35,14 +44,15 @@ export function deploymentStore(deps: LedgerDependencies) {
     )
   }
 
-  /** The newest that was in force before the current one, or null. */
-  function previous(script: string): Promise<DeploymentRow | null> {
-    return one(
-      `SELECT * FROM deployments WHERE script = ?1 AND phase = 'published' AND seq <
-         (SELECT seq FROM deployments JOIN script_current ON deployment_id = id WHERE script_current.script = ?1)
-       ORDER BY seq DESC LIMIT 1`,
-      script,
-    )
+  /** Those that were in force before `seq`, newest first, at most 1000: what a rollback looks through. */
+  async function publishedBefore(script: string, seq: number): Promise<readonly DeploymentRow[]> {
+    const { results } = await db
+      .prepare(
+        "SELECT * FROM deployments WHERE script = ? AND phase = 'published' AND seq < ? ORDER BY seq DESC LIMIT 1000",
+      )
+      .bind(script, seq)
+      .all<RawRow>()
+    return results.map(toDeployment)
   }
 
   /** Newest first. */
@@ -65,15 +75,17 @@ export function deploymentStore(deps: LedgerDependencies) {
     return results.map(toDeployment)
   }
 
-  /** Writes the intent down; nothing is in force by it. The caller has checked that the versions exist. */
+  /** Writes the intent down; nothing is in force by it. The caller has checked that the versions exist. Throws what `options.admit` throws. */
   function record(
     script: string,
     releases: readonly ReleaseWeight[],
     message: string | null,
     actor: Actor,
+    options: RecordOptions = {},
   ): Promise<DeploymentRow> {
-    const id = deps.ids.next("d")
+    const { id = deps.ids.next("d"), back = { backTo: null, withdrawn: [] } } = options
     return commit(deps, actor, async (): Promise<Decision<DeploymentRow>> => {
+      options.admit?.(await current(script))
       const newest = await db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM deployments").first<number>("seq")
       const row: DeploymentRow = {
         seq: (newest ?? 0) + 1,
@@ -85,20 +97,25 @@ export function deploymentStore(deps: LedgerDependencies) {
         createdBy: actor.name,
         createdAt: new Date(deps.clock.now()).toISOString(),
         configRevision: null,
+        ...back,
       }
+      const { backTo, withdrawn } = back
       return {
         statements: [
           db
             .prepare(
-              "INSERT INTO deployments (seq, id, script, releases, phase, message, created_by, created_at) VALUES (?, ?, ?, ?, 'recorded', ?, ?, ?)",
+              "INSERT INTO deployments (seq, id, script, releases, phase, message, created_by, created_at, back_to, withdrawn) VALUES (?, ?, ?, ?, 'recorded', ?, ?, ?, ?, ?)",
             )
-            .bind(row.seq, id, script, JSON.stringify(releases), message, row.createdBy, row.createdAt),
+            .bind(
+              ...[row.seq, id, script, JSON.stringify(releases), message, row.createdBy, row.createdAt],
+              ...[backTo, JSON.stringify(withdrawn)],
+            ),
         ],
         audit: [
           {
             action: "deployment.create",
             target: `scripts/${script}/deployments/${id}`,
-            detail: { releases, message },
+            detail: { releases, message, ...(backTo === null ? {} : { rollback: true }) },
           },
         ],
         result: row,
@@ -132,7 +149,7 @@ export function deploymentStore(deps: LedgerDependencies) {
     })
   }
 
-  return { get, current, previous, list, unfinished, record, setPhase }
+  return { get, current, publishedBefore, list, unfinished, record, setPhase }
 }
 
 export function putPhase(

@@ -3,36 +3,56 @@
 export type IdempotencyStore = ReturnType<typeof idempotencyStore>
 
 export type Begun =
-  | { readonly kind: "first" }
+  /** To be done, or gone on with: what is recorded for it has, or is to have, the id `deployment`. */
+  | { readonly kind: "yours"; readonly deployment: string }
   | { readonly kind: "replay"; readonly status: number; readonly body: string }
-  /** The first request with this key has not answered yet. */
+  /** Another request with this key is at work. */
   | { readonly kind: "running" }
   /** The key was used for another request. */
   | { readonly kind: "mismatch" }
 
-/** Milliseconds after which a request that never answered is taken for dead. */
+/** Milliseconds after which a request that never answered is taken for dead, and the next one goes on in its place. */
 const DEAD_AFTER_MS = 120_000
 const KEPT_MS = 86_400_000
 
-export function idempotencyStore(deps: { readonly db: D1Database; readonly clock: { now(): number } }) {
-  const { db, clock } = deps
+export interface IdempotencyDependencies {
+  readonly db: D1Database
+  readonly clock: { now(): number }
+  readonly ids: { next(prefix: string): string }
+}
+
+interface Kept {
+  readonly fingerprint: string
+  readonly deployment: string
+  readonly status: number | null
+  readonly body: string
+}
+
+export function idempotencyStore({ db, clock, ids }: IdempotencyDependencies) {
   const ago = (ms: number) => new Date(clock.now() - ms).toISOString()
 
-  /** `fingerprint` is a digest of the whole request. Of concurrent requests exactly one is `first`. */
+  /** `fingerprint` is a digest of the whole request. Of concurrent requests exactly one is told `yours`. */
   async function begin(actor: string, key: string, fingerprint: string): Promise<Begun> {
-    const [, inserted, found] = await db.batch<{ fingerprint: string; status: number | null; body: string }>([
+    const deployment = ids.next("d")
+    const [inserted, found, taken] = await db.batch<Kept>([
       db
-        .prepare("DELETE FROM idempotency WHERE actor = ? AND key = ? AND status IS NULL AND created_at < ?")
-        .bind(actor, key, ago(DEAD_AFTER_MS)),
+        .prepare(
+          "INSERT OR IGNORE INTO idempotency (actor, key, fingerprint, deployment, created_at) VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(actor, key, fingerprint, deployment, ago(0)),
+      db.prepare("SELECT * FROM idempotency WHERE actor = ? AND key = ?").bind(actor, key),
       db
-        .prepare("INSERT OR IGNORE INTO idempotency (actor, key, fingerprint, created_at) VALUES (?, ?, ?, ?)")
-        .bind(actor, key, fingerprint, ago(0)),
-      db.prepare("SELECT fingerprint, status, body FROM idempotency WHERE actor = ? AND key = ?").bind(actor, key),
+        .prepare(
+          `UPDATE idempotency SET running_since = ? WHERE actor = ? AND key = ? AND fingerprint = ? AND status IS NULL
+             AND (running_since IS NULL OR running_since < ?)`,
+        )
+        .bind(ago(0), actor, key, fingerprint, ago(DEAD_AFTER_MS)),
     ])
     const row = found?.results[0]
-    if (inserted?.meta.changes === 1 || row === undefined) return { kind: "first" }
+    if (inserted?.meta.changes === 1 || row === undefined) return { kind: "yours", deployment }
     if (row.fingerprint !== fingerprint) return { kind: "mismatch" }
-    return row.status === null ? { kind: "running" } : { kind: "replay", status: row.status, body: row.body }
+    if (row.status !== null) return { kind: "replay", status: row.status, body: row.body }
+    return taken?.meta.changes === 1 ? { kind: "yours", deployment: row.deployment } : { kind: "running" }
   }
 
   /** Keeps the answer for a day. */
@@ -43,14 +63,21 @@ export function idempotencyStore(deps: { readonly db: D1Database; readonly clock
       .run()
   }
 
-  /** The request failed: the next with this key is the first again. */
-  async function forget(actor: string, key: string): Promise<void> {
-    await db.prepare("DELETE FROM idempotency WHERE actor = ? AND key = ?").bind(actor, key).run()
+  /** The request failed. If its deployment was recorded the key stays, and the next with it goes on with that one; else the key is free again. */
+  async function release(actor: string, key: string): Promise<void> {
+    await db.batch([
+      db
+        .prepare(
+          "DELETE FROM idempotency WHERE actor = ? AND key = ? AND NOT EXISTS (SELECT 1 FROM deployments WHERE id = deployment)",
+        )
+        .bind(actor, key),
+      db.prepare("UPDATE idempotency SET running_since = NULL WHERE actor = ? AND key = ?").bind(actor, key),
+    ])
   }
 
   async function removeOld(): Promise<void> {
     await db.prepare("DELETE FROM idempotency WHERE created_at < ?").bind(ago(KEPT_MS)).run()
   }
 
-  return { begin, finish, forget, removeOld }
+  return { begin, finish, release, removeOld }
 }

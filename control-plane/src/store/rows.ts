@@ -18,6 +18,8 @@ export interface TokenRow {
   readonly team: string | null
   readonly role: Role
   readonly label: string
+  /** Id of the token that made it; null for the bootstrap token's. */
+  readonly createdBy: string | null
   readonly createdAt: string
   readonly expiresAt: string | null
   readonly revokedAt: string | null
@@ -58,6 +60,8 @@ export interface VersionRow {
   readonly sizeBytes: number
   readonly message: string | null
   readonly tag: string | null
+  /** The `resource:` grants that its bindings use, sorted. */
+  readonly needs: readonly string[]
   readonly createdBy: string
   readonly createdAt: string
 }
@@ -74,6 +78,10 @@ export interface DeploymentRow {
   readonly createdBy: string
   readonly createdAt: string
   readonly configRevision: number | null
+  /** Of a rollback: the `seq` it stands at in the history, everything between being taken back. Null for any other deployment. */
+  readonly backTo: number | null
+  /** Versions that rollbacks up to this one took back. */
+  readonly withdrawn: readonly number[]
 }
 
 /** The deployment in force of a script. */
@@ -118,6 +126,7 @@ export function toToken(row: RawRow): TokenRow {
     team: textOrNull(row, "team"),
     role: text(row, "role") === "ops" ? "ops" : "team",
     label: text(row, "label"),
+    createdBy: textOrNull(row, "created_by"),
     createdAt: text(row, "created_at"),
     expiresAt: textOrNull(row, "expires_at"),
     revokedAt: textOrNull(row, "revoked_at"),
@@ -143,6 +152,7 @@ export function toVersion(row: RawRow): VersionRow {
     sizeBytes: Number(row.size_bytes),
     message: textOrNull(row, "message"),
     tag: textOrNull(row, "tag"),
+    needs: JSON.parse(text(row, "needs")),
     createdBy: text(row, "created_by"),
     createdAt: text(row, "created_at"),
   }
@@ -160,6 +170,8 @@ export function toDeployment(row: RawRow): DeploymentRow {
     createdBy: text(row, "created_by"),
     createdAt: text(row, "created_at"),
     configRevision: typeof revision === "number" ? revision : null,
+    backTo: typeof row.back_to === "number" ? row.back_to : null,
+    withdrawn: JSON.parse(text(row, "withdrawn")),
   }
 }
 

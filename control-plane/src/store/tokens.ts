@@ -19,7 +19,7 @@ export interface NewToken {
   readonly expiresInS: number | null
 }
 
-const COLUMNS = "SELECT id, team, role, label, created_at, expires_at, revoked_at FROM tokens"
+const COLUMNS = "SELECT id, team, role, label, created_by, created_at, expires_at, revoked_at FROM tokens"
 
 export function tokenStore(deps: LedgerDependencies) {
   const { db } = deps
@@ -41,7 +41,10 @@ export function tokenStore(deps: LedgerDependencies) {
     return readPage(db, { ...listing, values: team === null ? [] : [team] }, query, toToken)
   }
 
-  /** Makes a token: `spt_` and 256 random bits. Throws `api.not-found` when there is no such team. */
+  /**
+   * Makes a token: `spt_` and 256 random bits. It ends no later than the one that makes it. Throws `api.not-found` when there is no such team,
+   * `api.body-invalid` for a longer life, `api.unauthenticated` when the maker was revoked meanwhile.
+   */
   async function create(wanted: NewToken, actor: Actor): Promise<{ row: TokenRow; token: string }> {
     const secret = crypto.getRandomValues(new Uint8Array(32))
     const token = `spt_${base64url.encode(secret)}`
@@ -49,24 +52,27 @@ export function tokenStore(deps: LedgerDependencies) {
     const id = deps.ids.next("t")
     const row = await commit(deps, actor, async (): Promise<Decision<TokenRow>> => {
       if (wanted.team !== null && !(await teamExists(wanted.team))) throw refuse("api.not-found")
+      const creator = await get(actor.tokenId)
+      if (creator !== null && creator.revokedAt !== null) throw refuse("api.unauthenticated")
       const now = deps.clock.now()
       const made: TokenRow = {
         id,
         team: wanted.team,
         role: wanted.role,
         label: wanted.label,
+        createdBy: creator?.id ?? null,
         createdAt: new Date(now).toISOString(),
-        expiresAt: wanted.expiresInS === null ? null : new Date(now + wanted.expiresInS * 1000).toISOString(),
+        expiresAt: endOf(wanted.expiresInS, now, creator?.expiresAt ?? null),
         revokedAt: null,
       }
-      const { team, role, label, createdAt, expiresAt } = made
+      const { team, role, label, createdBy, createdAt, expiresAt } = made
       return {
         statements: [
           db
             .prepare(
-              "INSERT INTO tokens (id, team, role, hash, label, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+              "INSERT INTO tokens (id, team, role, hash, label, created_by, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             )
-            .bind(id, team, role, hash, label, createdAt, expiresAt),
+            .bind(id, team, role, hash, label, createdBy, createdAt, expiresAt),
         ],
         audit: [{ action: "token.create", target: `tokens/${id}`, detail: { team, role, label, expiresAt } }],
         result: made,
@@ -75,19 +81,49 @@ export function tokenStore(deps: LedgerDependencies) {
     return { row, token }
   }
 
-  /** For ever; revoking again changes nothing. Throws `api.not-found`. */
+  /**
+   * For ever, with every token made by it, by one of those, and so on; revoking again changes nothing.
+   * Throws `api.not-found`, and `api.forbidden` unless ops, the token itself or one that it descends from asks.
+   */
   function revoke(id: string, actor: Actor): Promise<void> {
     return commit(deps, actor, async (): Promise<Decision<void>> => {
       const found = await get(id)
       if (found === null) throw refuse("api.not-found")
-      if (found.revokedAt !== null) return { statements: [], audit: [], result: undefined }
+      if (actor.role !== "ops" && !(await familyOf(actor.tokenId)).some((each) => each.id === id))
+        throw refuse("api.forbidden", {
+          detail: "A team's token revokes itself and the tokens that come from it; ask ops for the others.",
+        })
+      const lost = (await familyOf(id)).filter((each) => each.revokedAt === null).map((each) => each.id)
+      if (lost.length === 0) return { statements: [], audit: [], result: undefined }
       const revokedAt = new Date(deps.clock.now()).toISOString()
       return {
-        statements: [db.prepare("UPDATE tokens SET revoked_at = ? WHERE id = ?").bind(revokedAt, id)],
-        audit: [{ action: "token.revoke", target: `tokens/${id}`, detail: { team: found.team } }],
+        statements: [
+          db
+            .prepare("UPDATE tokens SET revoked_at = ? WHERE id IN (SELECT value FROM json_each(?))")
+            .bind(revokedAt, JSON.stringify(lost)),
+        ],
+        audit: [
+          {
+            action: "token.revoke",
+            target: `tokens/${id}`,
+            detail: { team: found.team, descendants: lost.filter((each) => each !== id) },
+          },
+        ],
         result: undefined,
       }
     })
+  }
+
+  /** The token and all that descend from it. */
+  async function familyOf(id: string): Promise<readonly TokenRow[]> {
+    const { results } = await db
+      .prepare(
+        `WITH RECURSIVE family (member) AS (VALUES (?) UNION SELECT tokens.id FROM tokens JOIN family ON tokens.created_by = member)
+         ${COLUMNS} WHERE id IN (SELECT member FROM family)`,
+      )
+      .bind(id)
+      .all<RawRow>()
+    return results.map(toToken)
   }
 
   async function teamExists(team: string): Promise<boolean> {
@@ -95,4 +131,17 @@ export function tokenStore(deps: LedgerDependencies) {
   }
 
   return { get, findByHash, list, create, revoke }
+}
+
+/** When a token ends whose maker ends at `bound`; both null for never. Throws `api.body-invalid` for a wish beyond the bound. */
+function endOf(expiresInS: number | null, now: number, bound: string | null): string | null {
+  if (expiresInS === null) return bound
+  const end = now + expiresInS * 1000
+  if (bound !== null && end > Date.parse(bound))
+    throw refuse("api.body-invalid", {
+      errors: [
+        { pointer: "/expiresInS", detail: `the token that makes it ends at ${bound}; leave this out to end then` },
+      ],
+    })
+  return new Date(end).toISOString()
 }

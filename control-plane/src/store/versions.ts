@@ -11,6 +11,8 @@ export interface NewVersion {
   /** SHA-256 of the manifest, hex. */
   readonly digest: string
   readonly sizeBytes: number
+  /** The `resource:` grants that its bindings use; none when absent. */
+  readonly needs?: readonly string[]
   readonly message: string | null
   readonly tag: string | null
 }
@@ -66,20 +68,20 @@ export function versionStore(deps: LedgerDependencies) {
       }
       const version = ((await latest(script)) ?? 0) + 1
       const createdAt = new Date(deps.clock.now()).toISOString()
-      const { digest, sizeBytes, message, tag } = content
+      const { digest, sizeBytes, needs = [], message, tag } = content
       return {
         statements: [
           db
             .prepare(
-              "INSERT INTO versions (script, number, digest, state, size_bytes, message, tag, created_by, created_at) VALUES (?, ?, ?, 'recorded', ?, ?, ?, ?, ?)",
+              "INSERT INTO versions (script, number, digest, state, size_bytes, message, tag, needs, created_by, created_at) VALUES (?, ?, ?, 'recorded', ?, ?, ?, ?, ?, ?)",
             )
-            .bind(script, version, digest, sizeBytes, message, tag, actor.name, createdAt),
+            .bind(script, version, digest, sizeBytes, message, tag, JSON.stringify(needs), actor.name, createdAt),
         ],
         audit: [
           {
             action: "version.record",
             target: `scripts/${script}/versions/${version}`,
-            detail: { digest, sizeBytes, message, tag },
+            detail: { digest, sizeBytes, message, tag, needs },
           },
         ],
         result: { version, created: true, state: "recorded" },

@@ -7,6 +7,7 @@ import { type PointedError, refuse } from "../../../kit/problem.ts"
 import { sha256Hex } from "../sha256.ts"
 import { type Blob, digestOf, sizeOf } from "./artifact-store.ts"
 import type { UploadModule } from "./read-upload.ts"
+import { grantsNeeded } from "./screen-bindings.ts"
 import type { Declaration } from "./screen-metadata.ts"
 import type { SecretSeal } from "./seal-secret.ts"
 
@@ -17,6 +18,8 @@ export interface Upload {
   /** Of the manifest; equal digests are the same version. */
   readonly digest: string
   readonly sizeBytes: number
+  /** The `resource:` grants that its bindings use. */
+  readonly needs: readonly string[]
   /** The modules' bytes; assets are in the store already. */
   readonly blobs: readonly Blob[]
   readonly message: string | null
@@ -55,7 +58,8 @@ export async function buildManifest(parts: Parts, seal: SecretSeal): Promise<Upl
   }
   const digest = await digestOf(manifest)
   const { message, tag } = declaration
-  return { script, manifest, digest, sizeBytes: sizeOf(manifest), blobs, message, tag }
+  const needs = grantsNeeded(declaration.bindings)
+  return { script, manifest, digest, sizeBytes: sizeOf(manifest), needs, blobs, message, tag }
 }
 
 function refuseMisfit({ declaration, modules, assets }: Parts): void {

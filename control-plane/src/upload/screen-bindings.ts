@@ -123,11 +123,21 @@ function screenBinding(
     return null
   }
   const binding: ManifestBinding = parsed.data
-  const field = RESOURCE_FIELD[type]
-  const grant = field === undefined ? null : `resource:${type}:${String(binding[field])}`
+  const grant = grantOf(binding)
   if (grant !== null && !grants.has(grant))
-    faults.push({ pointer: `${pointer}/${field}`, detail: `the team does not hold the grant ${grant}` })
+    faults.push({ pointer: `${pointer}/${RESOURCE_FIELD[type]}`, detail: `the team does not hold the grant ${grant}` })
   return binding
+}
+
+/** The grant that using a screened binding needs, or null. */
+function grantOf(binding: ManifestBinding): string | null {
+  const field = RESOURCE_FIELD[binding.type]
+  return field === undefined ? null : `resource:${binding.type}:${String(binding[field])}`
+}
+
+/** The grants that screened bindings need, sorted, each once: kept with the version and looked at again whenever it is deployed. */
+export function grantsNeeded(bindings: readonly ManifestBinding[]): string[] {
+  return [...new Set(bindings.map(grantOf).filter((grant) => grant !== null))].sort()
 }
 
 function isAllowed(type: string): type is BindingKind {
