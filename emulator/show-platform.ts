@@ -60,14 +60,14 @@ ${curls.join("\n")}
 Upload a Worker of your own, as team web, and give it a route:
   . ${state}/web.env
   mkdir -p .sallyport/hello && cd .sallyport/hello
-  echo 'export default { fetch: () => new Response("hello\\n") }' > index.js
+  printf '%s\\n' 'export default { fetch: () => new Response("hello") }' > index.js
   printf 'name = "hello"\\nmain = "index.js"\\ncompatibility_date = "2026-10-01"\\n' > wrangler.toml
   npx wrangler deploy --dispatch-namespace production
   npx sallyport routes set hello --hostname app.procore.com --path '/hello/*' --script hello --auth none
   curl -s -H 'Host: app.procore.com' ${platform.edgeUrl}/hello/
 
 Change it, and go back:
-  echo 'export default { fetch: () => new Response("hello again\\n") }' > index.js
+  printf '%s\\n' 'export default { fetch: () => new Response("hello again") }' > index.js
   npx wrangler deploy --dispatch-namespace production
   curl -s -H 'Host: app.procore.com' ${platform.edgeUrl}/hello/
   npx sallyport versions list hello

@@ -9,7 +9,7 @@ import type { TripRecord } from "../../contracts/trip.ts"
 import { dependenciesOf } from "../../dispatcher/src/dependencies.ts"
 import dispatcher, { Explain as ProductionExplain, Platform as ProductionPlatform } from "../../dispatcher/src/index.ts"
 import { writeLog } from "../../kit/write-log.ts"
-import { asCloudflareWouldSend } from "./edge-front.ts"
+import { asCloudflareWouldSend, withLocalLocation } from "./edge-front.ts"
 import { answerLocalPath, isLocalPath } from "./local-endpoints.ts"
 import { forget, type LocalEnv, namespaceOf } from "./local-isolate.ts"
 import { tripRing } from "./rings.ts"
@@ -50,9 +50,10 @@ function logFailure(record: TripRecord, cause: unknown): void {
 }
 
 export default {
-  fetch(request, env, context) {
+  async fetch(request, env, context) {
     if (isLocalPath(request.url)) return answerLocalPath(request.url)
-    return dispatcher.fetch(asCloudflareWouldSend(request), withNamespace(env), context)
+    const response = await dispatcher.fetch(asCloudflareWouldSend(request), withNamespace(env), context)
+    return withLocalLocation(response, request.url)
   },
 } satisfies ExportedHandler<Env>
 
@@ -74,5 +75,13 @@ export class Explain extends ProductionExplain {
 export class NamespaceMemory extends WorkerEntrypoint<Env> implements NamespaceMemoryApi {
   async changed(namespace: string, name: string): Promise<void> {
     forget(namespace, name)
+  }
+}
+
+/** Told by the front of the local control plane that something may have been published, before the client hears of it: what KV takes seconds for, a laptop shows at once. */
+export class ConfigMemory extends WorkerEntrypoint<Env> {
+  async changed(): Promise<void> {
+    const deps = await dependenciesOf(withNamespace(this.env))
+    deps.config.expire()
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { asCloudflareWouldSend } from "./edge-front.ts"
+import { asCloudflareWouldSend, withLocalLocation } from "./edge-front.ts"
 
 type Incoming = Parameters<typeof asCloudflareWouldSend>[0]
 const sent = (headers: Record<string, string>) =>
@@ -24,12 +24,12 @@ describe("asCloudflareWouldSend", () => {
   })
 
   it.each([
-    ["http://app.procore.localhost:8787/webclients/?a", "http://app.procore.com:8787/webclients/?a"],
-    ["http://app.uk01.procore.localhost/", "http://app.uk01.procore.com/"],
-    ["http://localhost:8787/", "http://localhost:8787/"],
-    ["http://app.procore.com/x.localhost/", "http://app.procore.com/x.localhost/"],
-    ["http://a.localhost.example.com/", "http://a.localhost.example.com/"],
-  ])("reads %s as %s, for browsers", (url, expected) => {
+    ["http://app.procore.localhost:8787/webclients/?a", "https://app.procore.com/webclients/?a"],
+    ["http://app.uk01.procore.localhost/", "https://app.uk01.procore.com/"],
+    ["http://localhost:8787/", "https://localhost/"],
+    ["http://app.procore.com/x.localhost:1/", "https://app.procore.com/x.localhost:1/"],
+    ["http://a.localhost.example.com:1/", "https://a.localhost.example.com/"],
+  ])("reads %s as %s, as production would", (url, expected) => {
     expect(asCloudflareWouldSend(new Request(url) as Incoming).url).toBe(expected)
   })
 
@@ -42,9 +42,26 @@ describe("asCloudflareWouldSend", () => {
     const copy = asCloudflareWouldSend(request)
     expect([copy.method, copy.url, copy.headers.get("x-a"), await copy.text()]).toEqual([
       "POST",
-      "http://api.procore.com/a?b",
+      "https://api.procore.com/a?b",
       "1",
       "text",
     ])
+  })
+})
+
+describe("withLocalLocation", () => {
+  const redirect = (location: string) => new Response(null, { status: 302, headers: { location } })
+  const led = (location: string, url: string) => withLocalLocation(redirect(location), url).headers.get("location")
+
+  it("leads a browser that came by localhost back to localhost", () => {
+    const url = "http://app.procore.localhost:8787/a"
+    expect(led("https://app.procore.com/b?c#d", url)).toBe("http://app.procore.localhost:8787/b?c#d")
+    expect(led("https://us02.procore.com/", url)).toBe("http://us02.procore.localhost:8787/")
+  })
+
+  it("leaves every other redirect alone", () => {
+    expect(led("/b", "http://app.procore.localhost:8787/a")).toBe("/b")
+    expect(led("https://idp.example/x", "http://app.procore.localhost:8787/a")).toBe("https://idp.example/x")
+    expect(led("https://app.procore.com/b", "http://app.procore.com:8787/a")).toBe("https://app.procore.com/b")
   })
 })

@@ -30,11 +30,29 @@ export function asCloudflareWouldSend(request: IncomingRequest): IncomingRequest
   return Object.defineProperty(sent, "cf", { value: cf })
 }
 
-/** Browsers resolve `*.localhost` to this machine and nothing else, so `app.procore.localhost` stands for `app.procore.com` here. */
-const LOCALHOST = /^(https?:\/\/[^/]+)\.localhost(?=[:/])/
+/**
+ * The URL as it would be in production: `https`, as the TLS version beside it says, and without the local port. Browsers resolve `*.localhost` to this
+ * machine and nothing else, so `app.procore.localhost` stands for `app.procore.com` here.
+ */
+export function ofRealHostname(url: string): string {
+  return url.replace(AUTHORITY, (_whole, name: string, local: string | undefined) =>
+    local === undefined ? `https://${name}` : `https://${name.slice(0, -local.length)}.com`,
+  )
+}
 
-function ofRealHostname(url: string): string {
-  return url.replace(LOCALHOST, "$1.com")
+const AUTHORITY = /^https?:\/\/([^/:]*?(\.localhost)?)(?::\d+)?(?=\/|$)/
+
+/** A redirect to a hostname of production, given to a browser that came by `*.localhost`, would leave the laptop: it leads back the same way. */
+export function withLocalLocation(response: Response, url: string): Response {
+  const location = response.headers.get("location")
+  const asked = URL.parse(url)
+  if (location === null || asked === null || !asked.hostname.endsWith(".localhost")) return response
+  const target = URL.parse(location)
+  if (target === null || !target.hostname.endsWith(".com")) return response
+  const local = new Response(response.body, response)
+  const hostname = `${target.hostname.slice(0, -".com".length)}.localhost`
+  local.headers.set("location", `http://${hostname}:${asked.port}${target.pathname}${target.search}${target.hash}`)
+  return local
 }
 
 function parse(text: string): Record<string, unknown> {

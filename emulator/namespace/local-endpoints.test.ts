@@ -17,7 +17,7 @@ describe("isLocalPath", () => {
 
 describe("answerLocalPath", () => {
   const trips = async (query: string) =>
-    (await answerLocalPath(`http://x.example/.sallyport/local/trips${query}`).json()) as TripRecord[]
+    (await answerLocalPath(`http://127.0.0.1/.sallyport/local/trips${query}`).json()) as TripRecord[]
 
   it("gives the newest trips first, narrowed as asked", async () => {
     for (const requestId of ["a", "b", "a"]) tripRing.push({ requestId, script: "files" } as TripRecord)
@@ -28,8 +28,15 @@ describe("answerLocalPath", () => {
   })
 
   it("has nothing else", () => {
-    expect(answerLocalPath("http://x.example/.sallyport/local/secrets").status).toBe(404)
+    expect(answerLocalPath("http://localhost:8787/.sallyport/local/secrets").status).toBe(404)
   })
+
+  it.each(["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "api.procore.com"])(
+    "tells a page of %s nothing",
+    (hostname) => {
+      expect(answerLocalPath(`http://${hostname}/.sallyport/local/trips`).status).toBe(421)
+    },
+  )
 })
 
 describe("Ring", () => {

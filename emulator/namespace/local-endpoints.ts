@@ -2,6 +2,7 @@
 import { egressRing, tripRing } from "./rings.ts"
 
 const PREFIX = "/.sallyport/local/"
+const LOOPBACK = /^(127\.0\.0\.1|\[::1\]|([a-z0-9-]+\.)*localhost)$/
 const DEFAULT_LIMIT = 100
 
 /** Cheap: called for every request. */
@@ -12,7 +13,9 @@ export function isLocalPath(url: string): boolean {
 
 /** `trips` and `egress`, narrowed by `?requestId=`, `?script=`, `?hostname=` (trips) and `?limit=` (1–1000). */
 export function answerLocalPath(url: string): Response {
-  const { pathname, searchParams } = new URL(url)
+  const { hostname, pathname, searchParams } = new URL(url)
+  // A page of a foreign site whose name was made to lead here must not read what went through (DNS rebinding).
+  if (!LOOPBACK.test(hostname)) return new Response("Ask 127.0.0.1 or localhost.\n", { status: 421 })
   const limit = Math.min(Math.max(Number(searchParams.get("limit") ?? DEFAULT_LIMIT) || DEFAULT_LIMIT, 1), 1000)
   const matches = (record: object) =>
     ["requestId", "script", "hostname"].every((field) => {

@@ -32,5 +32,5 @@ it.each([
 it("takes no longer for a hostile cookie than its length", () => {
   const startedAt = performance.now()
   for (const unit of ["; ", ", ,", ";__Host-", " ", ";\t"]) withoutGatewayCookies(unit.repeat(65_536 / unit.length))
-  expect(performance.now() - startedAt).toBeLessThan(200)
+  expect(performance.now() - startedAt).toBeLessThan(1_000)
 })

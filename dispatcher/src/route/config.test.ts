@@ -92,6 +92,15 @@ describe("ConfigHolder", () => {
     expect(await revisionOf(config)).toBe(4)
   })
 
+  it("makes the next request wait for a look when it is told that something was published", async () => {
+    await store.publish(exampleConfig({ revision: 3 }))
+    const config = holder()
+    await revisionOf(config)
+    await store.publish(exampleConfig({ revision: 4 }))
+    config.expire()
+    expect(await revisionOf(config)).toBe(4)
+  })
+
   it("looks once for any number of concurrent requests", async () => {
     await store.publish(exampleConfig({ revision: 3 }))
     const config = holder()

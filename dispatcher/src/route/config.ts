@@ -81,6 +81,12 @@ export class ConfigHolder<Loaded> {
     return this.#wait(look)
   }
 
+  /** What is held counts as too old from here on: the next request looks and waits. For whoever knows that something was published. */
+  expire(): void {
+    this.#lookedAt = Number.NEGATIVE_INFINITY
+    this.#looking = null
+  }
+
   /** For `/ready`, `/version` and metrics. `confirmedAgeMs` is null until KV was reached once. */
   status(): { revision: number | null; source: "kv" | "bundled" | null; confirmedAgeMs: number | null } {
     const confirmedAgeMs = this.#confirmedAt === null ? null : this.#options.clock.now() - this.#confirmedAt
