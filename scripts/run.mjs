@@ -157,7 +157,10 @@ function run(file, parameters) {
   child.on("exit", (code, signal) => process.exit(code ?? (signal === null ? 1 : 130)))
 }
 
-/** npm runs scripts through a shell that does not pass signals on; when it is gone, so is the one who wanted the command. */
+/**
+ * The parent is npm itself: the scripts of package.json begin with `exec`, since dash, as npm's shell, would neither pass npm's signals on
+ * nor end with npm. When the parent is gone, so is the one who wanted the command.
+ */
 function stopWithParent(child) {
   const parent = process.ppid
   setInterval(() => {

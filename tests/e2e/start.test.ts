@@ -4,7 +4,7 @@ import { mkdtemp, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { PORT_NAMES, portOption } from "../../emulator/ports.ts"
+import { choosePorts, PORT_NAMES, PortTakenError, portOption } from "../../emulator/ports.ts"
 import { eventually, ROOT } from "../harness.ts"
 
 let state: string
@@ -15,7 +15,7 @@ const children: ChildProcess[] = []
 afterAll(async () => {
   // Only after a failed test is there one left.
   for (const child of children) if (child.exitCode === null) child.kill("SIGTERM")
-  await rm(state, { recursive: true, force: true, maxRetries: 5 })
+  for (const folder of [state, `${state}-npm`]) await rm(folder, { recursive: true, force: true, maxRetries: 5 })
 })
 
 interface Started {
@@ -55,6 +55,31 @@ const addressOf = (output: string, what: string) =>
   new RegExp(`^${what}\\s+(http://127\\.0\\.0\\.1:\\d+)`, "m").exec(output)?.[1] ?? ""
 
 describe("npm start", () => {
+  // Ctrl-C reaches every process of a terminal; these reach npm alone, as from a supervisor or a script.
+  it.each(["SIGINT", "SIGHUP", "SIGKILL"] as const)(
+    "leaves nothing listening when %s ends npm alone",
+    async (signal) => {
+      const ports = await choosePorts(Object.fromEntries(PORT_NAMES.map((name) => [name, 0])))
+      const options = PORT_NAMES.flatMap((name) => [portOption(name), String(ports[name])])
+      const npm = spawn("npm", ["start", "--", "--no-examples", "--state", `${state}-npm`, ...options], {
+        cwd: ROOT,
+        stdio: ["ignore", "pipe", "inherit"],
+      })
+      children.push(npm)
+      let output = ""
+      npm.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()))
+      await eventually(120_000, async () => (output.includes("Ready after") ? true : null))
+      await expect(choosePorts(ports)).rejects.toThrow(PortTakenError)
+      expect(npm.kill(signal)).toBe(true)
+      await eventually(15_000, () =>
+        choosePorts(ports).then(
+          () => true,
+          () => null,
+        ),
+      )
+    },
+  )
+
   it("comes up with one verified request per hostname, stops on Ctrl-C, and leaves nothing listening", async () => {
     const started = await startOn(state, anyPorts)
     const output = started.output()
