@@ -2,8 +2,8 @@
 import { beforeAll, describe, expect, it } from "vitest"
 import { load, textWorker, usePlatform } from "../harness.ts"
 
-/** 20 000 in the acceptance run. The hash is fixed, so a number of companies always gives the same share. */
-const COMPANIES = Number(process.env.SALLYPORT_CANARY_COMPANIES ?? 4_000)
+/** SALLYPORT_CANARY_COMPANIES lowers it while one works on this file. The hash is fixed, so a number of companies always gives the same share. */
+const COMPANIES = Number(process.env.SALLYPORT_CANARY_COMPANIES ?? 20_000)
 const LANES = 32
 /** Company ids are as long as real ones: beyond what a number holds exactly. */
 const FIRST_COMPANY = 562_949_953_421_312n
@@ -50,14 +50,14 @@ describe("a canary by company", () => {
 
   it("holds other weights on another route of the same script", async () => {
     const atHalf = await versionsAt("/half/x")
-    expect(Math.abs(shareOf(atHalf) - 0.5)).toBeLessThan(0.025)
+    expect(Math.abs(shareOf(atHalf) - 0.5)).toBeLessThan(0.01)
   })
 
   it("moves no company back when the weight grows to 30 %", async () => {
     await platform().putRoute("ten-percent", { ...route, path: "/ten/*", releases: split(3_000) })
     const atThirty = await versionsAt("/ten/x")
     expect(atTen.flatMap((version, index) => (version === "2" && atThirty[index] !== "2" ? [index] : []))).toEqual([])
-    expect(Math.abs(shareOf(atThirty) - 0.3)).toBeLessThan(0.02)
+    expect(Math.abs(shareOf(atThirty) - 0.3)).toBeLessThan(0.01)
   })
 })
 
