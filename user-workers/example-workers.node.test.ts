@@ -156,12 +156,13 @@ describe("gateway: what streams", () => {
 
   it("shows the first server-sent event long before the last", async ({ expect }) => {
     const response = await platform.fetch("https://app.procore.com/cell/events", {}, alice)
-    const startedAt = performance.now()
-    const reader = response.body?.getReader()
-    const first = await reader?.read()
-    expect(new TextDecoder().decode(first?.value)).toContain('"count":1}')
-    expect(performance.now() - startedAt).toBeLessThan(400)
-    await reader?.cancel()
+    const arrivals: number[] = []
+    for await (const chunk of response.body ?? []) {
+      if (arrivals.length === 0) expect(new TextDecoder().decode(chunk)).toContain('"count":1}')
+      arrivals.push(performance.now())
+    }
+    // The cell takes 1.5 s from its first event to its last; whoever buffers gives them all at once.
+    expect((arrivals.at(-1) ?? 0) - (arrivals[0] ?? 0)).toBeGreaterThan(500)
   })
 
   for (const [name, hostname] of [

@@ -42,7 +42,7 @@ async function expectUnharmedNeighbour() {
   const startedAt = performance.now()
   const response = await platform().fetch("https://good.example.com/", {}, { subject: "alice" })
   expect((await platform().received(response)).passport.sub).toBe("alice")
-  expect(performance.now() - startedAt).toBeLessThan(1_000)
+  expect(performance.now() - startedAt).toBeLessThan(5_000)
 }
 
 describe("a Worker that fails", () => {
