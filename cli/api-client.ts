@@ -10,6 +10,9 @@ import { Failure } from "./failure.ts"
 
 /** Milliseconds; a publish with a large config takes a few seconds. */
 const TIMEOUT_MS = 60_000
+/** Milliseconds between repeats of what was recorded and is not in force yet. */
+const RETRY_MS = 2_000
+const ATTEMPTS = 3
 /** Items per page, the most that the API gives. */
 const PAGE = 1000
 
@@ -24,6 +27,8 @@ export interface Send {
   readonly body?: unknown
   /** The thing that was read before: it must still be so. Null when there was none: there must still be none. */
   readonly before?: { readonly etag: string | null } | null
+  /** A repeat with the same key finishes or answers what the first one began. */
+  readonly idempotencyKey?: string
 }
 
 type Method = "GET" | "PUT" | "POST" | "DELETE"
@@ -58,6 +63,28 @@ export class ApiClient {
 
   async post<T>(path: string, shape: z.ZodType<T>, send: Send): Promise<Answer<T>> {
     return this.#exchange("POST", path, shape, send)
+  }
+
+  /**
+   * A POST that must not happen twice: under a key of its own, and again with that key while the control plane has recorded it but cannot publish yet.
+   * `sleep` takes milliseconds.
+   */
+  async postOnce<T>(
+    path: string,
+    shape: z.ZodType<T>,
+    send: Send,
+    sleep: (ms: number) => Promise<void>,
+  ): Promise<Answer<T>> {
+    const keyed = { ...send, idempotencyKey: crypto.randomUUID() }
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.post(path, shape, keyed)
+      } catch (thrown) {
+        const isPending = thrown instanceof Failure && thrown.details.code === "config.not-published"
+        if (!isPending || attempt === ATTEMPTS) throw thrown
+        await sleep(RETRY_MS)
+      }
+    }
   }
 
   async delete(path: string, send: Send = {}): Promise<void> {
@@ -96,12 +123,13 @@ export class ApiClient {
   }
 
   /** A 2xx response, or a failure. */
-  async #respond(method: Method, path: string, { body, before }: Send): Promise<Response> {
+  async #respond(method: Method, path: string, { body, before, idempotencyKey }: Send): Promise<Response> {
     const headers = new Headers({ authorization: `Bearer ${this.connection.token}`, accept: "application/json" })
     const isForm = body instanceof FormData
     if (body !== undefined && !isForm) headers.set("content-type", "application/json")
     if (before === null) headers.set("if-none-match", "*")
     if (before?.etag != null) headers.set("if-match", before.etag)
+    if (idempotencyKey !== undefined) headers.set("idempotency-key", idempotencyKey)
     let response: Response
     try {
       response = await this.#fetch(this.connection.url + path, {

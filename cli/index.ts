@@ -2,4 +2,10 @@
 import { processIo } from "./io.ts"
 import { main } from "./main.ts"
 
+// Whoever reads may have seen enough, as `head` does: that is no failure of ours.
+process.stdout.on("error", (failure: NodeJS.ErrnoException) => {
+  if (failure.code !== "EPIPE") throw failure
+  process.exit(0)
+})
+
 process.exitCode = await main(process.argv.slice(2), processIo())

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest"
-import { pinShape, routeShape, scriptShape, teamShape, tokenCreated } from "../contracts/api.ts"
+import { deploymentShape, pinShape, routeShape, scriptShape, teamShape, tokenCreated } from "../contracts/api.ts"
 import { policySections } from "../contracts/dispatch-config.ts"
 import { AT, TOKEN, useBench } from "./testing/command-line.ts"
-import { page, thing } from "./testing/control-plane-double.ts"
+import { page, problem, thing } from "./testing/control-plane-double.ts"
 
 const bench = useBench()
 
@@ -138,6 +138,7 @@ describe("changes", () => {
         role: "team",
         team: "web",
         label: "CI",
+        createdBy: null,
         createdAt: AT,
         expiresAt: null,
         revokedAt: null,
@@ -179,12 +180,61 @@ describe("changes", () => {
     expect(bench.api.received[0]?.line).toBe("GET /v1/scripts/..%2Fteams%2Fweb%3Fx")
   })
 
+  it("send a rollback and a deployment under a key, and repeat what is recorded but not in force under the same", async () => {
+    const deployment = {
+      id: "d-1",
+      script: "files",
+      releases: [{ version: 1, weightBps: 10_000 }],
+      phase: "published" as const,
+      message: null,
+      createdBy: "token:t-1",
+      createdAt: AT,
+      configRevision: 7,
+    }
+    let failures = 1
+    for (const line of ["POST /v1/scripts/files/rollback", "POST /v1/scripts/files/deployments"])
+      bench.api.on(line, () => (failures-- > 0 ? problem("config.not-published") : thing(deploymentShape, deployment)))
+    expect((await bench.run(["rollback", "files"])).code).toBe(0)
+    expect((await bench.run(["deployments", "create", "files", "1"])).code).toBe(0)
+    const keys = bench.api.received.map((each) => each.headers["idempotency-key"])
+    expect(keys).toHaveLength(3)
+    expect(keys[0]).toMatch(/^[0-9a-f-]{36}$/)
+    expect(keys[1]).toBe(keys[0])
+    expect(keys[2]).not.toBe(keys[0])
+  })
+
+  it("delete a script only with --yes, and only as it was read", async () => {
+    bench.api.on("GET /v1/scripts/files", thing(scriptShape, script, '"s4"'))
+    bench.api.on("DELETE /v1/scripts/files", { status: 204, headers: {}, body: undefined })
+    const asked = await bench.run(["scripts", "delete", "files"])
+    expect([asked.code, asked.err.includes("--yes")]).toEqual([1, true])
+    expect(bench.api.received).toHaveLength(1)
+    const done = await bench.run(["scripts", "delete", "files", "--yes", "-m", "moved away"])
+    expect([done.code, done.out]).toEqual([0, "Deleted script files of team web\n"])
+    expect(bench.api.received.at(-1)).toMatchObject({
+      line: "DELETE /v1/scripts/files?message=moved+away",
+      headers: { "if-match": '"s4"' },
+    })
+  })
+
   it("print a pin as a header", async () => {
     bench.api.on(
       "POST /v1/scripts/files/pins",
       thing(pinShape, { pin: "a.b.c", header: "x-sallyport-pin", expiresAt: AT }),
     )
     expect((await bench.run(["pins", "create", "files", "13"])).out).toBe("x-sallyport-pin: a.b.c\n")
+  })
+})
+
+describe("the program", () => {
+  it("shows its help when nothing is asked, which is no failure", async () => {
+    const { code, out, err } = await bench.run([])
+    expect([code, err]).toEqual([0, ""])
+    expect(out).toContain("Exit codes")
+  })
+
+  it("says its version", async () => {
+    expect(await bench.run(["--version"])).toMatchObject({ code: 0, out: "0.1.0\n" })
   })
 })
 

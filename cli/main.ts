@@ -2,6 +2,7 @@
  * All commands under one program, and the one place where a failure becomes text and an exit code. Knows no command's details:
  * each stands in a file of its own under commands/ and talks to the control plane through ApiClient alone.
  */
+import { readFileSync } from "node:fs"
 import { Command, CommanderError } from "commander"
 import { auditList } from "./commands/audit-list.ts"
 import { auditVerify } from "./commands/audit-verify.ts"
@@ -11,6 +12,7 @@ import { deploymentsCreate } from "./commands/deployments-create.ts"
 import { deploymentsList } from "./commands/deployments-list.ts"
 import { deploymentsStatus } from "./commands/deployments-status.ts"
 import { explain } from "./commands/explain.ts"
+import { hostnamesGet } from "./commands/hostnames-get.ts"
 import { hostnamesList } from "./commands/hostnames-list.ts"
 import { hostnamesSet } from "./commands/hostnames-set.ts"
 import { login } from "./commands/login.ts"
@@ -20,8 +22,10 @@ import { policyGet } from "./commands/policy-get.ts"
 import { policySet } from "./commands/policy-set.ts"
 import { rollback } from "./commands/rollback.ts"
 import { routesDelete } from "./commands/routes-delete.ts"
+import { routesGet } from "./commands/routes-get.ts"
 import { routesList } from "./commands/routes-list.ts"
 import { routesSet } from "./commands/routes-set.ts"
+import { scriptsDelete } from "./commands/scripts-delete.ts"
 import { scriptsGet } from "./commands/scripts-get.ts"
 import { scriptsList } from "./commands/scripts-list.ts"
 import { scriptsSet } from "./commands/scripts-set.ts"
@@ -46,14 +50,17 @@ const SINGLE: readonly MakeCommand[] = [login, whoami, ping, explain, rollback]
 const NOUNS: Readonly<Record<string, { about: string; verbs: readonly MakeCommand[] }>> = {
   teams: { about: "teams, their grants and where they may call", verbs: [teamsList, teamsGet, teamsSet] },
   tokens: { about: "API tokens of teams and of ops", verbs: [tokensList, tokensCreate, tokensRevoke] },
-  scripts: { about: "scripts and their settings", verbs: [scriptsList, scriptsGet, scriptsSet] },
+  scripts: { about: "scripts and their settings", verbs: [scriptsList, scriptsGet, scriptsSet, scriptsDelete] },
   versions: { about: "immutable versions of a script", verbs: [versionsList, versionsView, versionsUpload] },
   deployments: {
     about: "which versions of a script receive traffic",
     verbs: [deploymentsList, deploymentsStatus, deploymentsCreate],
   },
-  routes: { about: "which hostname and path lead to which script", verbs: [routesList, routesSet, routesDelete] },
-  hostnames: { about: "hostnames and who may attach routes", verbs: [hostnamesList, hostnamesSet] },
+  routes: {
+    about: "which hostname and path lead to which script",
+    verbs: [routesList, routesGet, routesSet, routesDelete],
+  },
+  hostnames: { about: "hostnames and who may attach routes", verbs: [hostnamesList, hostnamesGet, hostnamesSet] },
   policy: { about: "what ops decide for the whole edge", verbs: [policyGet, policySet] },
   pins: { about: "signed requests for one version", verbs: [pinsCreate] },
   config: { about: "the published dispatch config", verbs: [configShow, configHistory] },
@@ -67,7 +74,8 @@ export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
     exitCode = code
   })
   try {
-    await program.parseAsync(argv, { from: "user" })
+    if (argv.length === 0) program.outputHelp()
+    else await program.parseAsync(argv, { from: "user" })
     return exitCode
   } catch (thrown) {
     // Help and usage errors were written by commander itself.
@@ -79,9 +87,9 @@ export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
 }
 
 function programOf(io: Io, finish: (code: ExitCode) => void): Command {
-  const program = new Command("sallyport").description(
-    "Publishes, deploys and routes Workers through a Sallyport control plane.",
-  )
+  const program = new Command("sallyport")
+    .description("Publishes, deploys and routes Workers through a Sallyport control plane.")
+    .version(versionOfPackage(), "-v, --version", "print the version")
   for (const make of SINGLE) program.addCommand(make(io, finish))
   for (const [noun, { about, verbs }] of Object.entries(NOUNS)) {
     const parent = new Command(noun).description(about)
@@ -106,6 +114,10 @@ Exit codes:  0 done, 1 not done, 2 done but the answer wants attention.
         getErrHasColors: () => false,
       })
   return program
+}
+
+function versionOfPackage(): string {
+  return String(JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")).version)
 }
 
 /** Every command with all that lie below it. */

@@ -21,7 +21,12 @@ export function deploymentsCreate(io: Io, finish: (code: ExitCode) => void): Com
       const body = { releases: parseReleases(words), ...messageOf(options) }
       // Before anything is changed: to learn afterwards that nobody can wait helps nobody.
       if (options.wait) edgeUrlOf(options.edge ?? api.connection.edgeUrl)
-      const { value } = await api.post(`/v1/scripts/${segment(script)}/deployments`, deploymentShape, { body })
+      const { value } = await api.postOnce(
+        `/v1/scripts/${segment(script)}/deployments`,
+        deploymentShape,
+        { body },
+        io.clock.sleep,
+      )
       await reportDeployment(value, options, api, io, finish)
     })
 }

@@ -40,6 +40,7 @@ export function login(io: Io): Command {
 }
 
 async function tokenFromStdin(io: Io): Promise<string> {
-  if (io.interactive) io.err("Paste the token, then Enter and Ctrl-D:\n")
-  return io.readStdin()
+  if (!io.interactive) return io.readStdin()
+  io.err("Paste the token, then Enter (it is not shown):\n")
+  return io.readSecret()
 }

@@ -13,7 +13,7 @@ interface Options extends WaitOptions {
 export function rollback(io: Io, finish: (code: ExitCode) => void): Command {
   return waitCommandOf(
     "rollback",
-    "go back to the deployment before the current one; needs no upload",
+    "go back to the deployment before the current one, and further back when repeated; needs no upload",
     "rollback files --wait -m 'v13 loses parts'",
     "rollback files --to 12",
   )
@@ -23,7 +23,12 @@ export function rollback(io: Io, finish: (code: ExitCode) => void): Command {
       const api = apiOf(io)
       if (options.wait) edgeUrlOf(options.edge ?? api.connection.edgeUrl)
       const body = { ...targetOf(options.to), ...messageOf(options) }
-      const { value } = await api.post(`/v1/scripts/${segment(script)}/rollback`, deploymentShape, { body })
+      const { value } = await api.postOnce(
+        `/v1/scripts/${segment(script)}/rollback`,
+        deploymentShape,
+        { body },
+        io.clock.sleep,
+      )
       await reportDeployment(value, options, api, io, finish)
     })
 }

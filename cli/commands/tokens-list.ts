@@ -17,12 +17,13 @@ export function tokensList(io: Io): Command {
       if (options.json) return printJson(io, tokens)
       printTable(
         io,
-        ["TOKEN", "ROLE", "TEAM", "LABEL", "CREATED", "EXPIRES", "REVOKED"],
+        ["TOKEN", "ROLE", "TEAM", "LABEL", "MADE BY", "CREATED", "EXPIRES", "REVOKED"],
         tokens.map((each) => [
           each.id,
           each.role,
           each.team,
           each.label,
+          each.createdBy,
           each.createdAt,
           each.expiresAt,
           each.revokedAt,

@@ -57,6 +57,7 @@ async function runLine(line: readonly string[], env: Io["env"], stdin: string): 
       written.err += text
     },
     readStdin: async () => stdin,
+    readSecret: async () => stdin,
     interactive: false,
     fetch,
     clock: {
