@@ -33,7 +33,19 @@ export const MAX_CPU_MS = 30_000
 
 export const whoamiShape = z.object({ tokenId: z.string(), role, team: teamName.nullable() })
 
-export const teamPut = team.extend({ message })
+/** A PUT replaces, so a field left out would be wiped: whoever writes says all. */
+function required<T extends z.ZodType>(shape: T): T {
+  const error = ({ input }: { readonly input?: unknown }) =>
+    input === undefined ? "must be given: a PUT replaces the whole" : undefined
+  return shape.clone({ ...shape.def, error })
+}
+
+/** Whole: nothing has a default. */
+export const teamPut = z.strictObject({
+  grants: required(team.shape.grants.unwrap()),
+  egress: required(team.shape.egress.unwrap()),
+  message,
+})
 export const teamShape = team.extend({ name: teamName, createdAt: timestamp })
 
 export const tokenCreate = z.strictObject({
@@ -56,7 +68,7 @@ export const tokenCreated = tokenShape.extend({ token: z.string() })
 
 /**
  * Settings of a script that its team may choose; `deployOnUpload: false` makes every upload a mere publish.
- * `team` is for ops, who claim a name for a team, reserved ones included; a script never changes its team.
+ * `team` is for ops, who claim a name for a team, reserved ones included, or give one that is not live to another team.
  */
 export const scriptPut = z.strictObject({
   team: teamName.optional(),
@@ -113,16 +125,18 @@ export const rollbackCreate = z.strictObject({
   message,
 })
 
+/** Seconds. */
+export const MAX_PIN_LIFETIME_S = 86_400
 export const pinCreate = z.strictObject({
   version: z.int().min(1),
-  lifetimeS: z.int().min(10).max(86_400).default(3600),
+  lifetimeS: z.int().min(10).max(MAX_PIN_LIFETIME_S).default(3600),
 })
 export const pinShape = z.object({ pin: z.string(), header: z.string(), expiresAt: timestamp })
 
-/** `open`: every team may attach routes; otherwise only `team` (and ops). */
+/** `open`: every team may attach routes; otherwise only `team` (and ops). Whole: nothing has a default. */
 export const hostnamePut = z.strictObject({
-  team: teamName.nullable().default(null),
-  open: z.boolean().default(false),
+  team: required(teamName).nullable(),
+  open: required(z.boolean()),
   message,
 })
 export const hostnameShape = z.object({
@@ -192,6 +206,7 @@ export const explanationShape = z.object({
     z.object({ kind: z.literal("dispatch"), placedName: z.string(), audience: z.string() }),
     z.object({ kind: z.literal("problem"), code: z.string(), status: z.number() }),
     z.object({ kind: z.literal("gateway"), what: z.string() }),
+    z.object({ kind: z.literal("withheld"), what: z.string() }),
   ]),
 }) satisfies z.ZodType<Explanation>
 

@@ -282,6 +282,11 @@ export const PROBLEMS = {
     title: "The script belongs to another team",
     fix: "Choose another name.",
   },
+  "script.too-many": {
+    status: 409,
+    title: "The team holds as many script names as a team may",
+    fix: "Use one of the team's names, or ask ops to give some away.",
+  },
   "script.in-use": {
     status: 409,
     title: "Routes still lead to this script",

@@ -1,11 +1,12 @@
-import { scriptPut, scriptShape } from "../../../contracts/api.ts"
+import { MAX_PIN_LIFETIME_S, scriptPut, scriptShape } from "../../../contracts/api.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { type Actor, actsFor } from "../actor.ts"
 import { change } from "../config/change.ts"
+import type { Dependencies } from "../dependencies.ts"
 import { present } from "../present.ts"
 import type { Registry } from "../store/registry.ts"
 import { DEFAULT_SETTINGS, type ScriptRow } from "../store/rows.ts"
-import { mayClaim } from "../store/scripts.ts"
+import { handOver, mayClaim, requireRoom } from "../store/scripts.ts"
 import { checkConditions } from "./conditions.ts"
 import { answerChange, defineOperation } from "./operation.ts"
 import { dryRunQuery, scriptParams } from "./parameters.ts"
@@ -17,7 +18,8 @@ export const scriptsPut = defineOperation({
   id: "scripts.put",
   method: "PUT",
   path: "/v1/scripts/{script}",
-  summary: "Claim a script name, or change the settings of the own script",
+  summary:
+    "Claim a script name, or change the settings of the own script; ops also give a name that is not live to another team",
   access: { who: "any" },
   params: scriptParams,
   query: dryRunQuery,
@@ -27,6 +29,7 @@ export const scriptsPut = defineOperation({
     "api.forbidden",
     "script.name-invalid",
     "script.owned-by-another-team",
+    "script.too-many",
     "api.precondition-failed",
     "config.invalid",
     "config.not-published",
@@ -41,12 +44,17 @@ export const scriptsPut = defineOperation({
       async (registry) => {
         const found = registry.scripts.get(name) ?? null
         mayClaim(name, found, actor)
-        const exists = found?.deletedAt === null
+        const moved = found !== null && actor.role === "ops" && team !== undefined && team !== found.team
+        if (moved) await requireIdle(found, registry, deps)
+        const owner = found === null || moved ? teamFor(team, actor, registry) : found.team
+        if (found?.team !== owner)
+          requireRoom([...registry.scripts.values()].filter((each) => each.team === owner).length)
+        const exists = found?.deletedAt === null && !moved
         const show = await showScriptIn(registry, name, deps.store.versions)
-        await checkConditions(request.headers, exists ? show(found) : null)
+        await checkConditions(request.headers, found?.deletedAt === null ? show(found) : null)
         const put: ScriptRow = {
           name,
-          team: found?.team ?? teamFor(team, actor, registry),
+          team: owner,
           settings: { ...(exists ? found.settings : DEFAULT_SETTINGS), ...present(settings) },
           createdAt: exists ? found.createdAt : new Date(deps.clock.now()).toISOString(),
           deletedAt: null,
@@ -54,12 +62,13 @@ export const scriptsPut = defineOperation({
         if (team !== undefined && team !== put.team) throw refuse("script.owned-by-another-team")
         return {
           edits: [{ table: "scripts", put }],
+          ...(moved ? { statements: () => handOver(deps.db, name) } : {}),
           audit: {
-            action: exists ? "script.put" : "script.claim",
+            action: moved ? "script.give" : exists ? "script.put" : "script.claim",
             target: `scripts/${name}`,
-            detail: { team: put.team, settings: put.settings, message },
+            detail: { team: put.team, ...(moved ? { from: found.team } : {}), settings: put.settings, message },
           },
-          result: { body: show(put), created: !exists },
+          result: { body: { ...show(put), ...(moved ? { latestVersion: null } : {}) }, created: !exists },
         }
       },
       { dryRun: query.dry_run === "true" },
@@ -75,4 +84,29 @@ function teamFor(named: string | undefined, actor: Actor, registry: Registry): s
   if (team === null || !registry.teams.has(team))
     throw refuse("api.body-invalid", { errors: [{ pointer: "/team", detail: "must name the team to give it to" }] })
   return team
+}
+
+/**
+ * A name may change hands only when nothing that bears it can still run: a pin of the earlier team would run its code in the name of the new one.
+ * Throws `script.owned-by-another-team`, `script.in-use`.
+ */
+async function requireIdle({ name, deletedAt }: ScriptRow, registry: Registry, deps: Dependencies): Promise<void> {
+  if ([...registry.routes.values()].some((route) => route.script === name)) throw refuse("script.in-use")
+  const begun = await deps.store.deployments.unfinished()
+  if (deletedAt === null && (registry.current.has(name) || begun.some((each) => each.script === name)))
+    throw refuse("script.owned-by-another-team", { detail: "It is live; delete it before its name is given away." })
+  const since = new Date(deps.clock.now() - MAX_PIN_LIFETIME_S * 1000).toISOString()
+  const pinned = await deps.db
+    .prepare("SELECT 1 AS one FROM audit WHERE action = 'pin.create' AND substr(target, 1, ?1) = ?2 AND at > ?3")
+    .bind(...pinTargets(name), since)
+    .first()
+  if (pinned !== null)
+    throw refuse("script.owned-by-another-team", {
+      detail: "A release pin for it was made within a day; give the name away when it has ended.",
+    })
+}
+
+function pinTargets(name: string): [length: number, prefix: string] {
+  const prefix = `scripts/${name}/versions/`
+  return [prefix.length, prefix]
 }

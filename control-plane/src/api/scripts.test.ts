@@ -161,8 +161,10 @@ describe("scripts: refuses", () => {
     for (const name of names) expect(owners.get(name)?.size).toBe(1)
   })
 
-  it("refuses to give a script to another team, by ops too", async ({ expect }) => {
-    await platform.script("files", "alpha")
+  it("refuses to give a live script to another team, by ops too", async ({ expect }) => {
+    await platform.script("files", "alpha", 1)
+    const releases = [{ version: 1, weightBps: 10_000 }]
+    await platform.send("POST /v1/scripts/files/deployments", { body: { releases } })
     const sent = await platform.send("PUT /v1/scripts/files", { body: { team: "beta" } })
     expect(sent.body.code).toBe("script.owned-by-another-team")
     expect((await platform.send("PUT /v1/scripts/new", { token: alpha, body: { team: "beta" } })).status).toBe(403)
@@ -187,14 +189,73 @@ describe("scripts: refuses", () => {
 
   it("refuses to delete a script that routes lead to, and names only routes that one may read", async ({ expect }) => {
     await platform.script("files", "alpha")
-    await platform.send("PUT /v1/hostnames/api.procore.com", { body: { open: true } })
+    await platform.send("PUT /v1/hostnames/api.procore.com", { body: { team: null, open: true } })
     const body = routeBody({ script: "files" })
     await platform.send("PUT /v1/routes/foreign", { body: { ...body, path: "/foreign", team: "beta" } })
     const blind = await platform.send("DELETE /v1/scripts/files", { token: alpha })
     expect(blind.body.code).toBe("script.in-use")
     expect(blind.body.detail).not.toContain("foreign")
-    await platform.send("PUT /v1/routes/own", { token: alpha, body: { ...body, path: "/own" } })
+    await platform.send("PUT /v1/routes/own", { token: alpha, body: { ...body, path: "/own/*" } })
     expect((await platform.send("DELETE /v1/scripts/files", { token: alpha })).body.detail).toContain("own")
+  })
+})
+
+describe("a name that changes hands", () => {
+  const give = (name: string) => platform.send(`PUT /v1/scripts/${name}`, { body: { team: "beta" } })
+
+  it("leaves nothing of the earlier team behind, and its version numbers are not used again", async ({ expect }) => {
+    await platform.script("files", "alpha", 2)
+    const releases = [{ version: 2, weightBps: 10_000 }]
+    await platform.send("POST /v1/scripts/files/deployments", { body: { releases } })
+    await platform.send("DELETE /v1/scripts/files", { token: alpha })
+    expect(await give("files")).toMatchObject({
+      status: 201,
+      body: { team: "beta", releases: null, latestVersion: null },
+    })
+    for (const noun of ["versions", "deployments"])
+      expect((await platform.send(`GET /v1/scripts/files/${noun}`, { token: beta })).body.items).toEqual([])
+    const deployed = await platform.send("POST /v1/scripts/files/deployments", { token: beta, body: { releases } })
+    expect(deployed.body.code).toBe("version.unknown")
+    const content = { digest: "b".repeat(64), sizeBytes: 1, message: null, tag: null }
+    await expect(platform.deps.store.versions.record("files", content, actorOf("alpha"))).rejects.toMatchObject({
+      code: "script.owned-by-another-team",
+    })
+    expect((await platform.deps.store.versions.record("files", content, actorOf("beta"))).version).toBe(3)
+    const [record] = (await platform.send("GET /v1/audit?limit=2")).body.items.slice(1)
+    expect(record).toMatchObject({ action: "script.give", detail: { from: "alpha", team: "beta" } })
+  })
+
+  it("may be one that was claimed and never deployed, and is given by ops only", async ({ expect }) => {
+    await platform.script("squatted", "alpha")
+    expect((await platform.send("PUT /v1/scripts/squatted", { token: beta, body: { team: "beta" } })).status).toBe(403)
+    expect((await give("squatted")).body.team).toBe("beta")
+    expect((await platform.send("GET /v1/scripts/squatted", { token: alpha })).status).toBe(404)
+  })
+
+  it("is kept while a pin of the earlier team could still run", async ({ expect }) => {
+    await platform.script("files", "alpha", 1)
+    await platform.send("POST /v1/scripts/files/pins", { token: alpha, body: { version: 1 } })
+    expect((await give("files")).body.detail).toContain("release pin")
+    platform.pass(86_400_001)
+    expect((await give("files")).body.team).toBe("beta")
+  })
+})
+
+describe("the names of one team", () => {
+  it("are at most 200, deleted ones included", async ({ expect }) => {
+    const insert = platform.deps.db.prepare(
+      "INSERT INTO scripts (name, team, settings, created_at, deleted_at) VALUES (?, 'alpha', '{}', '', '')",
+    )
+    await platform.deps.db.batch(Array.from({ length: 199 }, (_, index) => insert.bind(`held-${index}`)))
+    expect((await platform.send("PUT /v1/scripts/last", { token: alpha, body: {} })).status).toBe(201)
+    expect((await platform.send("PUT /v1/scripts/beyond", { token: alpha, body: {} })).body.code).toBe(
+      "script.too-many",
+    )
+    await expect(platform.deps.store.scripts.claim("beyond", actorOf("alpha"))).rejects.toMatchObject({
+      code: "script.too-many",
+    })
+    expect((await platform.send("PUT /v1/scripts/last", { token: alpha, body: { timeoutMs: 900 } })).status).toBe(200)
+    expect((await platform.send("PUT /v1/scripts/beyond", { token: beta, body: {} })).status).toBe(201)
   })
 })
 

@@ -88,7 +88,9 @@ describe("what wrangler asks before an upload", () => {
     const refused = await call(queue)
     expect(refused.status).toBe(403)
     expect(refused.message).toContain("resource:queue:jobs")
-    await plane.send("PUT /v1/teams/web", { body: { grants: ["resource:queue:jobs", "resource:r2_bucket:files"] } })
+    await plane.send("PUT /v1/teams/web", {
+      body: { grants: ["resource:queue:jobs", "resource:r2_bucket:files"], egress: [] },
+    })
     expect((await call(queue)).body.result).toMatchObject([{ queue_name: "jobs" }])
     expect((await call(`GET ${ACCOUNT}/r2/buckets/files`)).status).toBe(200)
     expect((await call(`GET ${ACCOUNT}/r2/buckets/file`)).status).toBe(403)
@@ -231,6 +233,12 @@ describe("the door", () => {
       }
     const upload = await call(`POST ${ACCOUNT}/workers/assets/upload/${"a".repeat(32)}`, web, {})
     expect([upload.status, upload.code]).toEqual([401, 10000])
+  })
+
+  it("answers the question whether a token is valid with Cloudflare's own code for one that is not", async () => {
+    const answer = await call("GET /client/v4/user/tokens/verify", `spt_${"x".repeat(43)}`)
+    expect([answer.status, answer.code]).toEqual([401, 1000])
+    expect(answer.message).toContain("A valid API token is required")
   })
 
   it("says which account it is when another is asked for", async () => {

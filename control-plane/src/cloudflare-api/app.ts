@@ -3,6 +3,7 @@
  * One line for every call: token → account → namespace → operation; every error leaves through errorEnvelope.
  */
 import { type Context, Hono } from "hono"
+import { asRefusal } from "../../../kit/problem.ts"
 import { authenticateToken } from "../authenticate.ts"
 import type { Dependencies } from "../dependencies.ts"
 import type { Env } from "../env.ts"
@@ -27,6 +28,7 @@ import {
 } from "./scripts.ts"
 
 const NAMESPACES = "/accounts/:account/workers/dispatch/namespaces"
+const VERIFY = "/user/tokens/verify"
 const SCRIPT = `${NAMESPACES}/:namespace/scripts/:script`
 
 /** First match wins. */
@@ -34,7 +36,7 @@ const OPERATIONS: readonly (readonly [method: string, path: string, handler: Han
   ["GET", "/accounts", listAccounts],
   ["GET", "/memberships", listMemberships],
   ["GET", "/user", showUser],
-  ["GET", "/user/tokens/verify", verifyToken],
+  ["GET", VERIFY, verifyToken],
 
   ["PUT", SCRIPT, putScript],
   ["GET", SCRIPT, showScript],
@@ -87,7 +89,9 @@ export function cloudflareApiWith(depsOf: (env: Env) => Dependencies): Hono<Door
   for (const [method, path, handler] of OPERATIONS)
     app.on(method === "*" ? ALL_METHODS : [method], [path], async (c) => {
       const call = callOf(c, depsOf)
-      const actor = await authenticateToken(call.request, call.deps)
+      const actor = await authenticateToken(call.request, call.deps).catch((failure: unknown) => {
+        throw path === VERIFY ? asInvalidToken(failure) : failure
+      })
       checkAccount(call.param("account"), call.deps)
       checkNamespace(call.param("namespace"), call.deps)
       return render(await handler({ ...call, actor }))
@@ -97,6 +101,12 @@ export function cloudflareApiWith(depsOf: (env: Env) => Dependencies): Hono<Door
     throw refuseAs(CLOUDFLARE_CODE.noSuchPath, "api.not-found", { detail: `No route for ${c.req.method} here.` })
   })
   return app
+}
+
+/** The one question about the token itself has an answer of its own. */
+function asInvalidToken(failure: unknown): unknown {
+  const { code, options } = asRefusal(failure)
+  return code === "api.unauthenticated" ? refuseAs(CLOUDFLARE_CODE.invalidToken, code, options) : failure
 }
 
 const ALL_METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE"]

@@ -15,6 +15,8 @@ export const CLOUDFLARE_CODE = {
   noSuchNamespace: 100119,
   noSuchPath: 7003,
   authentication: 10000,
+  /** What `/user/tokens/verify` answers for a token that is none; wrangler says so legibly. */
+  invalidToken: 1000,
   /** Validation of an upload. */
   validation: 10021,
   tooLarge: 10027,

@@ -1,4 +1,4 @@
-/** Scripts and who owns them. A name belongs to the first team that claims it, for ever. */
+/** Scripts and who owns them. A name belongs to the first team that claims it, until ops give it to another. */
 import type { ReleaseWeight } from "../../../contracts/dispatch-config.ts"
 import { isScriptName } from "../../../contracts/script-name.ts"
 import { refuse } from "../../../kit/problem.ts"
@@ -7,6 +7,9 @@ import { isReservedName } from "../reserved-names.ts"
 import { commit, type Decision, type LedgerDependencies } from "./ledger.ts"
 import { type Page, type PageQuery, readPage } from "./page.ts"
 import { DEFAULT_SETTINGS, type RawRow, type ScriptRow, toScript } from "./rows.ts"
+
+/** Names that one team may hold, deleted ones included: a name costs others more than it costs the one who takes it. */
+export const MAX_SCRIPTS_PER_TEAM = 200
 
 /** A script with what is deployed of it. */
 export interface ScriptView extends ScriptRow {
@@ -49,7 +52,7 @@ export function scriptStore(deps: LedgerDependencies) {
 
   /**
    * The actor's own script of that name, made if there is none. Of any number of concurrent claims by several teams exactly one wins.
-   * Throws `script.name-invalid` for a name outside the grammar or reserved, `script.owned-by-another-team`, and `api.forbidden` when ops, who belong to no team, would have to create one.
+   * Throws `script.name-invalid` for a name outside the grammar or reserved, `script.owned-by-another-team`, `script.too-many`, and `api.forbidden` when ops, who belong to no team, would have to create one.
    */
   function claim(name: string, actor: Actor): Promise<ScriptRow> {
     return commit(deps, actor, async (): Promise<Decision<ScriptRow>> => {
@@ -61,6 +64,7 @@ export function scriptStore(deps: LedgerDependencies) {
         throw refuse("api.forbidden", {
           detail: "Ops belong to no team; a script is created with a token of its team.",
         })
+      if (found === null) requireRoom(await countOf(team))
       const createdAt = new Date(deps.clock.now()).toISOString()
       const row: ScriptRow = { name, team, settings: DEFAULT_SETTINGS, createdAt, deletedAt: null }
       return {
@@ -69,6 +73,11 @@ export function scriptStore(deps: LedgerDependencies) {
         result: row,
       }
     })
+  }
+
+  async function countOf(team: string): Promise<number> {
+    const sql = "SELECT count(*) AS count FROM scripts WHERE team = ?"
+    return (await db.prepare(sql).bind(team).first<number>("count")) ?? 0
   }
 
   return { get, view, list, claim }
@@ -83,7 +92,31 @@ function toView(row: RawRow): ScriptView {
   }
 }
 
-/** Deleted ones included: a name is never free again for others. */
+/** Throws `script.too-many` when a team that holds `held` names may take no other. */
+export function requireRoom(held: number): void {
+  if (held >= MAX_SCRIPTS_PER_TEAM)
+    throw refuse("script.too-many", {
+      detail: `The team holds ${held} names, deleted ones included; ask ops to give some away.`,
+    })
+}
+
+/**
+ * What giving a name to another team does beside the row: the earlier team's versions and deployments are forgotten (the audit keeps them), since with
+ * them went its secrets and grants; its version numbers are not used again, since in the namespace each still stands for the old content.
+ */
+export function handOver(db: D1Database, name: string): D1PreparedStatement[] {
+  return [
+    db
+      .prepare(
+        `UPDATE scripts SET numbered_to = max(numbered_to, coalesce((SELECT max(number) FROM versions WHERE script = ?1), 0)) WHERE name = ?1`,
+      )
+      .bind(name),
+    db.prepare("DELETE FROM versions WHERE script = ?").bind(name),
+    db.prepare("DELETE FROM deployments WHERE script = ?").bind(name),
+  ]
+}
+
+/** Deleted ones included: a name is never free again for others by itself. */
 export async function find(db: D1Database, name: string): Promise<ScriptRow | null> {
   const row = await db.prepare("SELECT * FROM scripts WHERE name = ?").bind(name).first<RawRow>()
   return row === null ? null : toScript(row)
@@ -103,12 +136,12 @@ export function mayClaim(name: string, found: ScriptRow | null, actor: Actor): v
     })
 }
 
-/** Inserts or replaces; a script's team never changes once it is set. */
+/** Inserts or replaces. */
 export function putScript(db: D1Database, row: ScriptRow): D1PreparedStatement {
   return db
     .prepare(
       `INSERT INTO scripts (name, team, settings, created_at, deleted_at) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (name) DO UPDATE SET settings = excluded.settings, created_at = excluded.created_at, deleted_at = excluded.deleted_at`,
+       ON CONFLICT (name) DO UPDATE SET team = excluded.team, settings = excluded.settings, created_at = excluded.created_at, deleted_at = excluded.deleted_at`,
     )
     .bind(row.name, row.team, JSON.stringify(row.settings), row.createdAt, row.deletedAt)
 }

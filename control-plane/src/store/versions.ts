@@ -1,6 +1,6 @@
 /** Versions of scripts: immutable, content-addressed, numbered from 1 without ever giving a number out twice. */
 import { refuse } from "../../../kit/problem.ts"
-import type { Actor } from "../actor.ts"
+import { type Actor, actsFor } from "../actor.ts"
 import { commit, type Decision, type LedgerDependencies } from "./ledger.ts"
 import { type Page, type PageQuery, readPage } from "./page.ts"
 import { type RawRow, toVersion, type VersionRow, type VersionState } from "./rows.ts"
@@ -55,7 +55,7 @@ export function versionStore(deps: LedgerDependencies) {
     return readPage(db, listing, query, toVersion)
   }
 
-  /** Writes down that this content is a version of `script`; the same digest is the same version. The caller has claimed the script. */
+  /** Writes down that this content is a version of `script`; the same digest is the same version. The caller has claimed the script. Throws `script.owned-by-another-team`. */
   function record(script: string, content: NewVersion, actor: Actor): Promise<RecordedVersion> {
     return commit(deps, actor, async (): Promise<Decision<RecordedVersion>> => {
       const same = await db
@@ -66,7 +66,10 @@ export function versionStore(deps: LedgerDependencies) {
         const { number, state } = toVersion(same)
         return { statements: [], audit: [], result: { version: number, created: false, state } }
       }
-      const version = ((await latest(script)) ?? 0) + 1
+      const held = await db.prepare("SELECT team, numbered_to FROM scripts WHERE name = ?").bind(script).first<RawRow>()
+      // The name may have changed hands since it was claimed.
+      if (held === null || !actsFor(actor, String(held.team))) throw refuse("script.owned-by-another-team")
+      const version = Math.max((await latest(script)) ?? 0, Number(held.numbered_to)) + 1
       const createdAt = new Date(deps.clock.now()).toISOString()
       const { digest, sizeBytes, needs = [], message, tag } = content
       return {

@@ -111,17 +111,22 @@ describe("screenMetadata", () => {
   })
 
   it("refuses limits beyond the platform's", () => {
-    expect(faults({ limits: { cpu_ms: 300_001 } })).toEqual(["/limits/cpu_ms"])
-    expect(faults({ limits: { cpu_ms: 300_000, subrequests: 10_000 } })).toEqual([])
+    expect(faults({ limits: { cpu_ms: 30_001 } })).toEqual(["/limits/cpu_ms"])
+    expect(faults({ limits: { cpu_ms: 30_000, subrequests: 10_000 } })).toEqual([])
     expect(faults({ limits: { memory_mb: 1 } })).toEqual(["/limits/memory_mb"])
   })
 
-  it.each(["experimental", "ignore_custom_ports", "unsafe_module", "foo_experimental", "A", "x y"])(
-    "refuses the flag %s",
-    (flag) => {
-      expect(faults({ compatibility_flags: [flag] })).toEqual(["/compatibility_flags/0"])
-    },
-  )
+  it.each([
+    ...["experimental", "ignore_custom_ports", "unsafe_module", "foo_experimental", "A", "x y"],
+    ...["global_fetch_strictly_public", "allow_eval_during_startup", "nodejs_compat_v3", "invented_tomorrow"],
+  ])("refuses the flag %s", (flag) => {
+    expect(faults({ compatibility_flags: [flag] })).toEqual(["/compatibility_flags/0"])
+  })
+
+  it("takes the flags of Node's interfaces and of standard behaviour", () => {
+    const flags = ["nodejs_compat", "nodejs_als", "no_nodejs_compat_v2", "enable_request_signal"]
+    expect(faults({ compatibility_flags: flags })).toEqual([])
+  })
 
   it("needs a compatibility date that is one and has come", () => {
     expect(faults({ compatibility_date: undefined })).toEqual(["/compatibility_date"])

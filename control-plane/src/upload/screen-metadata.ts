@@ -3,6 +3,7 @@
  * Pure: no I/O, nothing is written before it has passed. Its result is what a version consists of beside its files.
  */
 import { z } from "zod"
+import { MAX_CPU_MS } from "../../../contracts/api.ts"
 import type { ManifestBinding } from "../../../contracts/manifest.ts"
 import { type PointedError, refuse } from "../../../kit/problem.ts"
 import { escapePointer, faultsOf, screenBindings } from "./screen-bindings.ts"
@@ -32,9 +33,22 @@ export interface ScreenFacts {
   readonly today: string
 }
 
-/** Flags that loosen what the platform relies on, or that only experiments may use. */
-const REFUSED_FLAG =
-  /^(experimental|ignore_custom_ports|global_fetch_private_origin)$|unsafe|_experimental$|^experimental_/
+/**
+ * The flags a team may set: Node's interfaces, and standard behaviour that later compatibility dates have anyway. Any other is refused, so that a flag
+ * that reaches around the egress policy, loosens the sandbox or is invented tomorrow fails closed.
+ */
+const ALLOWED_FLAGS: ReadonlySet<string> = new Set([
+  // Node's interfaces, which go through the same sockets and fetch as all else
+  ...["nodejs_als", "nodejs_compat", "nodejs_compat_v2", "nodejs_zlib", "no_nodejs_compat_v2"],
+  ...["nodejs_compat_populate_process_env", "nodejs_compat_do_not_populate_process_env"],
+  // As in the web's standards
+  ...["enable_request_signal", "formdata_parser_supports_files", "global_navigator", "streams_enable_constructors"],
+  ...["transformstream_enable_standard_constructor", "url_standard", "urlsearchparams_delete_has_value_arg"],
+  // Stricter than before
+  ...["strict_compression_checks", "strict_crypto_checks"],
+  // How modules import one another
+  "export_commonjs_default",
+])
 
 /** Sent by wrangler or other clients, and without effect here. */
 const WITHOUT_EFFECT = new Set([
@@ -76,7 +90,7 @@ const SETTINGS = z.object({
   placement: z.strictObject({ mode: z.enum(["smart", "off"]).optional() }).nullish(),
   limits: z
     .strictObject({
-      cpu_ms: z.int().min(1).max(300_000).optional(),
+      cpu_ms: z.int().min(1).max(MAX_CPU_MS).optional(),
       subrequests: z.int().min(1).max(10_000).optional(),
     })
     .nullish(),
@@ -86,12 +100,7 @@ const CONTENT = z.object({
   main_module: z.string().min(1).max(512).nullish(),
   compatibility_date: z.iso.date("must be a date such as 2026-11-01"),
   compatibility_flags: z
-    .array(
-      z
-        .string()
-        .regex(/^[a-z0-9_]{1,64}$/, "is not a flag")
-        .refine((flag) => !REFUSED_FLAG.test(flag), "this flag is not available to teams"),
-    )
+    .array(z.string().refine((flag) => ALLOWED_FLAGS.has(flag), "this flag is not available to teams"))
     .max(64)
     .nullish(),
   assets: z
