@@ -5,7 +5,7 @@
  */
 import { spawn, spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { setTimeout as wait } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
@@ -73,14 +73,22 @@ function fingerprint() {
 /** Several commands may be started at once on a fresh clone: one installs, the others wait for it. */
 async function whileLocked(work) {
   mkdirSync(path.dirname(LOCK), { recursive: true })
-  for (;;) {
-    try {
-      writeFileSync(LOCK, String(process.pid), { flag: "wx" })
-      break
-    } catch {
-      if (!isAlive(readHolder())) rmSync(LOCK, { force: true })
-      else await wait(500)
+  const own = `${LOCK}.${process.pid}`
+  writeFileSync(own, `${process.pid} ${startOf(process.pid) ?? ""}`)
+  try {
+    for (let waitsFor = 0; ; ) {
+      // A link appears with its content: nobody reads a lock that is half written.
+      if (tryLink(own)) break
+      const [pid, start] = readHolder()
+      if (!isRunning(pid, start)) rmSync(LOCK, { force: true })
+      else {
+        if (pid !== waitsFor) console.log(`Waiting for process ${pid}, which installs the packages …`)
+        waitsFor = pid
+        await wait(500)
+      }
     }
+  } finally {
+    rmSync(own, { force: true })
   }
   const release = () => rmSync(LOCK, { force: true })
   process.once("exit", release)
@@ -91,21 +99,51 @@ async function whileLocked(work) {
   }
 }
 
-function readHolder() {
+function tryLink(own) {
   try {
-    return Number(readFileSync(LOCK, "utf8"))
-  } catch {
-    return 0
+    linkSync(own, LOCK)
+    return true
+  } catch (error) {
+    if (error.code === "EEXIST") return false
+    throw error
   }
 }
 
-function isAlive(pid) {
+function readHolder() {
+  try {
+    const [pid, start] = readFileSync(LOCK, "utf8").split(/ (.*)/)
+    return [Number(pid), start ?? ""]
+  } catch {
+    return [0, ""]
+  }
+}
+
+/** A pid alone says little: after a restart of the machine it may be anybody's. emulator/state-lock.ts does the same for a state folder. */
+function isRunning(pid, start) {
   if (!(pid > 0)) return false
   try {
     process.kill(pid, 0)
-    return true
   } catch (error) {
-    return error.code === "EPERM"
+    if (error.code !== "EPERM") return false
+  }
+  const actual = startOf(pid)
+  return actual === null || actual === start
+}
+
+/** When a process began, as text to compare; null when that cannot be known, and "ended" for one that its parent has yet to notice. */
+function startOf(pid) {
+  if (process.platform !== "linux") {
+    const { status, stdout } = spawnSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8" })
+    return status === 0 ? stdout.trim() : null
+  }
+  try {
+    // proc(5): after the name, which may hold anything, field 3 is the state and field 22 the start in ticks since boot.
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+      .replace(/^.*\) /s, "")
+      .split(" ")
+    return fields[0] === "Z" ? "ended" : (fields[19] ?? null)
+  } catch {
+    return null
   }
 }
 
