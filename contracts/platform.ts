@@ -79,6 +79,8 @@ export interface Explanation {
     | { readonly kind: "dispatch"; readonly placedName: string; readonly audience: string }
     | { readonly kind: "problem"; readonly code: string; readonly status: number }
     | { readonly kind: "gateway"; readonly what: string }
+    /** Another team's route gets the request; only the control plane says so, to a team. */
+    | { readonly kind: "withheld"; readonly what: string }
 }
 export interface ExplainStep {
   readonly stage: "inbound" | "screen" | "route" | "authenticate" | "authorize" | "release" | "passport"

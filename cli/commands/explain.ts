@@ -56,6 +56,7 @@ export function explain(io: Io, finish: (code: ExitCode) => void): Command {
 function outcomeOf(outcome: ReturnType<typeof explanationShape.parse>["outcome"]): string {
   if (outcome.kind === "dispatch") return `→ ${outcome.placedName}, with a passport for ${outcome.audience}`
   if (outcome.kind === "problem") return `→ ${outcome.status} ${outcome.code}`
+  if (outcome.kind === "withheld") return `→ not shown: ${outcome.what}`
   return `→ answered by the gateway itself: ${outcome.what}`
 }
 
