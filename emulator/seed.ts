@@ -27,7 +27,7 @@ export async function seedPolicy(platform: Platform): Promise<TeamTokens> {
     for (const [section, document] of Object.entries(policyFor(platform)))
       await putOnce(record, client, `/v1/policy/${section}`, document)
     for (const [team, grants] of Object.entries(TEAMS))
-      await putOnce(record, client, `/v1/teams/${team}`, { grants, message: WHY })
+      await putOnce(record, client, `/v1/teams/${team}`, { grants, egress: [], message: WHY })
     for (const [hostname, settings] of Object.entries(HOSTNAMES))
       await putOnce(record, client, `/v1/hostnames/${hostname}`, { ...settings, message: WHY })
     for (const [script, team] of Object.entries(SCRIPTS))

@@ -19,7 +19,7 @@ async function setUp(kill: KillSwitch) {
   const token = await plane.team("web")
   const upload = (code: string) => plane.fetch(putRequest("pages", token, { code }))
   expect((await upload(OLD)).status).toBe(200)
-  await plane.send("PUT /v1/hostnames/api.procore.com", { body: { team: "web" } })
+  await plane.send("PUT /v1/hostnames/api.procore.com", { body: { team: "web", open: false } })
   await plane.send("PUT /v1/routes/pages", { token, body: routeBody({ script: "pages" }) })
 
   /** What a dispatcher would do now; every version that may receive requests must be whole and in the namespace. */

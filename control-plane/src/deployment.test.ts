@@ -20,7 +20,7 @@ async function upload(parts: UploadParts = {}, script = "pages") {
 }
 
 async function route() {
-  await plane.send("PUT /v1/hostnames/api.procore.com", { body: { team: "web" } })
+  await plane.send("PUT /v1/hostnames/api.procore.com", { body: { team: "web", open: false } })
   const sent = await plane.send("PUT /v1/routes/pages", { token, body: routeBody({ script: "pages" }) })
   expect(sent.status).toBe(201)
 }
@@ -244,7 +244,7 @@ describe("a deployment", () => {
   })
 
   it("of a version whose resource the team lost is refused, by rollback too, and names the grant", async () => {
-    const grants = (list: string[]) => plane.send("PUT /v1/teams/web", { body: { grants: list } })
+    const grants = (list: string[]) => plane.send("PUT /v1/teams/web", { body: { grants: list, egress: [] } })
     await grants(["resource:queue:jobs"])
     await upload({ metadata: { bindings: [{ type: "queue", name: "Q", queue_name: "jobs" }] } })
     await route()
@@ -265,11 +265,11 @@ describe("a deployment", () => {
   })
 
   it("that is taken up after the team lost a resource of it is closed", async () => {
-    await plane.send("PUT /v1/teams/web", { body: { grants: ["resource:queue:jobs"] } })
+    await plane.send("PUT /v1/teams/web", { body: { grants: ["resource:queue:jobs"], egress: [] } })
     const busy = { kind: "status", status: 503 } as const
     cloudflare.failNext("PUT", busy, busy, busy, busy)
     await upload({ metadata: { bindings: [{ type: "queue", name: "Q", queue_name: "jobs" }] } })
-    await plane.send("PUT /v1/teams/web", { body: { grants: [] } })
+    await plane.send("PUT /v1/teams/web", { body: { grants: [], egress: [] } })
     plane.pass(61_000)
     await resumeDeployments(plane.deps)
     expect(await plane.deps.store.deployments.unfinished()).toEqual([])

@@ -84,7 +84,7 @@ export async function startControlPlane(overrides: (deps: Env) => Overrides = ()
       now.ms += ms
     },
     team: async (name) => {
-      await must(`PUT /v1/teams/${name}`, { body: {} })
+      await must(`PUT /v1/teams/${name}`, { body: PLAIN_TEAM })
       return (await must(`POST /v1/teams/${name}/tokens`, { body: { label: "test" } })).body.token
     },
     script: async (name, team, versions = 0) => {
@@ -132,6 +132,9 @@ function statementsOf(sql: string): string[] {
     .map((statement) => statement.trim())
     .filter((statement) => statement !== "")
 }
+
+/** The body of a team without grants or egress. */
+export const PLAIN_TEAM = { grants: [], egress: [] }
 
 /** A route body with the usual fields. */
 export function routeBody(fields: Readonly<Record<string, unknown>> = {}) {

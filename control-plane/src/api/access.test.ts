@@ -4,7 +4,7 @@
  */
 import { SignJWT } from "jose"
 import { beforeAll, describe, type ExpectStatic, it } from "vitest"
-import { routeBody, type Sent, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { PLAIN_TEAM, routeBody, type Sent, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
 import { operations } from "./operations.ts"
 
 interface Cells {
@@ -23,7 +23,7 @@ const TABLE: Readonly<Record<string, Cells>> = {
   "whoami.get": { line: "GET /v1/whoami", ops: 200, own: 200, other: 200 },
   "teams.list": { line: "GET /v1/teams", ops: 200, own: 200, other: 200 },
   "teams.get": { line: "GET /v1/teams/alpha", ops: 200, own: 200, other: 404 },
-  "teams.put": { line: "PUT /v1/teams/alpha", body: {}, ops: 200, own: 403, other: 403 },
+  "teams.put": { line: "PUT /v1/teams/alpha", body: PLAIN_TEAM, ops: 200, own: 403, other: 403 },
   "team-tokens.list": { line: "GET /v1/teams/alpha/tokens", ops: 200, own: 200, other: 404 },
   "team-tokens.create": { line: "POST /v1/teams/alpha/tokens", body: { label: "x" }, ops: 201, own: 201, other: 404 },
   "tokens.list": { line: "GET /v1/tokens", ops: 200, own: 403, other: 403 },
@@ -51,7 +51,13 @@ const TABLE: Readonly<Record<string, Cells>> = {
   "pins.create": { line: "POST /v1/scripts/files/pins", body: { version: 2 }, ops: 201, own: 201, other: 404 },
   "hostnames.list": { line: "GET /v1/hostnames", ops: 200, own: 200, other: 200 },
   "hostnames.get": { line: "GET /v1/hostnames/alpha.example", ops: 200, own: 200, other: 404 },
-  "hostnames.put": { line: "PUT /v1/hostnames/alpha.example", body: { open: true }, ops: 200, own: 403, other: 403 },
+  "hostnames.put": {
+    line: "PUT /v1/hostnames/alpha.example",
+    body: { team: null, open: true },
+    ops: 200,
+    own: 403,
+    other: 403,
+  },
   "routes.list": { line: "GET /v1/routes", ops: 200, own: 200, other: 200 },
   "routes.get": { line: "GET /v1/routes/alpha-all", ops: 200, own: 200, other: 404 },
   "routes.put": { line: "PUT /v1/routes/alpha-all", body: route, ops: 200, own: 200, other: 409 },
@@ -93,7 +99,7 @@ async function setScene(): Promise<Scene> {
   const other = await platform.team("beta")
   await platform.script("files", "alpha", 2)
   await platform.script("unrouted", "alpha")
-  await platform.send("PUT /v1/hostnames/alpha.example", { body: { team: "alpha" } })
+  await platform.send("PUT /v1/hostnames/alpha.example", { body: { team: "alpha", open: false } })
   const body = routeBody({ hostname: "alpha.example", path: "/old/*", script: "files" })
   await platform.send("PUT /v1/routes/alpha-all", { token: own, body })
   const releases = [{ version: 1, weightBps: 10_000 }]

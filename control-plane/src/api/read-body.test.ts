@@ -1,5 +1,5 @@
 import { beforeEach, describe, it } from "vitest"
-import { startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { PLAIN_TEAM, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
 
 let platform: TestControlPlane
 beforeEach(async () => {
@@ -12,7 +12,7 @@ const put = (raw: string | Uint8Array<ArrayBuffer>, headers: Record<string, stri
 describe("bodies: works", () => {
   for (const type of ["application/json", "application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'])
     it(`takes ${type}`, async ({ expect }) => {
-      expect((await put("{}", { "content-type": type })).status).toBe(201)
+      expect((await put(JSON.stringify(PLAIN_TEAM), { "content-type": type })).status).toBe(201)
     })
 })
 
@@ -87,7 +87,7 @@ describe("bodies: refuses", () => {
   })
 
   it("refuses more than a mebibyte, declared or not, and takes one byte less", async ({ expect }) => {
-    const sized = (bytes: number) => `{"message":"x"}${" ".repeat(bytes - 15)}`
+    const sized = (bytes: number) => JSON.stringify(PLAIN_TEAM).padEnd(bytes)
     expect((await put(sized(1024 * 1024))).status).toBe(201)
     expect((await put(sized(1024 * 1024 + 1))).body.code).toBe("api.too-large")
     const { readable, writable } = new TransformStream()

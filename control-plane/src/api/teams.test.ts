@@ -1,5 +1,5 @@
 import { beforeEach, describe, it } from "vitest"
-import { startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { PLAIN_TEAM, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
 
 let platform: TestControlPlane
 beforeEach(async () => {
@@ -8,7 +8,9 @@ beforeEach(async () => {
 
 describe("teams: works", () => {
   it("makes a team, answers it with its ETag and publishes it", async ({ expect }) => {
-    const made = await platform.send("PUT /v1/teams/web", { body: { grants: ["zones:read"], message: "new team" } })
+    const made = await platform.send("PUT /v1/teams/web", {
+      body: { grants: ["zones:read"], egress: [], message: "new team" },
+    })
     expect(made.body).toEqual({
       name: "web",
       grants: ["zones:read"],
@@ -24,7 +26,7 @@ describe("teams: works", () => {
   })
 
   it("answers 304 to who holds the current representation", async ({ expect }) => {
-    const made = await platform.send("PUT /v1/teams/web", { body: {} })
+    const made = await platform.send("PUT /v1/teams/web", { body: PLAIN_TEAM })
     const etag = made.headers.get("etag") ?? ""
     expect((await platform.send("GET /v1/teams/web", { headers: { "if-none-match": etag } })).status).toBe(304)
   })
@@ -41,7 +43,7 @@ describe("teams: works", () => {
   })
 
   it("keeps who, when and why in the audit, in the same order as it happened", async ({ expect }) => {
-    await platform.send("PUT /v1/teams/web", { body: { message: "new team" } })
+    await platform.send("PUT /v1/teams/web", { body: { ...PLAIN_TEAM, message: "new team" } })
     const [record] = (await platform.send("GET /v1/audit")).body.items
     expect(record).toMatchObject({ seq: 1, actor: "token:bootstrap", action: "team.put", target: "teams/web" })
     expect(record.detail).toMatchObject({ message: "new team", grants: [] })
@@ -50,10 +52,10 @@ describe("teams: works", () => {
 
 describe("teams: refuses", () => {
   it("refuses a change of what has changed since it was read, and changes nothing", async ({ expect }) => {
-    const first = await platform.send("PUT /v1/teams/web", { body: {} })
-    await platform.send("PUT /v1/teams/web", { body: { grants: ["flags:read"] } })
+    const first = await platform.send("PUT /v1/teams/web", { body: PLAIN_TEAM })
+    await platform.send("PUT /v1/teams/web", { body: { grants: ["flags:read"], egress: [] } })
     const late = await platform.send("PUT /v1/teams/web", {
-      body: { grants: ["zones:read"] },
+      body: { grants: ["zones:read"], egress: [] },
       headers: { "if-match": first.headers.get("etag") ?? "" },
     })
     expect(late.status).toBe(412)
@@ -62,10 +64,27 @@ describe("teams: refuses", () => {
   })
 
   it("makes a team only once when asked to make it only if it is absent", async ({ expect }) => {
-    const once = { body: {}, headers: { "if-none-match": "*" } }
+    const once = { body: PLAIN_TEAM, headers: { "if-none-match": "*" } }
     const all = await Promise.all(Array.from({ length: 5 }, () => platform.send("PUT /v1/teams/web", once)))
     expect(all.map((each) => each.status).sort()).toEqual([201, 412, 412, 412, 412])
   })
+
+  for (const [missing, body] of Object.entries({ grants: { egress: [] }, egress: { grants: [] } }))
+    it(`refuses a team without ${missing} rather than wipe them`, async ({ expect }) => {
+      const whole = { grants: ["zones:read"], egress: ["https://cell.example"] }
+      await platform.send("PUT /v1/teams/web", { body: whole })
+      const sent = await platform.send("PUT /v1/teams/web", { body })
+      expect(sent.status).toBe(400)
+      expect(sent.body.errors).toEqual([{ pointer: `/${missing}`, detail: "must be given: a PUT replaces the whole" }])
+      expect((await platform.send("GET /v1/teams/web")).body).toMatchObject(whole)
+    })
+
+  for (const [missing, body] of Object.entries({ team: { open: true }, open: { team: null } }))
+    it(`refuses a hostname without ${missing} rather than change it`, async ({ expect }) => {
+      const sent = await platform.send("PUT /v1/hostnames/app.example", { body })
+      expect(sent.status).toBe(400)
+      expect(sent.body.errors).toEqual([{ pointer: `/${missing}`, detail: "must be given: a PUT replaces the whole" }])
+    })
 
   it("says where a body is wrong", async ({ expect }) => {
     const sent = await platform.send("PUT /v1/teams/web", { body: { grants: ["everything"], quota: 1 } })
@@ -76,6 +95,6 @@ describe("teams: refuses", () => {
 
   for (const name of ["Web", "1web", "web_", "w".repeat(40)])
     it(`answers 404 to the impossible name ${name}`, async ({ expect }) => {
-      expect((await platform.send(`PUT /v1/teams/${name}`, { body: {} })).body.code).toBe("api.not-found")
+      expect((await platform.send(`PUT /v1/teams/${name}`, { body: PLAIN_TEAM })).body.code).toBe("api.not-found")
     })
 })

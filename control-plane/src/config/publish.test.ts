@@ -5,7 +5,7 @@ import {
   configPointerSchema,
   parseDispatchConfig,
 } from "../../../contracts/dispatch-config.ts"
-import { routeBody, type Sent, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { PLAIN_TEAM, routeBody, type Sent, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
 import { SYSTEM } from "../actor.ts"
 import { sha256Hex } from "../sha256.ts"
 import { publishConfig } from "./change.ts"
@@ -27,7 +27,7 @@ async function revisions(): Promise<number[]> {
 describe("publish: works", () => {
   it("makes one revision per change and has KV name the newest, whole and with its digest", async ({ expect }) => {
     await platform.team("web")
-    await platform.send("PUT /v1/hostnames/app.procore.com", { body: { team: "web" } })
+    await platform.send("PUT /v1/hostnames/app.procore.com", { body: { team: "web", open: false } })
     const pointer = await platform.pointer()
     expect(pointer?.revision).toBe(2)
     const text = (await platform.deps.config.get(configKey(2))) ?? ""
@@ -51,7 +51,7 @@ describe("publish: works", () => {
 
   it("loses none of 20 concurrent changes: one revision each, the last one complete", async ({ expect }) => {
     const names = Array.from({ length: 20 }, (_, index) => `team-${String(index).padStart(2, "0")}`)
-    const sent = await Promise.all(names.map((name) => platform.send(`PUT /v1/teams/${name}`, { body: {} })))
+    const sent = await Promise.all(names.map((name) => platform.send(`PUT /v1/teams/${name}`, { body: PLAIN_TEAM })))
     expect(sent.map((each) => each.status)).toEqual(names.map(() => 201))
     expect(await revisions()).toEqual(names.map((_, index) => index + 1))
     expect((await platform.pointer())?.revision).toBe(20)
@@ -61,7 +61,7 @@ describe("publish: works", () => {
 
   it("answers a change only when KV names a revision that carries it", async ({ expect }) => {
     const carried = async (name: string) => {
-      const sent = await platform.send(`PUT /v1/teams/${name}`, { body: {} })
+      const sent = await platform.send(`PUT /v1/teams/${name}`, { body: PLAIN_TEAM })
       const { revision } = (await platform.pointer()) ?? { revision: 0 }
       return revision >= Number(sent.headers.get("x-sallyport-config")) && name in (await platform.published()).teams
     }
@@ -93,7 +93,7 @@ describe("publish: refuses", () => {
   }) => {
     await platform.team("web")
     await platform.script("router", "web", 1)
-    await platform.send("PUT /v1/hostnames/api.procore.com", { body: { team: "web" } })
+    await platform.send("PUT /v1/hostnames/api.procore.com", { body: { team: "web", open: false } })
     const before = [await platform.pointer(), (await platform.send("GET /v1/audit/verify")).body.records]
     const body = routeBody({ zone: "us99", auth: { mode: "required", issuers: ["nobody"] } })
     const sent = await platform.send("PUT /v1/routes/front", { body: { ...body, team: "web" } })
@@ -118,7 +118,7 @@ describe("publish: refuses", () => {
   })
 
   it("checks a dry run as strictly and changes nothing", async ({ expect }) => {
-    const good = await platform.send("PUT /v1/teams/web?dry_run=true", { body: { grants: ["zones:read"] } })
+    const good = await platform.send("PUT /v1/teams/web?dry_run=true", { body: { grants: ["zones:read"], egress: [] } })
     expect(good.status).toBe(201)
     expect(good.body.grants).toEqual(["zones:read"])
     expect((await platform.send("GET /v1/teams/web")).status).toBe(404)
@@ -243,7 +243,7 @@ describe("publish: faults", () => {
   it("tries again when KV takes no more writes for a second", async ({ expect }) => {
     const kv = failingKv(3, /config\/current/)
     platform = await startControlPlane((env) => ({ config: kv.over(env.CONFIG) }))
-    expect((await platform.send("PUT /v1/teams/web", { body: {} })).status).toBe(201)
+    expect((await platform.send("PUT /v1/teams/web", { body: PLAIN_TEAM })).status).toBe(201)
     expect((await platform.pointer())?.revision).toBe(1)
     expect(platform.logs.filter((record) => record.event === "publish.retry")).toHaveLength(3)
   })
@@ -253,7 +253,7 @@ describe("publish: faults", () => {
   }) => {
     const kv = failingKv(Number.POSITIVE_INFINITY, /./)
     platform = await startControlPlane((env) => ({ config: kv.over(env.CONFIG) }))
-    const sent = await platform.send("PUT /v1/teams/web", { body: {} })
+    const sent = await platform.send("PUT /v1/teams/web", { body: PLAIN_TEAM })
     expect(sent.body.code).toBe("config.not-published")
     expect((await platform.send("GET /v1/teams/web")).status).toBe(200)
     kv.state.left = 0
@@ -266,9 +266,9 @@ describe("publish: faults", () => {
   }) => {
     const kv = failingKv(Number.POSITIVE_INFINITY, /./)
     platform = await startControlPlane((env) => ({ config: kv.over(env.CONFIG) }))
-    await platform.send("PUT /v1/teams/web", { body: {} })
+    await platform.send("PUT /v1/teams/web", { body: PLAIN_TEAM })
     kv.state.left = 0
-    expect((await platform.send("PUT /v1/teams/web", { body: {} })).status).toBe(200)
+    expect((await platform.send("PUT /v1/teams/web", { body: PLAIN_TEAM })).status).toBe(200)
     expect((await platform.pointer())?.revision).toBe(1)
     expect(await revisions()).toEqual([1])
   })
@@ -337,9 +337,9 @@ describe("publish: faults", () => {
         },
       }),
     }))
-    const first = platform.send("PUT /v1/teams/a", { body: {} })
+    const first = platform.send("PUT /v1/teams/a", { body: PLAIN_TEAM })
     await held.promise
-    const second = await platform.send("PUT /v1/teams/b", { body: {} })
+    const second = await platform.send("PUT /v1/teams/b", { body: PLAIN_TEAM })
     expect(second.headers.get("x-sallyport-config")).toBe("2")
     slow.resolve()
     expect((await first).headers.get("x-sallyport-config")).toBe("2")
@@ -347,9 +347,9 @@ describe("publish: faults", () => {
   })
 
   it("brings the pointer forward again when a slower publisher put it back", async ({ expect }) => {
-    await platform.send("PUT /v1/teams/a", { body: {} })
+    await platform.send("PUT /v1/teams/a", { body: PLAIN_TEAM })
     const old = JSON.stringify(await platform.pointer())
-    await platform.send("PUT /v1/teams/b", { body: {} })
+    await platform.send("PUT /v1/teams/b", { body: PLAIN_TEAM })
     await platform.deps.config.put("config/current", old)
     await healPublication(platform.deps)
     expect((await platform.pointer())?.revision).toBe(2)
