@@ -2,6 +2,10 @@
  * `sallyport/testing`: the whole platform inside a team's own tests. Nothing is mocked between the request and the Worker: the dispatcher,
  * the control plane and the namespace are the ones of `npm start`, on free ports and with state that is thrown away.
  *
+ * It is not on a registry. A team's package names a checkout, `"sallyport": "file:../sallyport"`, in which `npm start` or `npm test` ran once
+ * so that its packages are installed; npm links it, and Node.js runs its TypeScript as it stands. Tests run on Node.js 24, with time for
+ * the first start and for wrangler: in vitest, `testTimeout: 60_000, hookTimeout: 180_000`.
+ *
  * ```ts
  * import { startTestPlatform, type TestPlatform } from "sallyport/testing"
  *
@@ -19,6 +23,7 @@
  * })
  * ```
  */
+import { existsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import path from "node:path"
@@ -85,11 +90,11 @@ export interface RouteWanted {
 }
 
 export interface WorkerUpload {
-  /** Folder with a wrangler.toml: uploaded by a real wrangler process, in seconds. */
+  /** Folder with a wrangler.json, wrangler.jsonc or wrangler.toml: uploaded by a real wrangler process, in seconds. */
   readonly directory?: string
   /** Text of one ES module: uploaded by the same form that wrangler sends, through the same door, in milliseconds. */
   readonly source?: string
-  /** Default: the name in wrangler.toml for a directory; needed for a source. */
+  /** Default: the name in wrangler's config for a directory; needed for a source. */
   readonly script?: string
   /** Made when it does not exist. Default `test-team`. */
   readonly team?: string
@@ -224,8 +229,9 @@ function testing(platform: Platform, api: ControlPlaneClient): Omit<TestPlatform
     waitForConfig,
     uploadWorker: async ({ directory, source, script: named, team = DEFAULT_TEAM, route }) => {
       const token = await tokenOf(team)
-      const script = named ?? (directory === undefined ? undefined : path.basename(directory))
-      if (script === undefined) throw new TypeError("A source needs a script name")
+      const script = named ?? (directory === undefined ? undefined : await configuredName(directory))
+      if (script === undefined)
+        throw new TypeError("A script needs a name: by `script`, or by wrangler's config in `directory`")
       if (directory !== undefined)
         await deployWithWrangler(platform, token, path.resolve(directory), ["--name", script])
       else await uploadSource(platform, token, script, source ?? "")
@@ -248,6 +254,16 @@ function testing(platform: Platform, api: ControlPlaneClient): Omit<TestPlatform
       return { ...echo, passport: await passportOf(echo.headers["x-passport"] ?? "", audience) }
     },
   }
+}
+
+/** As wrangler itself reads it, and in its order of preference. */
+async function configuredName(directory: string): Promise<string | undefined> {
+  const files = ["wrangler.json", "wrangler.jsonc", "wrangler.toml"].map((name) => path.resolve(directory, name))
+  const config = files.find((file) => existsSync(file))
+  if (config === undefined) return undefined
+  // Loaded only here: it takes seconds.
+  const { unstable_readConfig } = await import("wrangler")
+  return unstable_readConfig({ config }, { hideWarnings: true }).name
 }
 
 function routeOf(route: string | RouteWanted): RouteWanted {

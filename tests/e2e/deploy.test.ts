@@ -1,5 +1,5 @@
 /** A team deploys with plain wrangler: publishing, deploying under load, going back, and what the door refuses. */
-import { readdir, readFile, writeFile } from "node:fs/promises"
+import { readdir, readFile, rm, writeFile } from "node:fs/promises"
 import path from "node:path"
 import { describe, expect, it } from "vitest"
 import { WranglerError } from "../../emulator/build.ts"
@@ -103,9 +103,22 @@ export default { fetch: (_, env) => new Response(env.GREETING + text) }
 `
     const directory = await workerFolder("greeter", source, '[vars]\nGREETING = "hello from "\n')
     await writeFile(`${directory}/text.txt`, "a text module")
-    await platform().uploadWorker({ directory, script: "greeter", route: "https://hello.example.com/greeter" })
+    // The folder has another name than the Worker.
+    const { script } = await platform().uploadWorker({ directory, route: "https://hello.example.com/greeter" })
+    expect(script).toBe("greeter")
     const response = await platform().fetch("https://hello.example.com/greeter")
     expect(await response.text()).toBe("hello from a text module")
+  })
+})
+
+describe("a folder whose config is JSON with comments", () => {
+  it("gives the Worker its name, and one without a config is refused", async () => {
+    const directory = await workerFolder("unused", textWorker("configured"))
+    await rm(path.join(directory, "wrangler.toml"))
+    await expect(platform().uploadWorker({ directory })).rejects.toThrow(/needs a name/)
+    const config = { name: "configured", main: "index.js", compatibility_date: "2026-10-01" }
+    await writeFile(path.join(directory, "wrangler.jsonc"), `// a comment\n${JSON.stringify(config)}\n`)
+    expect(await platform().uploadWorker({ directory })).toMatchObject({ script: "configured", version: 1 })
   })
 })
 
