@@ -71,10 +71,31 @@ interface DoorEnv {
   Variables: { requestId?: string }
 }
 
+/** Bytes of a refused upload that are still read: the largest that is accepted. */
+const READ_AWAY_MOST = 40 * 1024 * 1024
+
+/**
+ * Reads what a refused client is still sending and keeps nothing: an answer that comes before the body was taken closes the connection under the
+ * client's writing, and it then reports a broken pipe instead of the reason.
+ */
+async function readAway(request: Request): Promise<void> {
+  if (request.body === null || request.bodyUsed) return
+  let left = READ_AWAY_MOST
+  try {
+    for await (const chunk of request.body) {
+      left -= chunk.byteLength
+      if (left < 0) return
+    }
+  } catch {
+    // The client is gone, or the body was being read when it was refused: there is nothing more to wait for.
+  }
+}
+
 /** `depsOf` gives the dependencies of a request's environment. */
 export function cloudflareApiWith(depsOf: (env: Env) => Dependencies): Hono<DoorEnv> {
   const app = new Hono<DoorEnv>()
-  app.onError((failure, c) => {
+  app.onError(async (failure, c) => {
+    await readAway(c.req.raw)
     const requestId = c.get("requestId") ?? null
     const response = errorEnvelope(failure, c.req.url, requestId)
     if (response.status >= 500)
