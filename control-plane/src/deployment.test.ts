@@ -259,7 +259,16 @@ describe("a deployment", () => {
       expect([sent.status, sent.body.code], line).toEqual([403, "deployment.not-granted"])
       expect(sent.body.errors[0].detail).toContain("resource:queue:jobs")
     }
+    const weighed = { token, body: routeBody({ script: "pages", releases: all(1) }) }
+    const onRoute = await plane.send("PUT /v1/routes/pages", weighed)
+    expect([onRoute.status, onRoute.body.code]).toEqual([403, "deployment.not-granted"])
     expect(await traffic()).toEqual(all(2))
+    await grants(["resource:queue:jobs"])
+    expect((await plane.send("PUT /v1/routes/pages", weighed)).status).toBe(200)
+    await grants([])
+    const kill = { mode: "enforce", reason: "incident" }
+    const killed = { token, body: routeBody({ script: "pages", releases: all(1), kill }) }
+    expect((await plane.send("PUT /v1/routes/pages", killed)).status).toBe(200)
     await grants(["resource:queue:jobs"])
     expect((await plane.send("POST /v1/scripts/pages/rollback", { token, body: {} })).status).toBe(201)
   })

@@ -239,6 +239,7 @@ const FINAL: ReadonlySet<string> = new Set([
   "api.not-found",
   "cloudflare.refused",
   "config.invalid",
+  "config.nearly-full",
   "deployment.not-granted",
   "version.not-placed",
   "version.unknown",

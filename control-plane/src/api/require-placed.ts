@@ -1,14 +1,16 @@
 /** Traffic may only be led to versions that are in the namespace. */
 import { refuse } from "../../../kit/problem.ts"
+import type { VersionRow } from "../store/rows.ts"
 import type { VersionStore } from "../store/versions.ts"
 
-/** Throws `api.body-invalid` with `pointerOf(index)` for a version that does not exist, `version.not-placed` for one that is recorded or failed. */
+/** The versions' rows. Throws `api.body-invalid` with `pointerOf(index)` for a version that does not exist, `version.not-placed` for one that is recorded or failed. */
 export async function requirePlaced(
   script: string,
   versions: readonly number[],
   pointerOf: (index: number) => string,
   store: Pick<VersionStore, "get">,
-): Promise<void> {
+): Promise<VersionRow[]> {
+  const rows: VersionRow[] = []
   for (const [index, number] of versions.entries()) {
     const version = await store.get(script, number)
     if (version === null)
@@ -17,5 +19,7 @@ export async function requirePlaced(
       })
     if (version.state === "recorded" || version.state === "failed")
       throw refuse("version.not-placed", { errors: [{ pointer: pointerOf(index), detail: `is ${version.state}` }] })
+    rows.push(version)
   }
+  return rows
 }

@@ -1,7 +1,9 @@
 import { routePut, routeShape } from "../../../contracts/api.ts"
 import { refuse } from "../../../kit/problem.ts"
 import type { Actor } from "../actor.ts"
+import { canonicalJson } from "../canonical-json.ts"
 import { change } from "../config/change.ts"
+import { requireGranted } from "../require-granted.ts"
 import { admitRoute } from "../route-rules.ts"
 import type { RouteRow } from "../store/rows.ts"
 import { checkConditions } from "./conditions.ts"
@@ -33,6 +35,7 @@ export const routesPut = defineOperation({
     "route.quota-exceeded",
     "route.hostname-closed",
     "version.not-placed",
+    "deployment.not-granted",
     "config.invalid",
     "config.nearly-full",
     "config.not-published",
@@ -50,7 +53,16 @@ export const routesPut = defineOperation({
         admitRoute(put, actor, registry)
         await checkConditions(request.headers, found === undefined ? null : showRoute(found))
         const versions = (put.releases ?? []).map((release) => release.version)
-        await requirePlaced(put.script, versions, (index) => `/releases/${index}/version`, deps.store.versions)
+        const rows = await requirePlaced(
+          put.script,
+          versions,
+          (index) => `/releases/${index}/version`,
+          deps.store.versions,
+        )
+        const owner = registry.scripts.get(put.script)?.team
+        // Weights that stay as they are pass: a kill switch must work whatever has become of the grants.
+        const isNewTraffic = canonicalJson(found?.releases ?? []) !== canonicalJson(put.releases ?? [])
+        if (owner !== undefined && isNewTraffic) await requireGranted(owner, rows, deps)
         return {
           edits: [{ table: "routes", put }],
           audit: { action: "route.put", target: `routes/${id}`, detail: { route: put, message } },
