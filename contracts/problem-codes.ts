@@ -1,6 +1,7 @@
 /**
  * Every problem this system can answer, with its status. A code is stable for ever and is what programs match on.
  * The sentence in `fix` tells the reader what to do; docs/problems.md is generated from this table.
+ * Long because it is one flat table, read by code and never from top to bottom.
  * @see RFC 9457
  */
 
