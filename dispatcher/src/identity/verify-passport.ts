@@ -8,7 +8,9 @@ import { BoundedCache } from "../../../kit/bounded-cache.ts"
 import { refuse } from "../../../kit/problem.ts"
 import type { PassportKeys } from "./passport-keys.ts"
 
-const CACHED_PASSPORTS = 5_000
+/** Passports remembered per isolate: two generations of this many, each of at most {@link CACHED_AT_MOST} characters. Longer ones are verified each time. */
+const CACHED_PASSPORTS = 4_000
+const CACHED_AT_MOST = 3_000
 
 export class PassportVerifier {
   readonly #verified = new BoundedCache<PassportClaims>(CACHED_PASSPORTS)
@@ -27,7 +29,7 @@ export class PassportVerifier {
     if (!isOurs || this.#clock.now() / 1000 >= claims.exp + PASSPORT_MAX_SKEW_S) {
       throw refuse("platform.passport-required")
     }
-    if (known === undefined) this.#verified.set(token, claims)
+    if (known === undefined && token.length <= CACHED_AT_MOST) this.#verified.set(token, claims)
     return claims
   }
 
