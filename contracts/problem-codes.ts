@@ -29,6 +29,12 @@ export const PROBLEMS = {
     title: "The length of the body is stated in two ways",
     fix: "Send either Content-Length or Transfer-Encoding: chunked, once.",
   },
+  // RFC 9110 §9.3.1: such a body means nothing, and readers that skip it take it for the next request.
+  "edge.body-unexpected": {
+    status: 400,
+    title: "GET and HEAD carry no body",
+    fix: "Send the data in the query, or use POST.",
+  },
   "edge.tls-too-old": {
     status: 403,
     title: "TLS 1.2 or newer is required",

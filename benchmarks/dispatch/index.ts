@@ -12,8 +12,8 @@ import { type Arms, startArms } from "./arms.ts"
 import { HOSTNAME } from "./bench-config.ts"
 
 const CONNECTIONS = 32
-/** Clients behind the load, in the range for benchmarks (RFC 2544): so many that each is an ordinary one, with about four requests per second. */
-const ADDRESSES = Array.from({ length: 1_000 }, (_, index) => `198.18.${index >> 8}.${index & 255}`)
+/** Clients behind the load, in the range for benchmarks (RFC 2544): so many that each is an ordinary one, with about three requests per second. */
+const ADDRESSES = Array.from({ length: 2_000 }, (_, index) => `198.18.${index >> 8}.${index & 255}`)
 
 export const run: Run = async ({ quick, say }) => {
   await using arms = await startArms()

@@ -32,7 +32,7 @@ export async function handle(request: Request, context: RequestContext, deps: De
     const route = trip.routed(findRoute(inbound, config.loaded, trip.note))
     const subject = trip.known(await trip.leg("authenticate", authenticate(inbound, route, config.issuers, deps)))
     authorize(subject, route.config.auth)
-    const pinned = await deps.pins.read(inbound.pin, route.config.script)
+    const pinned = await trip.leg("pin", deps.pins.read(inbound.pin, route.config.script))
     const choice = choiceOf(route)
     const release = trip.released(pickRelease(choice, () => stickyFactsOf(inbound, subject), pinned, config.loaded))
     const order = passportOrder(inbound, route, subject, release, config.passportIssuer)

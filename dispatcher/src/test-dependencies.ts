@@ -118,7 +118,8 @@ async function ring(): Promise<string> {
 
 function namespaceOf(answer: Answer, dispatched: Dispatched[]): DispatchNamespace {
   const get = (name: string, _args: unknown, options: DynamicDispatchOptions) => ({
-    fetch: async (request: Request) => {
+    fetch: async (input: RequestInfo, init?: RequestInit) => {
+      const request = new Request(input, init)
       dispatched.push({ name, options, request })
       return answer(request)
     },

@@ -37,6 +37,8 @@ export class Trip {
   readonly #request: Request
   readonly #findings: Finding[] = []
   readonly #msPerStage: Record<string, number> = {}
+  #waitingFor: string | null = null
+  #waitingSince = 0
   #entered: Entered
   #route: Routed | null = null
   #zone: string | null = null
@@ -61,20 +63,23 @@ export class Trip {
   }
 
   /**
-   * Times a stage that may have to wait, and returns its value unchanged, now or when it comes. A stage that had nothing to wait for
-   * leaves no time: the platform's clock stands still until there is I/O, so it would read 0 in production at the price of asking the clock.
+   * Times a stage that may have to wait, from here until the trip hears of what came of it or of the next stage, and returns `outcome` itself: a promise of
+   * the trip's own would cost every request more than the figure is worth. A stage that had nothing to wait for leaves no time: the platform's
+   * clock stands still until there is I/O, so it would read 0 in production at the price of asking the clock.
    */
   leg<T>(stage: string, outcome: T | Promise<T>): T | Promise<T> {
-    return outcome instanceof Promise ? this.#timed(stage, outcome) : outcome
+    this.#endLeg()
+    if (outcome instanceof Promise) {
+      this.#waitingFor = stage
+      this.#waitingSince = this.#clock.now()
+    }
+    return outcome
   }
 
-  async #timed<T>(stage: string, outcome: Promise<T>): Promise<T> {
-    const startedAt = this.#clock.now()
-    try {
-      return await outcome
-    } finally {
-      this.#msPerStage[stage] = this.#clock.now() - startedAt
-    }
+  #endLeg(): void {
+    if (this.#waitingFor === null) return
+    this.#msPerStage[this.#waitingFor] = this.#clock.now() - this.#waitingSince
+    this.#waitingFor = null
   }
 
   entered<T extends Entered>(inbound: T): T {
@@ -83,6 +88,7 @@ export class Trip {
   }
 
   under<T extends { readonly revision: number }>(config: T): T {
+    this.#endLeg()
     this.#configRevision = config.revision
     return config
   }
@@ -102,6 +108,7 @@ export class Trip {
   }
 
   known<T extends { readonly kind: SubjectKind }>(subject: T): T {
+    this.#endLeg()
     this.#subjectKind = subject.kind
     return subject
   }
@@ -117,12 +124,14 @@ export class Trip {
   }
 
   answered(response: Response): Response {
+    this.#endLeg()
     this.#status = response.status
     return response
   }
 
   /** Records why the request ends, and gives the problem for the client. */
   refused(thrown: unknown): Response {
+    this.#endLeg()
     this.#refusal = asRefusal(thrown)
     this.#status = this.#refusal.status
     const { path, requestId } = this.#entered

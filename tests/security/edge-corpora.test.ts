@@ -24,7 +24,8 @@ function describeCorpus(file: string, body: (text: string) => void): void {
 
 /** As the runtime hands a request over, or with a URL that no parser has touched. */
 function requestOf(url: string, method = "GET", headers: Headers = new Headers()): Request {
-  return { url, method, headers } as unknown as Request
+  const hasBody = headers.has("transfer-encoding") || Number(headers.get("content-length") ?? 0) > 0
+  return { url, method, headers, body: hasBody ? new ReadableStream() : null } as unknown as Request
 }
 
 /** What the edge reads, or null when it refuses; anything else it throws fails the test. */
@@ -171,6 +172,7 @@ interface RuleTest {
       readonly uri?: string
       readonly version?: string
       readonly headers?: Record<string, unknown>
+      readonly data?: string
       readonly encoded_request?: string
     }
     readonly output: {
@@ -190,6 +192,8 @@ const OURS: Readonly<Record<string, string>> = {
   "911100": "method",
   "920100": "request line",
   "920160": "Content-Length is a number",
+  "920170": "GET and HEAD carry no body",
+  "920171": "GET and HEAD carry no body",
   "920181": "Content-Length with Transfer-Encoding",
   "920350": "Host is an address",
   "920610": "fragment in the request target",
@@ -215,9 +219,13 @@ function urlOf({ headers = {}, uri = "/" }: Stage["input"]): string | null {
   return host === undefined || !URL.canParse(url) ? null : new URL(url).href
 }
 
-function headersOf({ headers = {} }: Stage["input"]): Headers | null {
+/** With the length of the data where a test does not state it, as any client would send it. */
+function headersOf({ headers = {}, data }: Stage["input"]): Headers | null {
   try {
-    return new Headers(Object.entries(headers).map(([name, value]) => [name, String(value)]))
+    const sent = new Headers(Object.entries(headers).map(([name, value]) => [name, String(value)]))
+    if (data && !sent.has("content-length") && !sent.has("transfer-encoding"))
+      sent.set("content-length", String(data.length))
+    return sent
   } catch {
     return null
   }

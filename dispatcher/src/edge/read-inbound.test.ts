@@ -6,7 +6,7 @@ import { readInbound, stripReserved } from "./read-inbound.ts"
 
 /** As readInbound sees a request; unlike a real one it can hold a URL that no URL parser has seen. */
 function requestOf(url: string, headers: Record<string, string> | [string, string][] = {}, cf?: unknown): Request {
-  return { url, method: "GET", headers: new Headers(headers), cf } as unknown as Request
+  return { url, method: "GET", headers: new Headers(headers), body: null, cf } as unknown as Request
 }
 
 function read(headers: Record<string, string> | [string, string][], url = "https://api.procore.com/a") {
@@ -128,6 +128,20 @@ describe("readInbound", () => {
 })
 
 describe("framing", () => {
+  it.each(["GET", "HEAD"])("refuses a %s with a body", (method) => {
+    const request = { ...requestOf("https://api.procore.com/a"), method, body: new ReadableStream() }
+    expect(() => readInbound(request as unknown as Request, "id")).toThrow(
+      expect.objectContaining({ code: "edge.body-unexpected" }),
+    )
+  })
+
+  it("passes a GET that says it has no body, and a DELETE that has one", () => {
+    const empty = { ...requestOf("https://api.procore.com/a", { "content-length": "0" }), body: new ReadableStream() }
+    expect(readInbound(empty as unknown as Request, "id").contentLength).toBe(0)
+    const request = new Request("https://api.procore.com/a", { method: "DELETE", body: "x" })
+    expect(readInbound(request, "id").method).toBe("DELETE")
+  })
+
   it.each([
     [{ "content-length": "0" }, 0],
     [{ "content-length": "007" }, 7],

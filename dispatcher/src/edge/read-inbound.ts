@@ -29,7 +29,7 @@ export interface Inbound extends Omit<ReadHeaders, "connectingIp"> {
 
 /**
  * Reads `request`, touching nothing. `requestId` is the gateway's own; what a client sends under that name is removed.
- * Refuses `edge.hostname-invalid`, `edge.path-ambiguous`, `edge.framing-ambiguous`, and never throws anything else.
+ * Refuses `edge.hostname-invalid`, `edge.path-ambiguous`, `edge.framing-ambiguous`, `edge.body-unexpected`, and never throws anything else.
  */
 export function readInbound(request: Request, requestId: string): Inbound {
   const { url } = request
@@ -41,10 +41,14 @@ export function readInbound(request: Request, requestId: string): Inbound {
   // A request target has no fragment (RFC 9112 §3.2); one in the path is found by canonicalPath.
   if (queryAt !== -1 && url.indexOf("#", queryAt) !== -1) throw refuse("edge.path-ambiguous")
   const headers = readHeaders(request.headers)
+  const { method } = request
+  // An empty one is common and harmless: some clients send `Content-Length: 0` with everything.
+  const hasBody = request.body !== null && headers.contentLength !== 0
+  if (hasBody && (method === "GET" || method === "HEAD")) throw refuse("edge.body-unexpected")
   return {
     request,
     requestId,
-    method: request.method,
+    method,
     hostname: canonicalHostname(url.slice(authorityAt, pathAt)),
     path: canonicalPath(url.slice(pathAt, pathEnd)),
     query: queryAt === -1 ? "" : url.slice(queryAt),

@@ -6,7 +6,8 @@ import { type ForwardOrder, forward } from "./forward.ts"
 function namespaceOf(answer: (request: Request) => Response | Promise<Response>) {
   const asked: { name: string; options: unknown; request: Request }[] = []
   const get = (name: string, _args: unknown, options: unknown) => ({
-    fetch: async (request: Request) => {
+    fetch: async (input: RequestInfo, init?: RequestInit) => {
+      const request = new Request(input, init)
       asked.push({ name, options, request })
       return answer(request)
     },
