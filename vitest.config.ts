@@ -12,7 +12,12 @@ const workers = [
   "user-workers/router",
   "user-workers/gateway",
   "user-workers/pages",
+  "user-workers/ecrion",
+  "user-workers/files",
 ] as const
+
+/** Those of the kit's tests that need a database run where there is one. */
+const WITH_DATABASE = ["kit/scoreboard.test.ts", "kit/stored-document.test.ts"]
 
 export default defineConfig({
   test: {
@@ -27,7 +32,7 @@ export default defineConfig({
               miniflare: { workers: neighbours(folder) },
             }),
           ],
-          test: { name: folder.replace("/", "-"), include: include(folder), exclude: ["**/*.node.test.ts"] },
+          test: { name: folder.replace("/", "-"), include: include(folder), exclude: exclude(folder) },
         })),
       {
         test: {
@@ -61,8 +66,13 @@ function neighbours(folder: (typeof workers)[number]) {
   ]
 }
 
+function exclude(folder: (typeof workers)[number]): string[] {
+  return folder === "dispatcher" ? ["**/*.node.test.ts", ...WITH_DATABASE] : ["**/*.node.test.ts"]
+}
+
 /** contracts and kit run inside the dispatcher's runtime: they have none of their own. */
 function include(folder: (typeof workers)[number]): string[] {
+  if (folder === "user-workers/ecrion") return [`${folder}/**/*.test.ts`, ...WITH_DATABASE]
   return folder === "dispatcher"
     ? ["dispatcher/**/*.test.ts", "contracts/**/*.test.ts", "kit/**/*.test.ts"]
     : [`${folder === "emulator" ? "emulator/namespace" : folder}/**/*.test.ts`]

@@ -15,6 +15,9 @@ const script = {
   limits: { cpuMs: 1000, subRequests: 50 },
   timeoutMs: 30_000,
   deployOnUpload: true,
+  keepAssetVersions: 3,
+  access: null,
+  kill: null,
   releases: [
     { version: 12, weightBps: 9000 },
     { version: 13, weightBps: 1000 },
@@ -166,13 +169,35 @@ describe("changes", () => {
   it("change one setting of a script and send the others as they were", async () => {
     bench.api.on("GET /v1/scripts/files", thing(scriptShape, script))
     bench.api.on("PUT /v1/scripts/files", thing(scriptShape, script))
-    await bench.run(["scripts", "set", "files", "--cpu-ms", "50", "--no-deploy-on-upload"])
+    await bench.run([
+      "scripts",
+      "set",
+      "files",
+      "--cpu-ms",
+      "50",
+      "--no-deploy-on-upload",
+      "--keep-asset-versions",
+      "0",
+    ])
     expect(bench.api.received[1]?.body).toEqual({
       stickyBy: "company",
       limits: { cpuMs: 50, subRequests: 50 },
       timeoutMs: 30_000,
       deployOnUpload: false,
+      keepAssetVersions: 0,
     })
+  })
+
+  it("switch a script off with a reason and on again, and say what it asks of callers", async () => {
+    bench.api.on("GET /v1/scripts/files", thing(scriptShape, script))
+    bench.api.on("PUT /v1/scripts/files", thing(scriptShape, script))
+    await bench.run(["scripts", "set", "files", "--kill", "leak", "--require-scope", "files:read"])
+    expect(bench.api.received[1]?.body).toMatchObject({
+      kill: { mode: "enforce", reason: "leak" },
+      access: { scopes: ["files:read"] },
+    })
+    await bench.run(["scripts", "set", "files", "--no-kill", "--no-require"])
+    expect(bench.api.received[3]?.body).toMatchObject({ kill: null, access: null })
   })
 
   it("keep a name inside its path segment", async () => {

@@ -15,6 +15,7 @@ import { explain } from "./commands/explain.ts"
 import { hostnamesGet } from "./commands/hostnames-get.ts"
 import { hostnamesList } from "./commands/hostnames-list.ts"
 import { hostnamesSet } from "./commands/hostnames-set.ts"
+import { init } from "./commands/init.ts"
 import { login } from "./commands/login.ts"
 import { ping } from "./commands/ping.ts"
 import { pinsCreate } from "./commands/pins-create.ts"
@@ -45,7 +46,7 @@ import type { Io } from "./io.ts"
 /** Makes a command; `finish` lets it end with another code than 0. */
 export type MakeCommand = (io: Io, finish: (code: ExitCode) => void) => Command
 
-const SINGLE: readonly MakeCommand[] = [login, whoami, ping, explain, rollback]
+const SINGLE: readonly MakeCommand[] = [login, whoami, ping, init, explain, rollback]
 
 const NOUNS: Readonly<Record<string, { about: string; verbs: readonly MakeCommand[] }>> = {
   teams: { about: "teams, their grants and where they may call", verbs: [teamsList, teamsGet, teamsSet] },

@@ -4,7 +4,7 @@
  * times are ISO 8601 in UTC; every mutation takes an optional `message`, kept in the audit.
  */
 import { z } from "zod"
-import { grant, releases, route, stickyBy, team } from "./dispatch-config.ts"
+import { access, grant, kill, releases, route, stickyBy, team } from "./dispatch-config.ts"
 import type { Explanation } from "./platform.ts"
 import { isScriptName } from "./script-name.ts"
 
@@ -76,6 +76,19 @@ export const scriptPut = z.strictObject({
   limits: z.strictObject({ cpuMs: z.int().min(1).max(MAX_CPU_MS), subRequests: z.int().min(1).max(10_000) }).optional(),
   timeoutMs: z.int().min(50).max(300_000).optional(),
   deployOnUpload: z.boolean().optional(),
+  keepAssetVersions: z
+    .int()
+    .min(0)
+    .max(10)
+    .optional()
+    .describe(
+      "Earlier versions whose immutable static assets (by their own _headers file) a new version goes on serving",
+    ),
+  access: access
+    .nullable()
+    .optional()
+    .describe("Who may reach the script, by any route or sibling; null: whoever gets there"),
+  kill: kill.nullable().optional().describe("Switches the script off everywhere; null switches it on again"),
   message,
 })
 export const scriptShape = z.object({
@@ -85,6 +98,9 @@ export const scriptShape = z.object({
   limits: z.object({ cpuMs: z.number(), subRequests: z.number() }),
   timeoutMs: z.number(),
   deployOnUpload: z.boolean(),
+  keepAssetVersions: z.number(),
+  access: access.nullable(),
+  kill: kill.nullable(),
   releases: releases.nullable(),
   latestVersion: z.number().nullable(),
   createdAt: timestamp,

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest"
 import { exampleConfig } from "../dispatcher/src/example-config.ts"
 import { CONFIG_LIMITS, type DispatchConfig, parseDispatchConfig } from "./dispatch-config.ts"
 
+const ZONE = { audience: "cell:us01", baseUrl: "https://app.example.com" }
 const route = { id: "r", path: "/a/*", script: "files", team: "storage", auth: { mode: "none" } }
 
 function faultsOf(change: (config: Record<string, never>) => void): string[] {
@@ -25,6 +26,48 @@ describe("parseDispatchConfig", () => {
     const first = parseDispatchConfig(JSON.stringify(exampleConfig()))
     if (!first.ok) throw new Error(JSON.stringify(first.faults))
     expect(parseDispatchConfig(JSON.stringify(first.value))).toEqual(first)
+  })
+
+  it("reads a config of before there were traces as one that records none", () => {
+    const { tracing: _, ...before } = exampleConfig()
+    const parsed = parseDispatchConfig(JSON.stringify(before))
+    expect(parsed.ok && parsed.value.tracing).toEqual({ incoming: "restart", sampleBps: 0 })
+  })
+
+  it.each([[{ incoming: "ask" }], [{ sampleBps: 10_001 }], [{ sampleBps: 0.5 }], [{ sampled: true }]])(
+    "refuses the tracing %j",
+    (tracing) => {
+      const faults = faultsOf((config) => Object.assign(config, { tracing }))
+      expect(faults.length === 1 && faults[0]?.startsWith("/tracing")).toBe(true)
+    },
+  )
+
+  it.each([
+    ["an override to a zone that is not there", { overrides: { "1": "moon" } }, "/directory/overrides/1"],
+    ["a company id that is no digits", { overrides: { "1e3": "us01" } }, "/directory/overrides/1e3"],
+    ["an unknown way of moving", { moving: { "1": { mode: "open" } } }, "/directory/moving/1/mode"],
+    [
+      "a wait of no seconds",
+      { moving: { "1": { mode: "closed", retryAfterS: 0 } } },
+      "/directory/moving/1/retryAfterS",
+    ],
+    ["a zone for no country", { zones: { us01: { ...ZONE, countries: [] } } }, "/directory/zones/us01/countries"],
+    [
+      "a country in lower case",
+      { zones: { us01: { ...ZONE, countries: ["us"] } } },
+      "/directory/zones/us01/countries/0",
+    ],
+  ])("refuses a directory with %s", (_what, changes, pointer) => {
+    const faults = faultsOf((config) => Object.assign((config as unknown as DispatchConfig).directory, changes))
+    expect(faults).toEqual([pointer])
+  })
+
+  it("accepts a directory with overrides, companies on the move and a zone for one country", () => {
+    const overrides = { "99999999999999999999": "us01" }
+    const moving = { "1": { mode: "read-only" }, "2": { mode: "closed", retryAfterS: 86_400 } }
+    const changes = { overrides, moving, zones: { us01: { ...ZONE, countries: ["US"] } } }
+    const faults = faultsOf((config) => Object.assign((config as unknown as DispatchConfig).directory, changes))
+    expect(faults).toEqual([])
   })
 
   it.each(["", "null", "[]", "{", "42", '"text"', "{}"])("refuses %j without throwing", (text) => {

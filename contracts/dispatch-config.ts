@@ -99,26 +99,32 @@ export const releases = z
 /** What keeps a caller on one version. The first of these that the request has, beginning at the named one: company, subject, request. */
 export const stickyBy = z.enum(["company", "subject", "request"])
 
+/** All of these must be among the subject's scopes. Few and short: what one route may take of {@link CONFIG_LIMITS} is everybody's. */
+const scopes = z
+  .array(z.string().regex(/^[\x21\x23-\x5B\x5D-\x7E]{1,64}$/, "must be a scope of at most 64 characters"))
+  .max(20)
+  .default([])
+const kinds = z.array(z.enum(["user", "service"])).min(1)
+
+/** Who may reach a script, whatever the way: asked at the entrance after the route's own conditions, and again at each sibling dispatch. */
+export const access = z.strictObject({ scopes, kinds: kinds.optional() })
+
 const auth = z.strictObject({
   /** `optional`: no credential is fine, a wrong one is refused all the same. `none`: the credential is neither checked nor passed on. */
   mode: z.enum(["required", "optional", "none"]),
   /** Ids of `issuers`; at least one unless mode is `none`. */
   issuers: z.array(name).max(20).default([]),
-  /** All of these must be among the subject's scopes. Few and short: what one route may take of {@link CONFIG_LIMITS} is everybody's. */
-  scopes: z
-    .array(z.string().regex(/^[\x21\x23-\x5B\x5D-\x7E]{1,64}$/, "must be a scope of at most 64 characters"))
-    .max(20)
-    .default([]),
-  kinds: z
-    .array(z.enum(["user", "service"]))
-    .min(1)
-    .optional(),
+  scopes,
+  kinds: kinds.optional(),
 })
 
 /** Counted in bytes like the config that it lies in: 200 characters may be 600 bytes. */
 const killReason = z
   .string()
   .refine((text) => new TextEncoder().encode(text).byteLength <= 200, "must be at most 200 bytes as UTF-8")
+
+/** The kill switch: `enforce` answers 503, `log` only says it would. */
+export const kill = z.strictObject({ mode, reason: killReason, retryAfterS: z.int().min(1).max(86_400).default(30) })
 
 export const route = z.strictObject({
   id: name,
@@ -134,8 +140,12 @@ export const route = z.strictObject({
   stickyBy: stickyBy.optional(),
   /** Milliseconds until the Worker's response headers must be there, 50–300 000. */
   timeoutMs: z.int().min(50).max(300_000).optional(),
-  /** The kill switch: `enforce` answers 503, `log` only says it would. */
-  kill: z.strictObject({ mode, reason: killReason, retryAfterS: z.int().min(1).max(86_400).default(30) }).optional(),
+  kill: kill.optional(),
+  /**
+   * A browser's CORS preflight carries no credential (Fetch §3.2.2). `worker`: it goes to the script without one, whatever `auth` asks of others; the script
+   * answers it with `kit/cors.ts`. Absent: it is treated like any request.
+   */
+  preflight: z.literal("worker").optional(),
   /** Other teams may attach more specific paths below. */
   open: z.boolean().default(false),
 })
@@ -149,6 +159,9 @@ const script = z.strictObject({
     .strictObject({ cpuMs: z.int().min(1).max(300_000), subRequests: z.int().min(1).max(10_000) })
     .default({ cpuMs: 1000, subRequests: 50 }),
   timeoutMs: z.int().min(50).max(300_000).default(30_000),
+  access: access.optional(),
+  /** Switches the script off on all its routes and for siblings. */
+  kill: kill.optional(),
 })
 
 /**
@@ -210,13 +223,42 @@ export const screen = z.strictObject({
   brake: z.strictObject({ mode: z.enum(["off", "log", "enforce"]) }),
 })
 
+/** Traces of requests, by W3C Trace Context. */
+export const tracing = z.strictObject({
+  /** What becomes of a `traceparent` from outside. `restart`: nothing, a trace begins at the entrance. `trust`: the trace goes on and its flag says whether it is recorded. */
+  incoming: z.enum(["restart", "trust"]).default("restart"),
+  /** How many of the traces that begin at the entrance are recorded, in basis points. */
+  sampleBps: z.int().min(0).max(FULL_WEIGHT_BPS).default(0),
+})
+
 /** A destination that passports are made for. */
 const audience = z.strictObject({ origins: z.array(origin).min(1).max(50) })
 
+const zone = z.strictObject({
+  audience: audienceName,
+  baseUrl: origin,
+  /** Countries from whose addresses the zone accepts requests, ISO 3166-1 alpha-2; absent: from everywhere. A client whose country is unknown is then refused. */
+  countries: z
+    .array(z.string().regex(/^[A-Z]{2}$/))
+    .min(1)
+    .max(300)
+    .optional(),
+})
+
+/** A company on its way from one zone to another (docs/decisions/0013): what its requests get until the switch. */
+const move = z.strictObject({
+  /** `read-only`: requests that change nothing still go to the zone. `closed`: none does. */
+  mode: z.enum(["read-only", "closed"]),
+  retryAfterS: z.int().min(1).max(86_400).default(30),
+})
+
 /** Where companies live. */
 const directory = z.strictObject({
-  zones: z.record(name, z.strictObject({ audience: audienceName, baseUrl: origin })),
+  zones: z.record(name, zone),
   companies: z.record(companyId, name),
+  /** Set by ops by hand; goes before `companies`, which a feed may replace as a whole. */
+  overrides: z.record(companyId, name).optional(),
+  moving: z.record(companyId, move).optional(),
 })
 
 const flagValue = z.union([z.boolean(), z.string().max(1000), z.number()])
@@ -229,6 +271,8 @@ export const dispatchConfigSchema = z.strictObject({
   /** `iss` of the passports. */
   passportIssuer: z.string().min(1).max(500),
   screen,
+  /** Absent in configs of before there was any. */
+  tracing: tracing.default({ incoming: "restart", sampleBps: 0 }),
   issuers: z.record(name, issuer),
   /** `team`: whose hostname it is; null when it is nobody's in particular. */
   hostnames: z.record(hostname, z.strictObject({ team: name.nullable().default(null), routes: z.array(route) })),
@@ -243,15 +287,19 @@ export type DispatchConfig = z.output<typeof dispatchConfigSchema>
 export type RouteConfig = z.output<typeof route>
 export type ScriptConfig = z.output<typeof script>
 export type TeamConfig = z.output<typeof team>
+export type TracingConfig = z.output<typeof tracing>
 export type ScreenConfig = z.output<typeof screen>
 export type IssuerConfig = z.output<typeof issuer>
 export type ReleaseWeight = z.output<typeof release>
 export type StickyBy = z.output<typeof stickyBy>
 export type RouteAuth = z.output<typeof auth>
+export type ScriptAccess = z.output<typeof access>
+export type KillSwitch = z.output<typeof kill>
 
 /** Parts that ops write on their own, for the control plane's `/v1/policy/{section}`. */
 export const policySections = {
   screen,
+  tracing,
   issuers: z.record(name, issuer),
   audiences: z.record(audienceName, audience),
   directory,
@@ -317,6 +365,8 @@ function tooMany(config: DispatchConfig): ConfigFault[] {
   bound("/scripts", Object.keys(config.scripts).length, CONFIG_LIMITS.scripts)
   bound("/teams", Object.keys(config.teams).length, CONFIG_LIMITS.teams)
   bound("/directory/companies", Object.keys(config.directory.companies).length, CONFIG_LIMITS.companies)
+  bound("/directory/overrides", Object.keys(config.directory.overrides ?? {}).length, CONFIG_LIMITS.companies)
+  bound("/directory/moving", Object.keys(config.directory.moving ?? {}).length, CONFIG_LIMITS.companies)
   let routes = 0
   for (const host of Object.values(config.hostnames)) routes += host.routes.length
   bound("/hostnames", routes, CONFIG_LIMITS.routes)
@@ -358,8 +408,10 @@ function* danglingReferences(config: DispatchConfig): Generator<ConfigFault> {
     if (!has(config.audiences, name))
       yield { pointer: `/directory/zones/${zone}/audience`, detail: `no such audience: ${name}` }
   }
-  for (const [company, zone] of Object.entries(config.directory.companies)) {
-    if (!has(config.directory.zones, zone))
-      yield { pointer: `/directory/companies/${company}`, detail: `no such zone: ${zone}` }
+  for (const table of ["companies", "overrides"] as const) {
+    for (const [company, zone] of Object.entries(config.directory[table] ?? {})) {
+      if (!has(config.directory.zones, zone))
+        yield { pointer: `/directory/${table}/${company}`, detail: `no such zone: ${zone}` }
+    }
   }
 }

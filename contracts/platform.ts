@@ -27,6 +27,18 @@ export interface ZoneOfCompany {
   readonly audience: string
   /** Public base URL of the zone. */
   readonly baseUrl: string
+  /** Countries from whose addresses the zone accepts requests, ISO 3166-1 alpha-2; null: from everywhere. */
+  readonly countries: readonly string[] | null
+  /** What the company's requests get while it is on its way to another zone; null when it is not. */
+  readonly moving: CompanyMove | null
+  /** The config revision that says so. An answer is good for requests under this revision and older ones. */
+  readonly revision: number
+}
+
+export interface CompanyMove {
+  /** `read-only`: requests that change nothing still go to the zone. `closed`: none does. */
+  readonly mode: "read-only" | "closed"
+  readonly retryAfterS: number
 }
 
 export interface PlatformApi {
@@ -39,8 +51,11 @@ export interface PlatformApi {
   fetch(request: Request): Promise<Response>
   /** A passport for the same subject and an audience outside, such as a cell. Needs the grant `audience:<audience>`. `passport` is the caller's own. */
   passportFor(audience: string, passport: string): Promise<AudiencePassport>
-  /** The zone of a company, or null when the directory does not know it. Needs `zones:read`. */
-  zoneOf(companyId: string): Promise<ZoneOfCompany | null>
+  /**
+   * The zone of a company, or null when the directory does not know it. Needs `zones:read`.
+   * `atLeast` is the config revision that the request is under (its header `x-sallyport-config`): an isolate that has only an older one refuses `config.unavailable` rather than answer from it.
+   */
+  zoneOf(companyId: string, atLeast?: number): Promise<ZoneOfCompany | null>
   /** The public keys that passports are verified with, as at `/.well-known/jwks.json`. Needs no grant. */
   keys(): Promise<{ readonly keys: readonly JsonWebKey[] }>
   /** All flags. Needs `flags:read`. */

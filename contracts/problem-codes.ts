@@ -96,6 +96,11 @@ export const PROBLEMS = {
     title: "This route is switched off",
     fix: "Try again later; the operators switched it off on purpose.",
   },
+  "dispatch.script-killed": {
+    status: 503,
+    title: "This script is switched off",
+    fix: "Try again later; its team or the operators switched it off on purpose.",
+  },
   // Who calls
   "auth.credential-required": {
     status: 401,
@@ -191,6 +196,21 @@ export const PROBLEMS = {
     title: "Missing Procore-Company-Id header!",
     fix: "Send the id of the company in the header Procore-Company-Id: 1–20 decimal digits.",
   },
+  "company.ambiguous": {
+    status: 400,
+    title: "The request names two companies",
+    fix: "Name the same company in the header Procore-Company-Id, the path and the query.",
+  },
+  "company.moving": {
+    status: 503,
+    title: "The company is being moved to another zone",
+    fix: "Wait as long as Retry-After says. Requests that change nothing may still be answered.",
+  },
+  "company.elsewhere": {
+    status: 421,
+    title: "The company lives in another zone",
+    fix: "Use the base URL of its zone, which `GET /company_base_url` tells.",
+  },
   "company.unknown": {
     status: 404,
     title: "There is no such company",
@@ -201,6 +221,21 @@ export const PROBLEMS = {
     title: "The request names no zone",
     fix: "Ask the operators to name a zone on this route.",
   },
+  "zone.unavailable": {
+    status: 503,
+    title: "The zone is not in place",
+    fix: "Try again shortly; if it persists, tell the operators the request id.",
+  },
+  "zone.country-refused": {
+    status: 403,
+    title: "The zone does not accept requests from this country",
+    fix: "Call from a country that the zone accepts; a client whose country is unknown is refused as well.",
+  },
+  "cell.unavailable": {
+    status: 503,
+    title: "No origin of the cell is fit to answer",
+    fix: "Wait as long as Retry-After says.",
+  },
   "cell.failed": {
     status: 502,
     title: "The cell did not answer",
@@ -210,6 +245,134 @@ export const PROBLEMS = {
     status: 504,
     title: "The cell did not answer in time",
     fix: "Try again; if it persists, tell the operators the request id.",
+  },
+  // Files on their way to a store, answered by the files Worker
+  "upload.signature-invalid": {
+    status: 403,
+    title: "The upload URL is not as it was signed",
+    fix: "Use the URL of the segment exactly as the file upload service gave it, with PUT.",
+  },
+  "upload.url-expired": {
+    status: 403,
+    title: "The upload URL has expired",
+    fix: "GET the upload from the file upload service: the segments still to be sent carry fresh URLs.",
+  },
+  "upload.id-invalid": {
+    status: 400,
+    title: "An id in the path is not one",
+    fix: "Company and project are 1–20 digits, the upload 1–64 of A–Z, a–z, 0–9, - and _, a part 1–10000.",
+  },
+  "upload.credential-unexpected": {
+    status: 400,
+    title: "The upload URL is its own credential",
+    fix: "Send the PUT without an Authorization header.",
+  },
+  "upload.unknown": {
+    status: 404,
+    title: "There is no such upload",
+    fix: "Create an upload first; one of another company, project or user answers the same.",
+  },
+  "upload.length-required": {
+    status: 411,
+    title: "The length of the body is not stated",
+    fix: "Send Content-Length as the segment's headers give it, not Transfer-Encoding: chunked.",
+  },
+  "upload.length-mismatch": {
+    status: 400,
+    title: "The body has another length than was announced",
+    fix: "Send exactly as many bytes as the upload was created with, or create another upload.",
+  },
+  "upload.headers-mismatch": {
+    status: 400,
+    title: "The headers are not those that came with the URL",
+    fix: "Send the segment's headers exactly as the file upload service gave them; `errors` names the others.",
+  },
+  "upload.digest-mismatch": {
+    status: 422,
+    title: "The content is not what was announced",
+    fix: "Send the bytes whose SHA-256 and MD5 the upload was created with; nothing was stored and the URL is still good.",
+  },
+  "upload.in-progress": {
+    status: 409,
+    title: "This URL is being used at this moment",
+    fix: "Wait for the other request; when it fails, the URL is good again.",
+  },
+  "upload.already-used": {
+    status: 409,
+    title: "This URL has been used",
+    fix: "The content is stored: complete the upload with the ETag, or create another upload.",
+  },
+  "upload.interrupted": {
+    status: 400,
+    title: "The body ended early",
+    fix: "Send it again; nothing was stored and the URL is still good.",
+  },
+  "upload.too-slow": {
+    status: 408,
+    title: "The upload took too long",
+    fix: "Send it again in smaller parts; nothing was stored and the URL is still good.",
+  },
+  "upload.service-failed": {
+    status: 502,
+    title: "The file upload service gave no usable answer",
+    fix: "Try again; if it persists, tell the operators the request id.",
+  },
+  "upload.service-timeout": {
+    status: 504,
+    title: "The file upload service did not answer in time",
+    fix: "Try again; if it persists, tell the operators the request id.",
+  },
+  "upload.target-refused": {
+    status: 502,
+    title: "The file upload service named a store that is not allowed",
+    fix: "Tell the operators the request id.",
+  },
+  "upload.store-refused": {
+    status: 502,
+    title: "The store did not accept the upload",
+    fix: "Send it again; if it persists, tell the operators the request id.",
+  },
+  "upload.store-failed": {
+    status: 502,
+    title: "The store failed",
+    fix: "Send it again; nothing was stored and the URL is still good.",
+  },
+  "upload.store-timeout": {
+    status: 504,
+    title: "The store did not answer in time",
+    fix: "Send it again; if it persists, tell the operators the request id.",
+  },
+  "upload.not-recorded": {
+    status: 503,
+    title: "The content arrived, but could not be recorded",
+    fix: "Send it again in a while; what arrived does not count.",
+  },
+  // Reports of browsers
+  "report.media-type": {
+    status: 415,
+    title: "This is no report that a browser sends",
+    fix: "Send application/reports+json or application/csp-report.",
+  },
+  "report.malformed": {
+    status: 400,
+    title: "The report cannot be read",
+    fix: "Send a JSON array of reports, or an object with csp-report.",
+  },
+  "dependency.timeout": {
+    status: 504,
+    title: "A service that the answer needs did not answer in time",
+    fix: "Try again; if it persists, tell the operators the request id.",
+  },
+  // The services on both sides of a strangler migration
+  "service.failed": {
+    status: 502,
+    title: "The service behind this path did not answer",
+    fix: "Try again; if it persists, tell the owning team the request id.",
+  },
+  "service.timeout": {
+    status: 504,
+    title: "The service behind this path did not answer in time",
+    fix: "Try again; if it persists, tell the owning team the request id.",
   },
   "egress.destination-refused": {
     status: 403,

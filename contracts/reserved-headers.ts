@@ -7,8 +7,10 @@
 export const PASSPORT_HEADER = "x-passport"
 /** Request id: accepted from nobody outside, made by the dispatcher, echoed in every response. */
 export const REQUEST_ID_HEADER = "x-request-id"
-/** Response: the config revision that was enforced, decimal. */
+/** The config revision in force, decimal. Response: the one that was enforced. Request to a user Worker: the one that it was dispatched under, so that what it remembers of the config can be dropped in time. */
 export const CONFIG_HEADER = "x-sallyport-config"
+/** Response of the outbound Worker, and never of an origin: the code of the problem because of which the call did not get an answer. */
+export const EGRESS_PROBLEM_HEADER = "x-sallyport-egress-problem"
 /** Response: the release that answered, `<script>--v<version>`. */
 export const RELEASE_HEADER = "x-sallyport-release"
 /** Request: a signed release pin (see contracts/release-pin.ts); read once by the dispatcher, never forwarded. */

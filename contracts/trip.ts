@@ -13,6 +13,9 @@ export interface Finding {
 export interface TripRecord {
   readonly event: "trip"
   readonly requestId: string
+  /** W3C ids of the trace and of this trip in it; null for a request that was refused before it had any. */
+  readonly traceId: string | null
+  readonly spanId: string | null
   /** Milliseconds since the epoch. */
   readonly startedAt: number
   readonly method: string

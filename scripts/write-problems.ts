@@ -16,7 +16,10 @@ const AREAS: Readonly<Record<string, string>> = {
   cell: "a cell behind a user Worker",
   config: "the published configuration",
   platform: "what a Worker asked of the gateway through its `PLATFORM` binding",
+  dependency: "a service that a Worker of a team needs",
+  service: "a service behind a user Worker",
   egress: "a call that a Worker made to the outside",
+  report: "reports that browsers send",
   api: "the control plane's API",
   script: "scripts and their names",
   version: "versions of a script",
@@ -43,7 +46,7 @@ export function problemsDocument(): string {
 Generated from \`contracts/problem-codes.ts\` by \`node scripts/write-problems.ts\`; change it there.
 
 Every refusal and failure of the gateway and of the control plane's API is an \`application/problem+json\` document (RFC 9457):
-\`type\`, \`title\`, \`status\`, \`detail\`, \`instance\`, and beyond the RFC \`code\`, \`requestId\` and, for faults in what was sent, \`errors\`
+\`type\`, \`title\`, \`status\`, \`detail\`, \`instance\`, and beyond the RFC \`code\`, \`requestId\`, \`traceId\` where the request has one and, for faults in what was sent, \`errors\`
 (each a JSON pointer and a sentence). Match on \`code\`: it never changes its meaning. \`type\` is a path on the same host that describes the code.
 The door for wrangler under \`/client/v4\` puts the same codes into Cloudflare's own envelope.
 

@@ -20,6 +20,7 @@ interface Options extends ChangeOptions {
   readonly stickyBy?: Route["stickyBy"]
   readonly timeoutMs?: number
   readonly open?: boolean
+  readonly preflight?: "worker" | false
   readonly kill?: string | false
   readonly killMode: "log" | "enforce"
 }
@@ -48,6 +49,10 @@ export function routesSet(io: Io): Command {
     .option("--timeout-ms <n>", "milliseconds until response headers", positive)
     .option("--open", "let other teams attach more specific paths")
     .option("--no-open", "do not")
+    .addOption(
+      new Option("--preflight <who>", "who answers CORS preflights, which carry no credential").choices(["worker"]),
+    )
+    .option("--no-preflight", "treat them like any request")
     .option("--kill <reason>", "switch the route off: 503")
     .option("--no-kill", "switch it on again")
     .addOption(new Option("--kill-mode <mode>", "with --kill").choices(["log", "enforce"]).default("enforce"))
@@ -93,6 +98,8 @@ function wanted(before: Route | undefined, options: Options): Record<string, unk
   if (options.releases === false) delete route.releases
   if (typeof options.kill === "string") route.kill = { mode: options.killMode, reason: options.kill }
   if (options.kill === false) delete route.kill
+  if (options.preflight === "worker") route.preflight = "worker"
+  if (options.preflight === false) delete route.preflight
   return route
 }
 

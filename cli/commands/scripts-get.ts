@@ -20,6 +20,9 @@ export function scriptsGet(io: Io): Command {
         limits: `${value.limits.cpuMs} ms CPU, ${value.limits.subRequests} subrequests`,
         timeout: `${value.timeoutMs} ms`,
         "deploy on upload": value.deployOnUpload,
+        "keeps assets of": `${value.keepAssetVersions} earlier versions`,
+        "asks of callers": value.access === null ? "nothing" : JSON.stringify(value.access),
+        "switched off": value.kill === null ? "no" : `${value.kill.mode}: ${value.kill.reason}`,
         created: value.createdAt,
       })
     })

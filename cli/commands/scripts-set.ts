@@ -1,7 +1,7 @@
-import { type Command, Option } from "commander"
+import { type Command, InvalidArgumentError, Option } from "commander"
 import { type Script, scriptShape } from "../../contracts/api.ts"
 import { stickyBy } from "../../contracts/dispatch-config.ts"
-import { apiOf, type ChangeOptions, changeCommandOf, messageOf, positive, segment } from "../command.ts"
+import { apiOf, type ChangeOptions, changeCommandOf, collect, messageOf, positive, segment } from "../command.ts"
 import type { Io } from "../io.ts"
 import { printJson } from "../print.ts"
 
@@ -12,6 +12,12 @@ interface Options extends ChangeOptions {
   readonly subRequests?: number
   readonly timeoutMs?: number
   readonly deployOnUpload?: boolean
+  readonly keepAssetVersions?: number
+  readonly requireScope?: readonly string[]
+  readonly requireKind?: readonly string[]
+  readonly require?: false
+  readonly kill?: string | false
+  readonly killMode: "log" | "enforce"
 }
 
 /** Claims the name when nobody has it. Else it sends all settings, changed where an option says so, with If-Match: nobody's change in between is lost. */
@@ -20,6 +26,8 @@ export function scriptsSet(io: Io): Command {
     "set",
     "claim a script's name, or change its settings",
     "scripts set files --timeout-ms 60000 --no-deploy-on-upload",
+    "scripts set files --require-scope files:write",
+    "scripts set files --kill 'leaks, see the runbook'",
   )
     .argument("<script>")
     .option("--team <team>", "for whom to claim it; for ops only")
@@ -29,6 +37,17 @@ export function scriptsSet(io: Io): Command {
     .option("--timeout-ms <n>", "milliseconds until response headers", positive)
     .option("--deploy-on-upload", "give an upload all traffic at once")
     .option("--no-deploy-on-upload", "make an upload a mere publish")
+    .option(
+      "--keep-asset-versions <n>",
+      "earlier versions whose immutable assets a new one goes on serving; 0 to 10",
+      upTo10,
+    )
+    .option("--require-scope <scope>", "scope that callers need, by any route or sibling; repeatable", collect)
+    .option("--require-kind <kind>", "kind of credential that callers need: user or service; repeatable", collect)
+    .option("--no-require", "ask for neither any more")
+    .option("--kill <reason>", "switch the script off on all its routes and for siblings: 503")
+    .option("--no-kill", "switch it on again")
+    .addOption(new Option("--kill-mode <mode>", "with --kill").choices(["log", "enforce"]).default("enforce"))
     .action(async (name: string, options: Options) => {
       const api = apiOf(io)
       const path = `/v1/scripts/${segment(name)}`
@@ -49,6 +68,25 @@ function settingsOf(before: Script | undefined, options: Options): Record<string
     limits: cpuMs === undefined && subRequests === undefined ? undefined : { cpuMs, subRequests },
     timeoutMs: options.timeoutMs ?? before?.timeoutMs,
     deployOnUpload: options.deployOnUpload ?? before?.deployOnUpload,
+    keepAssetVersions: options.keepAssetVersions ?? before?.keepAssetVersions,
+    access: accessOf(before, options),
+    kill: options.kill === false ? null : killOf(options),
   }
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
+}
+
+/** Undefined leaves it as it is; an option replaces its own list and keeps the other. */
+function accessOf(before: Script | undefined, options: Options): object | null | undefined {
+  const { requireScope: scopes, requireKind: kinds } = options
+  if (scopes === undefined && kinds === undefined) return options.require === false ? null : undefined
+  return { ...before?.access, ...(scopes === undefined ? {} : { scopes }), ...(kinds === undefined ? {} : { kinds }) }
+}
+
+function killOf({ kill, killMode }: Options): object | undefined {
+  return typeof kill === "string" ? { mode: killMode, reason: kill } : undefined
+}
+
+function upTo10(text: string): number {
+  if (!/^(\d|10)$/.test(text)) throw new InvalidArgumentError("It must be a whole number from 0 to 10.")
+  return Number(text)
 }

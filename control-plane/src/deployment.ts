@@ -5,11 +5,13 @@
  */
 import type { ReleaseWeight } from "../../contracts/dispatch-config.ts"
 import { FULL_WEIGHT_BPS } from "../../contracts/dispatch-config.ts"
+import type { Manifest, ManifestAsset } from "../../contracts/manifest.ts"
 import { asRefusal, type Refusal, refuse } from "../../kit/problem.ts"
 import { type Actor, SYSTEM } from "./actor.ts"
 import { type PublishedDeployment, publishDeployment } from "./config/publish-deployment.ts"
 import type { Dependencies } from "./dependencies.ts"
 import { requireGranted } from "./require-granted.ts"
+import { retainedAssets } from "./script-host/retain-assets.ts"
 import { type Placed, scriptHost } from "./script-host/script-host.ts"
 import type { RecordOptions } from "./store/deployments.ts"
 import type { DeploymentRow, ScriptRow, VersionRow } from "./store/rows.ts"
@@ -193,6 +195,7 @@ async function placeVersion(script: ScriptRow, version: number, actor: Actor, de
     digest,
     manifest,
     readBlob: artifacts.readBlob,
+    readRetained: () => readRetained(script, version, manifest, deps),
     openSecret: (binding: (typeof manifest.bindings)[number]) => seal.open(script.name, binding),
   }
   const host = scriptHost(deps)
@@ -207,6 +210,23 @@ async function placeVersion(script: ScriptRow, version: number, actor: Actor, de
     if (asRefusal(failure).code === "cloudflare.refused") await versions.setState(script.name, version, "failed", actor)
     throw failure
   }
+}
+
+/** Immutable files of the versions before `version`, as many as the script's settings keep. One whose artifacts are not whole keeps nothing. */
+async function readRetained(
+  { name, settings }: ScriptRow,
+  version: number,
+  { assets }: Manifest,
+  deps: Dependencies,
+): Promise<readonly ManifestAsset[]> {
+  if (assets === null || settings.keepAssetVersions === 0) return []
+  const artifacts = artifactStore(deps.artifacts)
+  const rows = await deps.store.versions.earlier(name, version, settings.keepAssetVersions)
+  const manifests = await Promise.all(rows.map(({ number, digest }) => artifacts.readManifest(name, number, digest)))
+  return retainedAssets(
+    assets,
+    manifests.flatMap((each) => each?.assets ?? []),
+  )
 }
 
 async function shiftTraffic(

@@ -36,6 +36,8 @@ export interface CloudflareFixture {
   readonly assets: Map<string, { readonly bytes: Uint8Array; readonly type: string }>
   /** `METHOD /path?query`, behind the account. */
   readonly calls: string[]
+  /** The asset paths that the script was placed with, and the hash of each; none without assets. */
+  assetsOf(name: string): Readonly<Record<string, string>>
   /** Queued: the next call of that method meets it. */
   failNext(method: string, ...faults: readonly Fault[]): void
   /** Forgets the faults that nobody met. */
@@ -58,6 +60,8 @@ export function cloudflareFixture(): CloudflareFixture {
   const calls: string[] = []
   const faults = new Map<string, Fault[]>()
   const sessions = new Map<string, string[]>()
+  /** By session: hash by path. */
+  const manifests = new Map<string, Record<string, string>>()
 
   const answer = async (request: Request): Promise<Response> => {
     const url = new URL(request.url)
@@ -122,6 +126,8 @@ export function cloudflareFixture(): CloudflareFixture {
     const missing = [...new Set(Object.values(manifest).map((each) => each.hash))].filter((hash) => !assets.has(hash))
     const jwt = `session-${sessions.size}`
     sessions.set(jwt, missing)
+    const hashes = Object.entries(manifest).map(([path, { hash }]) => [path, hash] as const)
+    for (const each of [jwt, `completion-of-${jwt}`]) manifests.set(each, Object.fromEntries(hashes))
     return ok({ jwt, buckets: missing.length === 0 ? [] : [missing] })
   }
 
@@ -145,6 +151,10 @@ export function cloudflareFixture(): CloudflareFixture {
     scripts,
     assets,
     calls,
+    assetsOf: (name) => {
+      const placed = scripts.get(name)?.metadata.assets as { jwt?: string } | undefined
+      return manifests.get(placed?.jwt ?? "") ?? {}
+    },
     recover: () => faults.clear(),
     failNext: (method, ...more) => faults.set(method, [...(faults.get(method) ?? []), ...more]),
   }

@@ -3,8 +3,9 @@
  * the local entry passes a log of its own.
  */
 
-import { type DispatchConfig, parseDispatchConfig } from "../../contracts/dispatch-config.ts"
+import { type DispatchConfig, parseDispatchConfig, type TracingConfig } from "../../contracts/dispatch-config.ts"
 import type { TripRecord } from "../../contracts/trip.ts"
+import { OtlpExporter, otlpDestination } from "../../kit/otlp-exporter.ts"
 import { writeLog } from "../../kit/write-log.ts"
 import bundledConfig from "../bundled-config.json"
 import { Brake } from "./edge/brake.ts"
@@ -18,6 +19,7 @@ import { PinReader } from "./identity/read-pin.ts"
 import { PassportVerifier } from "./identity/verify-passport.ts"
 import { ConfigHolder } from "./route/config.ts"
 import { LoadedConfig } from "./route/loaded-config.ts"
+import { TripSpans } from "./trace/trip-spans.ts"
 import type { TripLog } from "./trip.ts"
 
 /** One config revision, made ready for every stage. */
@@ -26,6 +28,7 @@ export interface ReadyConfig {
   readonly passportIssuer: string
   readonly loaded: LoadedConfig
   readonly screen: CompiledScreen
+  readonly tracing: TracingConfig
   readonly issuers: ReadonlyMap<string, Issuer>
 }
 
@@ -41,6 +44,8 @@ export interface Dependencies {
   readonly keys: PassportKeys
   readonly namespace: DispatchNamespace
   readonly log: TripLog
+  /** Null when there is no collector to send to. */
+  readonly tripSpans: TripSpans | null
   readonly environment: string
   /** Id of the deployed bundle, for `/version`. */
   readonly bundle: string
@@ -88,6 +93,7 @@ async function make(env: Env, overrides: Overrides): Promise<Dependencies> {
     keys: await importPassportKeys(env.PASSPORT_KEYS),
     namespace: env.DISPATCHER,
     log: overrides.log ?? logTrip,
+    tripSpans: tripSpansOf(env),
     environment: env.ENVIRONMENT,
     bundle: env.CF_VERSION_METADATA?.id ?? "local",
   }
@@ -99,8 +105,17 @@ function prepare(document: DispatchConfig, issuers: IssuerRegistry): ReadyConfig
     passportIssuer: document.passportIssuer,
     loaded: new LoadedConfig(document),
     screen: compileScreen(document.screen),
+    tracing: document.tracing,
     issuers: issuers.prepare(document.issuers),
   }
+}
+
+/** An endpoint that cannot be one is said once per isolate, and costs nothing else: a collector is never a reason not to answer. */
+function tripSpansOf(env: Env): TripSpans | null {
+  if ((env.OTLP_ENDPOINT ?? "") === "") return null
+  const destination = otlpDestination(env)
+  if (destination === null) writeLog({ event: "otlp-destination-invalid" })
+  return destination === null ? null : new TripSpans(new OtlpExporter(fetch), destination, env.ENVIRONMENT)
 }
 
 /** bundled-config.json is written before a deploy (docs/deploy.md); `null` or an invalid one is as none. */

@@ -12,5 +12,9 @@ export interface Env {
   /** Decimal milliseconds. */
   readonly CONFIG_MAX_STALE_MS: string
   readonly ENVIRONMENT: string
+  /** Base URL of an OpenTelemetry collector for the trips that are sampled; absent or empty: they are sent nowhere. */
+  readonly OTLP_ENDPOINT?: string
+  /** Secret: headers of the collector, `name=value,name2=value2`; may be left out. */
+  readonly OTLP_HEADERS?: string
   readonly CF_VERSION_METADATA?: WorkerVersionMetadata
 }

@@ -72,9 +72,9 @@ async function walk(
   const route = explainRoute(inbound, config, say)
   const subject = await explainSubject(inbound, route, config, deps, say)
   authorize(subject, route.config.auth)
-  say("authorize", route.config.auth.scopes.length === 0 ? "The route asks for no scope." : "Every scope is there.", {
-    scopes: route.config.auth.scopes,
-  })
+  authorize(subject, route.script.access)
+  const scopes = [...new Set([...route.config.auth.scopes, ...(route.script.access?.scopes ?? [])])]
+  say("authorize", scopes.length === 0 ? "Route and script ask for no scope." : "Every scope is there.", { scopes })
   const release = await explainRelease(inbound, route, subject, config, deps, say)
   say(
     "passport",

@@ -1,10 +1,11 @@
 import { decodeJwt, decodeProtectedHeader, SignJWT } from "jose"
 import { describe, expect, it } from "vitest"
-import type { DispatchConfig, RouteConfig } from "../../contracts/dispatch-config.ts"
+import type { DispatchConfig, RouteConfig, ScriptConfig, TracingConfig } from "../../contracts/dispatch-config.ts"
 import { route } from "../../contracts/dispatch-config.ts"
 import { exampleConfig } from "./example-config.ts"
 import { handle } from "./handle.ts"
 import { NOW_S, PIN_KEY, type TestBed, testBed } from "./test-dependencies.ts"
+import type { TripSpans } from "./trace/trip-spans.ts"
 
 const CONTEXT = { waitUntil: () => undefined }
 const FILES = "https://api.example.com/files/1"
@@ -231,6 +232,67 @@ describe("handle", () => {
   })
 })
 
+describe("traces", () => {
+  const theirs = {
+    traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    tracestate: "a=b",
+    baggage: "c=d",
+  }
+  const trace = async (tracing: Partial<TracingConfig>, headers: Record<string, string> = {}, url = OPEN) => {
+    const bed = await testBed({ tracing: { incoming: "restart", sampleBps: 0, ...tracing } })
+    const sent: unknown[][] = []
+    const tripSpans = { send: async (...span: unknown[]) => void sent.push(span) } as unknown as TripSpans
+    const background: Promise<unknown>[] = []
+    const waitUntil = (work: Promise<unknown>) => void background.push(work)
+    const response = await handle(new Request(url, { headers }), { waitUntil }, { ...bed.deps, tripSpans })
+    await Promise.all(background)
+    return { response, trip: bed.trips[0], headers: bed.dispatched[0]?.request.headers, sent }
+  }
+
+  it("begin at the entrance with ids of the request id, whatever a client says", async () => {
+    const { headers, trip, response } = await trace({}, theirs)
+    const traceId = response.headers.get("x-request-id")?.replaceAll("-", "")
+    expect(trip).toMatchObject({ traceId, spanId: traceId?.slice(16) })
+    expect(headers?.get("traceparent")).toBe(`00-${traceId}-${trip?.spanId}-00`)
+    expect(headers?.has("tracestate")).toBe(false)
+    expect(headers?.has("baggage")).toBe(false)
+  })
+
+  it("go on from a client where it is trusted, with what came along", async () => {
+    const { headers, trip } = await trace({ incoming: "trust" }, theirs)
+    expect(trip?.traceId).toBe("0af7651916cd43dd8448eb211c80319c")
+    expect(headers?.get("traceparent")).toBe(`00-${trip?.traceId}-${trip?.spanId}-01`)
+    expect(headers?.get("tracestate")).toBe("a=b")
+    expect(headers?.get("baggage")).toBe("c=d")
+  })
+
+  it("begin anew where a trusted client's context cannot be read, and drop what came along", async () => {
+    const { headers, trip } = await trace({ incoming: "trust" }, { ...theirs, traceparent: `${theirs.traceparent}-x` })
+    expect(trip?.traceId).not.toBe("0af7651916cd43dd8448eb211c80319c")
+    expect(headers?.has("tracestate")).toBe(false)
+  })
+
+  it("leave a span when sampled and nothing when not", async () => {
+    expect((await trace({})).sent).toEqual([])
+    const { sent, trip } = await trace({ sampleBps: 10_000 })
+    expect(sent).toMatchObject([
+      [trip, { traceId: trip?.traceId, spanId: trip?.spanId, parentSpanId: null }, "/open/*"],
+    ])
+  })
+
+  it("stand in the problem that a client gets", async () => {
+    const { response, trip } = await trace({}, {}, FILES)
+    expect(await response.json()).toMatchObject({ code: "auth.credential-required", traceId: trip?.traceId })
+  })
+
+  it("are none for a request that could not be read", async () => {
+    const { response, trip, sent } = await trace({ sampleBps: 10_000 }, {}, "https://127.0.0.1/")
+    expect(await response.json()).not.toHaveProperty("traceId")
+    expect(trip).toMatchObject({ traceId: null, spanId: null })
+    expect(sent).toEqual([])
+  })
+})
+
 describe("service workers", () => {
   const workerScript = { headers: { "service-worker": "script" } }
   const ask = (bed: TestBed, path: string) => send(bed, `https://api.example.com${path}`, workerScript)
@@ -261,5 +323,67 @@ describe("authorize, by kind of credential", () => {
   it("asks anonymous callers for a credential where a kind is asked for", async () => {
     const auth = { mode: "optional" as const, issuers: ["example-idp"], scopes: [], kinds: ["user" as const] }
     expect(await codeOf(await send(await testBed(routesWith({ auth })), FILES))).toBe("auth.credential-required")
+  })
+})
+
+describe("what a script itself asks", () => {
+  const filesWith = (more: Partial<ScriptConfig>): Partial<DispatchConfig> => {
+    const files = exampleConfig().scripts.files as ScriptConfig
+    return { scripts: { files: { ...files, ...more } } }
+  }
+
+  it("is asked on every route that leads to it, also where no credential is checked", async () => {
+    const bed = await testBed(filesWith({ access: { scopes: ["read"] } }))
+    expect(await codeOf(await asAlice(bed))).toBe("auth.not-allowed")
+    expect((await asAlice(bed, FILES, {}, { scope: "write read" })).status).toBe(200)
+    expect(await codeOf(await send(bed, OPEN))).toBe("auth.credential-required")
+    expect(bed.dispatched).toHaveLength(1)
+  })
+
+  it("ends with 503 and Retry-After on all its routes when it is switched off", async () => {
+    const bed = await testBed(filesWith({ kill: { mode: "enforce", reason: "leak", retryAfterS: 7 } }))
+    for (const response of [await send(bed, OPEN), await asAlice(bed)]) {
+      expect(response.headers.get("retry-after")).toBe("7")
+      expect(await codeOf(response)).toBe("dispatch.script-killed")
+    }
+  })
+})
+
+describe("a CORS preflight", () => {
+  const auth = { mode: "required" as const, issuers: ["example-idp"], scopes: ["read"] }
+  const preflight = { origin: "https://app.example.com", "access-control-request-method": "PUT" }
+  const ask = async (bed: TestBed, method: string, headers: Record<string, string>) =>
+    send(bed, FILES, { method, headers })
+
+  it("reaches the script of a route that hands it over, without a subject", async () => {
+    const bed = await testBed(routesWith({ auth, preflight: "worker" }))
+    expect((await ask(bed, "OPTIONS", preflight)).status).toBe(200)
+    expect(bed.trips[0]?.subjectKind).toBe("anonymous")
+    expect(bed.dispatched[0]?.request.headers.get("access-control-request-method")).toBe("PUT")
+  })
+
+  it.each<[string, string, Record<string, string>]>([
+    ["another method", "GET", preflight],
+    ["an OPTIONS that asks for no method", "OPTIONS", { origin: "https://app.example.com" }],
+  ])("is not %s: that needs its credential", async (_what, method, headers) => {
+    const bed = await testBed(routesWith({ auth, preflight: "worker" }))
+    expect(await codeOf(await ask(bed, method, headers))).toBe("auth.credential-required")
+  })
+
+  it("is none with a credential, which is checked", async () => {
+    const bed = await testBed(routesWith({ auth, preflight: "worker" }))
+    const wrong = await ask(bed, "OPTIONS", { ...preflight, authorization: "Bearer x.y.z" })
+    expect(await codeOf(wrong)).toBe("auth.credential-invalid")
+  })
+
+  it("needs a credential on a route that says nothing of it", async () => {
+    const bed = await testBed(routesWith({ auth }))
+    expect(await codeOf(await ask(bed, "OPTIONS", preflight))).toBe("auth.credential-required")
+  })
+
+  it("ends at a kill switch like everything else", async () => {
+    const kill = { mode: "enforce" as const, reason: "incident", retryAfterS: 7 }
+    const bed = await testBed(routesWith({ auth, preflight: "worker", kill }))
+    expect(await codeOf(await ask(bed, "OPTIONS", preflight))).toBe("route.killed")
   })
 })

@@ -3,6 +3,7 @@
  * a stage that refuses throws, and the trip turns that into the problem which the client gets. In steady state nothing waits for I/O before `forward`.
  * Called by index.ts for everything that the gateway does not answer itself.
  */
+import { formatTraceparent } from "../../contracts/trace-context.ts"
 import type { Dependencies } from "./dependencies.ts"
 import { type Inbound, readInbound, stripReserved } from "./edge/read-inbound.ts"
 import { screen } from "./edge/screen.ts"
@@ -15,6 +16,7 @@ import type { Subject } from "./identity/subject.ts"
 import { type FoundRoute, findRoute } from "./route/find-route.ts"
 import { choiceOf, pickRelease, type Release } from "./route/pick-release.ts"
 import { stickyFactsOf } from "./route/release.ts"
+import { beginTrace, type TraceContext } from "./trace/begin-trace.ts"
 import { Trip } from "./trip.ts"
 
 /** What of the platform's ExecutionContext a request needs. */
@@ -28,21 +30,26 @@ export async function handle(request: Request, context: RequestContext, deps: De
   try {
     const inbound = trip.entered(readInbound(request, trip.requestId)) // reserved headers are named from here on
     const config = trip.under(await trip.leg("config", deps.config.current(context.waitUntil)))
+    const trace = trip.traced(beginTrace(inbound, config.tracing))
     await trip.leg("screen", screen(inbound, config.screen, deps.brake, trip.note, context.waitUntil))
     const route = trip.routed(findRoute(inbound, config.loaded, trip.note))
     const subject = trip.known(await trip.leg("authenticate", authenticate(inbound, route, config.issuers, deps)))
     authorize(subject, route.config.auth)
+    authorize(subject, route.script.access) // whatever the way to it
     const pinned = await trip.leg("pin", deps.pins.read(inbound.pin, route.config.script))
     const choice = choiceOf(route)
     const release = trip.released(pickRelease(choice, () => stickyFactsOf(inbound, subject), pinned, config.loaded))
     const order = passportOrder(inbound, route, subject, release, config.passportIssuer)
     const { token } = await trip.leg("passport", mintPassport(order, deps))
-    const answer = await trip.leg("forward", forward(forwardOrder(inbound, route, release, token), deps.namespace))
+    const answer = await trip.leg(
+      "forward",
+      forward(forwardOrder(inbound, trace, route, release, token, config.revision), deps.namespace),
+    )
     return trip.answered(finish(answer, inbound, release.target.placedName, config.revision, subject.kind, token))
   } catch (thrown) {
     return trip.refused(thrown)
   } finally {
-    trip.close()
+    trip.close(deps.tripSpans, context.waitUntil)
   }
 }
 
@@ -66,12 +73,21 @@ function passportOrder(
   }
 }
 
-function forwardOrder(inbound: Inbound, route: FoundRoute, release: Release, passport: string): ForwardOrder {
+function forwardOrder(
+  inbound: Inbound,
+  trace: TraceContext,
+  route: FoundRoute,
+  release: Release,
+  passport: string,
+  configRevision: number,
+): ForwardOrder {
   return {
     request: inbound.request,
     requestId: inbound.requestId,
-    strip: (headers) => stripReserved(headers, inbound),
+    strip: (headers) => stripReserved(headers, inbound, trace.isContinued),
     passport,
+    traceparent: formatTraceparent(trace),
+    configRevision,
     target: release.target,
     timeoutMs: route.config.timeoutMs ?? release.target.timeoutMs,
   }

@@ -4,6 +4,7 @@
  * Arguments come from a team's code and are of any type until checked. A refusal is an Error whose message is the problem code.
  */
 import { WorkerEntrypoint } from "cloudflare:workers"
+import type { DispatchConfig } from "../../contracts/dispatch-config.ts"
 import { scriptAudience } from "../../contracts/passport.ts"
 import type { AudiencePassport, PlatformApi, PlatformProps, ZoneOfCompany } from "../../contracts/platform.ts"
 import { SIBLING_HEADER, SIBLING_ZONE_HEADER } from "../../contracts/reserved-headers.ts"
@@ -28,29 +29,27 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
     return dispatchSibling(request, asked, this.ctx.props, { waitUntil: this.#waitUntil }, deps)
   }
 
-  /** As {@link PlatformApi.passportFor}. Throws `platform.not-granted`, `platform.audience-unknown`, `platform.passport-required`. */
+  /** As {@link PlatformApi.passportFor}. Throws `platform.not-granted`, `platform.audience-unknown`, `platform.passport-required`, `zone.country-refused`. */
   async passportFor(audience: string, passport: string): Promise<AudiencePassport> {
     const { deps, config } = await this.#ready()
     const name = text(audience)
     this.#requireGrant(config, `audience:${name}`)
-    const { audiences } = config.loaded.document
+    const { audiences, directory } = config.loaded.document
     const destination = Object.hasOwn(audiences, name) ? audiences[name] : undefined
     if (destination === undefined) throw refuse("platform.audience-unknown")
     const own = scriptAudience(this.ctx.props.script)
     const claims = await deps.passportVerifier.verify(text(passport), own, config.passportIssuer, deps.keys)
+    requireAcceptedCountry(name, claims.facts.country, directory)
     const made = await mintPassport({ ...continueOrder(claims, this.ctx.props, config), audience: name }, deps)
     return { ...made, audience: name, origins: destination.origins }
   }
 
-  /** As {@link PlatformApi.zoneOf}. Throws `platform.not-granted`. */
-  async zoneOf(companyId: string): Promise<ZoneOfCompany | null> {
-    const { config } = await this.#ready()
+  /** As {@link PlatformApi.zoneOf}. Throws `platform.not-granted`, `config.unavailable`. */
+  async zoneOf(companyId: string, atLeast?: number): Promise<ZoneOfCompany | null> {
+    const deps = await dependenciesOf(this.env)
+    const config = await deps.config.atLeast(revision(atLeast), this.#waitUntil)
     this.#requireGrant(config, "zones:read")
-    const { companies, zones } = config.loaded.document.directory
-    const id = text(companyId)
-    const zone = Object.hasOwn(companies, id) ? companies[id] : undefined
-    const found = zone === undefined ? undefined : zones[zone]
-    return zone === undefined || found === undefined ? null : { zone, audience: found.audience, baseUrl: found.baseUrl }
+    return zoneOfCompany(text(companyId), config.loaded.document.directory, config.revision)
   }
 
   /** As {@link PlatformApi.flags}. Throws `platform.not-granted`. */
@@ -77,6 +76,37 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
     if (config.loaded.isGranted(team, grant)) return
     throw refuse("platform.not-granted", { detail: `${script} needs the grant ${grant}.` })
   }
+}
+
+function zoneOfCompany(id: string, directory: DispatchConfig["directory"], revision: number): ZoneOfCompany | null {
+  const { companies, zones, overrides, moving } = directory
+  const name = entryOf(overrides, id) ?? entryOf(companies, id)
+  const zone = entryOf(zones, name)
+  if (name === undefined || zone === undefined) return null
+  const { audience, baseUrl, countries = null } = zone
+  return { zone: name, audience, baseUrl, countries, moving: entryOf(moving, id) ?? null, revision }
+}
+
+/** Whatever the way a request took, a zone that accepts some countries only gives no passport for another client. */
+function requireAcceptedCountry(
+  audience: string,
+  country: string | null,
+  { zones }: DispatchConfig["directory"],
+): void {
+  for (const { audience: name, countries } of Object.values(zones)) {
+    if (name !== audience || countries === undefined) continue
+    if (country === null || !countries.includes(country)) throw refuse("zone.country-refused")
+  }
+}
+
+function entryOf<T>(record: Readonly<Record<string, T>> | undefined, key: string | undefined): T | undefined {
+  return record !== undefined && key !== undefined && Object.hasOwn(record, key) ? record[key] : undefined
+}
+
+function revision(value: unknown): number {
+  if (value === undefined) return 0
+  if (Number.isSafeInteger(value) && Number(value) >= 0) return Number(value)
+  throw refuse("platform.argument-invalid", { detail: "A config revision is a whole number." })
 }
 
 /** RPC arguments have no types at run time; an array would become an `aud` of several. */

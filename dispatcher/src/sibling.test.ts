@@ -13,14 +13,14 @@ const FACTS = { ip: "203.0.113.7", country: "GB", colo: null, asn: null, tls: "T
 const alice = makeSubject({ kind: "user", id: "alice", idp: "example-idp", scopes: [], company: "42" })
 const ID = "11111111-2222-4333-8444-555555555555"
 
-/** Team `routing` owns router and gateway; `grants` are what it holds. */
-function config(grants: string[]): Partial<DispatchConfig> {
+/** Team `routing` owns router and gateway; `grants` are what it holds, `gateway` what its script asks. */
+function config(grants: string[], gateway: object = {}): Partial<DispatchConfig> {
   const base = exampleConfig()
   const script = { team: "routing", releases: [{ version: 1, weightBps: 10_000 }] }
   return dispatchConfigSchema.parse({
     ...base,
     teams: { ...base.teams, routing: { grants } },
-    scripts: { ...base.scripts, router: script, gateway: script },
+    scripts: { ...base.scripts, router: script, gateway: { ...script, ...gateway } },
   })
 }
 
@@ -44,8 +44,9 @@ async function dispatch(
   asked: { script: string; zone?: string } = { script: "gateway" },
   changes: Partial<PassportOrder> = {},
   headers: Record<string, string> = {},
+  gateway: object = {},
 ) {
-  const bed = await testBed(config(grants))
+  const bed = await testBed(config(grants, gateway))
   const { token } = await mintPassport(order(changes), bed.deps as MintDependencies)
   const request = new Request("https://api.example.com/x", { headers: { "x-passport": token, ...headers } })
   const target = { script: asked.script, zone: asked.zone ?? null }
@@ -72,6 +73,27 @@ describe("dispatchSibling", () => {
     })
   })
 
+  it("continues the trace of its caller, as a span of its own", async () => {
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    const { call, trips } = await dispatch(["dispatch:gateway"], undefined, {}, { traceparent, tracestate: "a=b" })
+    expect(trips[0]?.traceId).toBe("0af7651916cd43dd8448eb211c80319c")
+    expect(trips[0]?.spanId).not.toBe("b7ad6b7169203331")
+    expect(call?.request.headers.get("traceparent")).toBe(`00-${trips[0]?.traceId}-${trips[0]?.spanId}-01`)
+    expect(call?.request.headers.get("tracestate")).toBe("a=b")
+  })
+
+  it("is in the trace of its request id, unrecorded, where the caller says nothing of a trace", async () => {
+    const { call, trips } = await dispatch(
+      ["dispatch:gateway"],
+      undefined,
+      {},
+      { "x-request-id": ID, tracestate: "a=b" },
+    )
+    expect(trips[0]?.traceId).toBe(ID.replaceAll("-", ""))
+    expect(call?.request.headers.get("traceparent")).toMatch(/-00$/)
+    expect(call?.request.headers.has("tracestate")).toBe(false)
+  })
+
   it("names everyone who acted, the latest outermost", async () => {
     const { passport } = await dispatch(["dispatch:gateway"], undefined, { actor: { sub: "script:pages" } })
     expect(passport?.act).toEqual({ sub: "script:router", act: { sub: "script:pages" } })
@@ -85,6 +107,30 @@ describe("dispatchSibling", () => {
     const { code, call } = await dispatch(grants)
     expect(code).toBe(expected)
     expect(call).toBeUndefined()
+  })
+
+  const reader = makeSubject({ ...alice, scopes: ["read"] })
+  const gatewayAsks = (asks: object, subject = alice) =>
+    dispatch(["dispatch:gateway"], undefined, { subject }, {}, asks)
+
+  it.each<[string, object, typeof alice, string]>([
+    ["a scope that the subject has", { access: { scopes: ["read"] } }, reader, "ok"],
+    ["a scope that the subject lacks", { access: { scopes: ["reads"] } }, reader, "auth.not-allowed"],
+    ["the subject's kind", { access: { kinds: ["user"] } }, alice, "ok"],
+    ["another kind", { access: { kinds: ["service"] } }, alice, "auth.not-allowed"],
+  ])("asks of the subject again what the sibling asks: %s", async (_what, asks, subject, expected) => {
+    const { code, call } = await gatewayAsks(asks, subject)
+    expect(code).toBe(expected)
+    expect(call === undefined).toBe(expected !== "ok")
+  })
+
+  it("dispatches nothing to a sibling that is switched off, and only notes it in log mode", async () => {
+    const kill = { reason: "leak", retryAfterS: 7 }
+    const off = await gatewayAsks({ kill: { ...kill, mode: "enforce" } })
+    expect(off).toMatchObject({ code: "dispatch.script-killed", call: undefined })
+    const noted = await gatewayAsks({ kill: { ...kill, mode: "log" } })
+    expect(noted.code).toBe("ok")
+    expect(noted.trips[0]?.findings).toEqual([{ code: "dispatch.script-killed", mode: "log" }])
   })
 
   it("keeps the zone of the passport unless the team may name another", async () => {
@@ -122,6 +168,6 @@ describe("dispatchSibling", () => {
     const own = await dispatch(["dispatch:gateway"], undefined, {}, { "x-request-id": ID })
     expect(own.trips).toMatchObject([{ requestId: ID, actor: "router", script: "gateway", route: "api" }])
     const forged = await dispatch(["dispatch:gateway"], undefined, {}, { "x-request-id": "forged\u00a0line" })
-    expect(forged.trips[0]?.requestId).toMatch(/^id-/)
+    expect(forged.trips[0]?.requestId).toMatch(/^00000000-0000-4000-8000-/)
   })
 })

@@ -1,20 +1,26 @@
 /**
  * The request line of a sibling dispatch: one team's Worker hands a request to another script through its platform binding.
- * The subject comes from the passport that the caller received, which must be the caller's own; the sibling gets one made for it.
+ * The subject comes from the passport that the caller received, which must be the caller's own; the sibling gets one made for it. Policy runs again:
+ * the caller's grants, and what the sibling itself asks of whoever reaches it. A route's conditions are those of the entrance.
  * Called by platform.ts for the RPC method and for upgrades alike.
  */
+import type { ScriptConfig } from "../../contracts/dispatch-config.ts"
 import { type PassportClaims, scriptAudience } from "../../contracts/passport.ts"
 import type { PlatformProps } from "../../contracts/platform.ts"
 import { PASSPORT_HEADER, REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
+import { formatTraceparent } from "../../contracts/trace-context.ts"
 import { refuse } from "../../kit/problem.ts"
 import type { Dependencies, ReadyConfig } from "./dependencies.ts"
 import { readInbound, stripReserved } from "./edge/read-inbound.ts"
 import { forward } from "./forward/forward.ts"
 import type { RequestContext } from "./handle.ts"
+import { authorize } from "./identity/authorize.ts"
 import { mintPassport } from "./identity/mint-passport.ts"
 import { makeSubject, type Subject } from "./identity/subject.ts"
+import { refuseKilled } from "./route/find-route.ts"
 import { pickRelease } from "./route/pick-release.ts"
 import { stickyFactsOf } from "./route/release.ts"
+import { continueTrace } from "./trace/begin-trace.ts"
 import { Trip } from "./trip.ts"
 
 /** Dispatches of one request, one inside the other; two Workers that call each other in a circle end here. */
@@ -40,12 +46,16 @@ export async function dispatchSibling(
   try {
     const inbound = trip.entered(readInbound(request, trip.requestId))
     const config = trip.under(await trip.leg("config", deps.config.current(context.waitUntil)))
+    const trace = trip.traced(continueTrace(inbound, deps.makeId()))
     const claims = await trip.leg("authenticate", callerPassport(request, caller, config, deps))
     const zone = asked.zone ?? claims.zone ?? null
     trip.continued(claims, asked.script, zone, caller.script)
     authorizeSibling(asked, claims, caller, config)
     const subject = subjectOf(claims)
-    const choice = siblingChoice(asked.script, config)
+    const sibling = siblingOf(asked.script, config)
+    refuseKilled(sibling.kill, "dispatch.script-killed", trip.note)
+    authorize(subject, sibling.access)
+    const choice = { script: asked.script, releases: sibling.releases, stickyBy: sibling.stickyBy }
     const facts = () => stickyFactsOf(inbound, subject)
     const release = trip.released(pickRelease(choice, facts, null, config.loaded))
     const { target } = release
@@ -56,13 +66,22 @@ export async function dispatchSibling(
       hops: claims.hops + 1,
     }
     const { token } = await trip.leg("passport", mintPassport(passport, deps))
-    const strip = (headers: Headers) => stripReserved(headers, inbound)
-    const order = { request, requestId: trip.requestId, strip, passport: token, target, timeoutMs: target.timeoutMs }
+    const strip = (headers: Headers) => stripReserved(headers, inbound, trace.isContinued)
+    const order = {
+      request,
+      requestId: trip.requestId,
+      strip,
+      passport: token,
+      traceparent: formatTraceparent(trace),
+      configRevision: config.revision,
+      target,
+      timeoutMs: target.timeoutMs,
+    }
     return trip.answered(await trip.leg("forward", forward(order, deps.namespace)))
   } catch (thrown) {
     return trip.refused(thrown)
   } finally {
-    trip.close()
+    trip.close(deps.tripSpans, context.waitUntil)
   }
 }
 
@@ -126,9 +145,9 @@ function authorizeSibling(
   if (claims.hops >= MAX_HOPS) throw refuse("platform.too-many-hops")
 }
 
-function siblingChoice(script: string, config: ReadyConfig) {
+function siblingOf(script: string, config: ReadyConfig): ScriptConfig {
   const { scripts } = config.loaded.document
   const sibling = Object.hasOwn(scripts, script) ? scripts[script] : undefined
   if (sibling === undefined) throw refuse("platform.script-unknown")
-  return { script, releases: sibling.releases, stickyBy: sibling.stickyBy }
+  return sibling
 }

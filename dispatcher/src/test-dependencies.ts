@@ -40,7 +40,7 @@ type Answer = (request: Request) => Response | Promise<Response>
 export async function testBed(changes: Partial<DispatchConfig> = {}, answer: Answer = () => new Response("ok")) {
   const clock = { now: () => NOW_S * 1000 }
   let ids = 0
-  const makeId = () => `id-${++ids}`
+  const makeId = () => `00000000-0000-4000-8000-${String(++ids).padStart(12, "0")}`
   const idp = await generateKeyPair("ES256", { extractable: true })
   const config = exampleConfig(changes)
   const [issuer] = Object.values(config.issuers)
@@ -65,6 +65,7 @@ export async function testBed(changes: Partial<DispatchConfig> = {}, answer: Ans
         passportIssuer: document.passportIssuer,
         loaded: new LoadedConfig(document),
         screen: compileScreen(document.screen),
+        tracing: document.tracing,
         issuers: issuers.prepare(document.issuers),
       }),
       log: () => undefined,
@@ -77,6 +78,7 @@ export async function testBed(changes: Partial<DispatchConfig> = {}, answer: Ans
     keys: await importPassportKeys(await ring()),
     namespace: namespaceOf(answer, dispatched),
     log: (record) => trips.push(record),
+    tripSpans: null,
     environment: "test",
     bundle: "test",
   }

@@ -23,7 +23,24 @@ interface Entered {
   readonly requestId: string
 }
 interface Routed {
-  readonly config: { readonly id: string; readonly script: string; readonly zone?: string | undefined }
+  readonly config: {
+    readonly id: string
+    readonly script: string
+    readonly zone?: string | undefined
+    /** Absent for a sibling dispatch. */
+    readonly path?: string
+  }
+}
+interface Traced {
+  readonly traceId: string
+  readonly spanId: string
+  readonly parentSpanId: string | null
+  readonly isSampled: boolean
+  readonly isContinued: boolean
+}
+/** Takes the span that a sampled trip is; never rejects. `path` is the route's pattern. */
+interface TripSpans {
+  send(record: TripRecord, trace: Traced, path: string | null): Promise<void>
 }
 interface Released {
   readonly target: { readonly script: string; readonly version: number; readonly team: string }
@@ -46,6 +63,7 @@ export class Trip {
   #actor: string | null = null
   #release: Released | null = null
   #configRevision: number | null = null
+  #trace: Traced | null = null
   #refusal: Refusal | null = null
   #status = 0
 
@@ -93,6 +111,11 @@ export class Trip {
     return config
   }
 
+  traced<T extends Traced>(trace: T): T {
+    this.#trace = trace
+    return trace
+  }
+
   routed<T extends Routed>(route: T): T {
     this.#route = route
     this.#zone = route.config.zone ?? null
@@ -135,38 +158,45 @@ export class Trip {
     this.#refusal = asRefusal(thrown)
     this.#status = this.#refusal.status
     const { path, requestId } = this.#entered
-    return problemResponse(this.#refusal, { requestId, instance: path, configRevision: this.#configRevision })
+    const traceId = this.#trace?.traceId ?? null
+    return problemResponse(this.#refusal, { requestId, instance: path, configRevision: this.#configRevision, traceId })
   }
 
-  /** Writes the record. Last thing that happens to a request. */
-  close(): void {
+  /** Writes the record, and hands the span of a sampled trip to `spans`, behind the response. Last thing that happens to a request. */
+  close(spans: TripSpans | null, waitUntil: (work: Promise<unknown>) => void): void {
+    const record = this.#record()
+    this.#log(record, this.#refusal)
+    if (spans === null || this.#trace === null || !this.#trace.isSampled) return
+    waitUntil(spans.send(record, this.#trace, this.#route?.config.path ?? null))
+  }
+
+  #record(): TripRecord {
     const { method, hostname, path, requestId } = this.#entered.hostname === "" ? this.#unread() : this.#entered
     const target = this.#release?.target
-    this.#log(
-      {
-        event: "trip",
-        requestId,
-        startedAt: this.#startedAt,
-        method,
-        hostname,
-        path,
-        route: this.#route?.config.id ?? null,
-        script: target?.script ?? this.#route?.config.script ?? null,
-        version: target?.version ?? null,
-        zone: this.#zone,
-        team: target?.team ?? null,
-        subjectKind: this.#subjectKind,
-        actor: this.#actor,
-        status: this.#status,
-        problem: this.#refusal?.code ?? null,
-        releasedBy: this.#release?.why ?? null,
-        configRevision: this.#configRevision,
-        findings: this.#findings,
-        msPerStage: this.#msPerStage,
-        totalMs: this.#clock.now() - this.#startedAt,
-      },
-      this.#refusal,
-    )
+    return {
+      event: "trip",
+      requestId,
+      traceId: this.#trace?.traceId ?? null,
+      spanId: this.#trace?.spanId ?? null,
+      startedAt: this.#startedAt,
+      method,
+      hostname,
+      path,
+      route: this.#route?.config.id ?? null,
+      script: target?.script ?? this.#route?.config.script ?? null,
+      version: target?.version ?? null,
+      zone: this.#zone,
+      team: target?.team ?? null,
+      subjectKind: this.#subjectKind,
+      actor: this.#actor,
+      status: this.#status,
+      problem: this.#refusal?.code ?? null,
+      releasedBy: this.#release?.why ?? null,
+      configRevision: this.#configRevision,
+      findings: this.#findings,
+      msPerStage: this.#msPerStage,
+      totalMs: this.#clock.now() - this.#startedAt,
+    }
   }
 
   /** A request that was refused before it was understood: its URL as sent, without the query, clipped; nothing else may use it. */

@@ -237,6 +237,21 @@ describe("handleEgress: what is passed on", () => {
     expect(response).toBe(answer)
   })
 
+  it("marks the answers that are its own, and lets no origin set that mark", async ({ expect }) => {
+    const failing = async () => {
+      throw new Error("down")
+    }
+    const ours = await call(new Request("https://api.example.com/"), policy, failing)
+    expect(ours.response.headers.get("x-sallyport-egress-problem")).toBe("egress.destination-failed")
+    const headers = { "x-sallyport-egress-problem": "egress.destination-failed", "x-kept": "1" }
+    const forged = async () => new Response("mine", { status: 502, headers })
+    const { response } = await call(new Request("https://api.example.com/"), policy, forged)
+    expect(response.headers.has("x-sallyport-egress-problem")).toBe(false)
+    expect(response.headers.get("x-kept")).toBe("1")
+    expect(response.status).toBe(502)
+    expect(await response.text()).toBe("mine")
+  })
+
   it("answers 502 without a byte of the reason when the destination fails", async ({ expect }) => {
     const { response, records } = await call(new Request("https://api.example.com/"), policy, async () => {
       throw new Error("connect ECONNREFUSED 10.9.8.7")

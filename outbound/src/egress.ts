@@ -5,7 +5,7 @@
  * It adds nothing of its own to a call: no credential, no cookie.
  */
 import type { EgressParameters } from "../../contracts/platform.ts"
-import { REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
+import { EGRESS_PROBLEM_HEADER, REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
 import type { EgressRecord } from "../../contracts/trip.ts"
 import { forwardedBody } from "../../kit/forwarded-body.ts"
 import { removeHopByHop } from "../../kit/hop-by-hop.ts"
@@ -46,6 +46,7 @@ export async function handleEgress(
     const refusal = asRefusal(thrown)
     problem = refusal.code
     response = problemResponse(refusal, { requestId: requestId ?? "unknown" })
+    response.headers.set(EGRESS_PROBLEM_HEADER, refusal.code)
   }
   deps.log({
     event: "egress",
@@ -89,10 +90,18 @@ function judge(url: URL, headers: Headers, policy: EgressPolicy | undefined): vo
 /** Whatever goes wrong from here on, making the request included, is the call's failure and not a bug of ours. */
 async function forward(url: URL, request: Request, send: EgressDependencies["fetch"]): Promise<Response> {
   try {
-    return await send(outgoing(url, request))
+    return withoutOurs(await send(outgoing(url, request)))
   } catch (cause) {
     throw refuse("egress.destination-failed", { cause })
   }
+}
+
+/** An answer that came is the origin's own, however it looks: by the header the Worker tells whether one came at all, and so whether it may try elsewhere. */
+function withoutOurs(response: Response): Response {
+  if (!response.headers.has(EGRESS_PROBLEM_HEADER)) return response
+  const copy = new Response(response.body, response)
+  copy.headers.delete(EGRESS_PROBLEM_HEADER)
+  return copy
 }
 
 /**

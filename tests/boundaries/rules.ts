@@ -12,10 +12,15 @@ interface FolderRule {
 }
 
 const RUNTIME = ["cloudflare:workers", "hono", "@hono/zod-openapi", "zod", "jose", "@opentelemetry/api"]
+/** OpenTelemetry's SDK, and of Node what the flag `nodejs_als` brings: behind kit/tracing.ts and kit/otlp-exporter.ts. */
+const TRACING = [
+  "node:async_hooks",
+  ...["core", "otlp-transformer", "resources", "sdk-trace"].map((name) => `@opentelemetry/${name}`),
+]
 
 const FOLDERS: Readonly<Record<string, FolderRule>> = {
   contracts: { may: [], packages: ["zod"] },
-  kit: { may: ["contracts"], packages: RUNTIME },
+  kit: { may: ["contracts"], packages: [...RUNTIME, ...TRACING, "@launchdarkly/cloudflare-server-sdk"] },
   dispatcher: { may: ["kit", "contracts"], packages: RUNTIME },
   outbound: { may: ["kit", "contracts"], packages: RUNTIME },
   "control-plane": { may: ["kit", "contracts"], packages: [...RUNTIME, "cloudflare"] },
@@ -55,6 +60,7 @@ const WORKERS: Readonly<Record<string, Readonly<Record<string, StageRule>>>> = {
     identity: { notAbove: LINE, sees: [] },
     route: { notAbove: LINE, sees: [] },
     forward: { notAbove: LINE, sees: [] },
+    trace: { notAbove: LINE, sees: [] },
   },
   "control-plane/src": {
     api: DOOR,
@@ -119,10 +125,17 @@ const stages: Rule = (file, { target }) => {
   return other === undefined || other === stage || rule.sees.includes(other) ? null : `${stage} must not see ${other}`
 }
 
-const KIT_SHARED: readonly string[] = ["kit/problem.ts", "kit/bounded-cache.ts"]
+const KIT_SHARED: readonly string[] = ["kit/problem.ts", "kit/bounded-cache.ts", "kit/otlp-exporter.ts"]
+/** One helper in two files, so that only those who need the second carry it in their bundle. */
+const KIT_PARTS: Readonly<Record<string, string>> = { "kit/launchdarkly-flags.ts": "kit/flags.ts" }
 const kitSiblings: Rule = (file, { target }) =>
-  top(file) === "kit" && !isTest(file) && target !== null && top(target) === "kit" && !KIT_SHARED.includes(target)
-    ? "kit files stand alone; they share problem.ts and bounded-cache.ts only"
+  top(file) === "kit" &&
+  !isTest(file) &&
+  target !== null &&
+  top(target) === "kit" &&
+  !KIT_SHARED.includes(target) &&
+  KIT_PARTS[file] !== target
+    ? "kit files stand alone; they share problem.ts, bounded-cache.ts and otlp-exporter.ts only"
     : null
 
 const userWorkerSiblings: Rule = (file, { target }) => {

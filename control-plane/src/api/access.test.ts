@@ -64,6 +64,8 @@ const TABLE: Readonly<Record<string, Cells>> = {
   "routes.delete": { line: "DELETE /v1/routes/alpha-all", ops: 204, own: 204, other: 404 },
   "policy.get-screen": { line: "GET /v1/policy/screen", ops: 200, own: 403, other: 403 },
   "policy.put-screen": { line: "PUT /v1/policy/screen", body: {}, ops: 400, own: 403, other: 403 },
+  "policy.get-tracing": { line: "GET /v1/policy/tracing", ops: 200, own: 403, other: 403 },
+  "policy.put-tracing": { line: "PUT /v1/policy/tracing", body: {}, ops: 200, own: 403, other: 403 },
   "policy.get-issuers": { line: "GET /v1/policy/issuers", ops: 200, own: 200, other: 200 },
   "policy.put-issuers": { line: "PUT /v1/policy/issuers", body: {}, ops: 200, own: 403, other: 403 },
   "policy.get-audiences": { line: "GET /v1/policy/audiences", ops: 200, own: 200, other: 200 },

@@ -28,6 +28,14 @@ describe("policy: works", () => {
     expect(items[1].detail.digest).not.toBe(items[0].detail.digest)
   })
 
+  it("publishes whose traces are believed and how many are recorded", async ({ expect }) => {
+    await platform.send("PUT /v1/policy/tracing", { body: { incoming: "trust", sampleBps: 100 } })
+    expect((await platform.published()).tracing).toEqual({ incoming: "trust", sampleBps: 100 })
+    await platform.send("PUT /v1/policy/tracing", { body: {} })
+    expect((await platform.published()).tracing).toEqual({ incoming: "restart", sampleBps: 0 })
+    expect((await platform.send("PUT /v1/policy/tracing", { body: { sampleBps: 10_001 } })).status).toBe(400)
+  })
+
   it("keeps company ids beyond 53 bits as they are", async ({ expect }) => {
     await platform.send("PUT /v1/policy/audiences", { body: { "cell:us01": { origins: ["https://us01.example"] } } })
     const zones = { us01: { audience: "cell:us01", baseUrl: "https://us01.example" } }

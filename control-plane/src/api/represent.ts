@@ -17,9 +17,10 @@ export function showToken(row: TokenRow): Token {
 
 export function showScript(view: ScriptView): Script {
   const { name, team, settings, createdAt, latestVersion } = view
-  const { stickyBy, limits, timeoutMs, deployOnUpload } = settings
+  const { stickyBy, limits, timeoutMs, deployOnUpload, keepAssetVersions, access, kill } = settings
   const releases = view.releases === null ? null : [...view.releases]
-  return { name, team, stickyBy, limits, timeoutMs, deployOnUpload, releases, latestVersion, createdAt }
+  const chosen = { stickyBy, limits, timeoutMs, deployOnUpload, keepAssetVersions, access, kill }
+  return { name, team, ...chosen, releases, latestVersion, createdAt }
 }
 
 /** How a change shows the script `name`: with what is deployed of it in the registry that the change is made to. */

@@ -27,6 +27,9 @@ describe("scripts: works", () => {
       limits: { cpuMs: 1000, subRequests: 50 },
       timeoutMs: 30_000,
       deployOnUpload: true,
+      keepAssetVersions: 3,
+      access: null,
+      kill: null,
       releases: null,
       latestVersion: null,
       createdAt: "2026-11-20T12:00:00.000Z",
@@ -39,6 +42,35 @@ describe("scripts: works", () => {
     const sent = await platform.send("PUT /v1/scripts/files", { token: alpha, body: { stickyBy: "subject" } })
     expect(sent.body).toMatchObject({ timeoutMs: 500, stickyBy: "subject" })
     expect((await platform.send("GET /v1/scripts/files", { token: alpha })).body).toEqual(sent.body)
+  })
+
+  it("publishes what a script asks of its callers and its kill switch, until they are taken back", async ({
+    expect,
+  }) => {
+    await platform.script("files", "alpha", 1)
+    await platform.send("POST /v1/scripts/files/deployments", {
+      token: alpha,
+      body: { releases: [{ version: 1, weightBps: 10_000 }] },
+    })
+    const access = { scopes: ["files:read"], kinds: ["service"] }
+    const kill = { mode: "enforce", reason: "leak", retryAfterS: 30 }
+    await platform.send("PUT /v1/scripts/files", { token: alpha, body: { access, kill } })
+    expect((await platform.published()).scripts.files).toMatchObject({ access, kill })
+    const sent = await platform.send("PUT /v1/scripts/files", { token: alpha, body: { kill: null } })
+    expect(sent.body).toMatchObject({ access, kill: null })
+    expect((await platform.published()).scripts.files).not.toHaveProperty("kill")
+  })
+
+  it("refuses conditions that no credential could meet", async ({ expect }) => {
+    const sent = await platform.send("PUT /v1/scripts/files", {
+      token: alpha,
+      body: { access: { scopes: ["two words"], kinds: [] } },
+    })
+    expect(sent.status).toBe(400)
+    expect(sent.body.errors.map((each: { pointer: string }) => each.pointer)).toEqual([
+      "/access/scopes/0",
+      "/access/kinds",
+    ])
   })
 
   it("shows what is deployed and the newest version", async ({ expect }) => {

@@ -112,6 +112,88 @@ describe("an assets session", () => {
   })
 })
 
+describe("immutable files of earlier versions", () => {
+  const HEADERS = "/assets/*\n  Cache-Control: public, max-age=31536000, immutable\n"
+  /** Own files first, then those kept, newest first; beside them every version has its page. */
+  const pathsOf = (version: number) =>
+    Object.keys(cloudflare.assetsOf(`pages--v${version}`)).filter((path) => path !== "/index.html")
+
+  /** A version with a page and one hashed file, named after `letter`. */
+  async function release(letter: string, headers: string | null = HEADERS): Promise<void> {
+    const [page, script] = [`<p>${letter}`, `"${letter}"`]
+    const hashes = [`0${letter}`.repeat(16), `1${letter}`.repeat(16)] as const
+    const { jwt } = await open({
+      "/index.html": { hash: hashes[0], size: page.length },
+      [`/assets/${letter}.js`]: { hash: hashes[1], size: script.length },
+    })
+    await send(jwt, hashes[0], page)
+    await send(jwt, hashes[1], script, "text/javascript")
+    const config = headers === null ? {} : { _headers: headers }
+    const metadata = { assets: { jwt, config }, main_module: undefined, bindings: undefined }
+    expect((await plane.fetch(putRequest("pages", web, { modules: null, metadata }))).status).toBe(200)
+  }
+
+  it("are placed with as many later versions as the script's settings keep, three unless told otherwise", async () => {
+    for (const letter of ["a", "b", "c", "d", "e"]) await release(letter)
+    expect(pathsOf(1)).toEqual(["/assets/a.js"])
+    expect(pathsOf(4)).toEqual(["/assets/d.js", "/assets/c.js", "/assets/b.js", "/assets/a.js"])
+    expect(pathsOf(5)).toEqual(["/assets/e.js", "/assets/d.js", "/assets/c.js", "/assets/b.js"])
+    const [first, fourth] = [cloudflare.assetsOf("pages--v1"), cloudflare.assetsOf("pages--v4")]
+    expect(fourth["/assets/a.js"]).toBe(first["/assets/a.js"])
+    expect(fourth["/index.html"]).not.toBe(first["/index.html"])
+  })
+
+  it("are not placed where nobody called them immutable, or the script keeps none", async () => {
+    await release("a", null)
+    await release("b")
+    expect(pathsOf(2)).toEqual(["/assets/b.js"])
+    const none = { token: web, body: { keepAssetVersions: 0 } }
+    expect((await plane.send("PUT /v1/scripts/pages", none)).status).toBe(200)
+    await release("c")
+    expect(pathsOf(3)).toEqual(["/assets/c.js"])
+  })
+
+  it("of a version that Cloudflare refused are passed over", async () => {
+    await release("a")
+    await release("b")
+    await plane.deps.store.versions.setState("pages", 2, "failed", {
+      name: "test",
+      role: "ops",
+      team: null,
+      tokenId: "t",
+    })
+    await release("c")
+    expect(pathsOf(3)).toEqual(["/assets/c.js", "/assets/a.js"])
+  })
+
+  it("leave the version what its own content makes it", async () => {
+    await release("a")
+    const digest = (await plane.deps.store.versions.get("pages", 1))?.digest
+    await release("b")
+    await release("a")
+    expect(await plane.deps.store.versions.latest("pages")).toBe(2)
+    expect((await plane.deps.store.versions.get("pages", 1))?.digest).toBe(digest)
+    expect(pathsOf(1)).toEqual(["/assets/a.js"])
+  })
+
+  it("do not come from another team that had the name before", async () => {
+    await release("a")
+    const other = await plane.team("other")
+    await plane.send("DELETE /v1/scripts/pages", { token: web })
+    const given = await plane.send("PUT /v1/scripts/pages", { body: { team: "other" } })
+    expect(given.status).toBe(201)
+    web = other
+    await release("b")
+    expect(pathsOf(2)).toEqual(["/assets/b.js"])
+  })
+
+  it("are kept by number of versions from 0 to 10", async () => {
+    await plane.script("pages", "web")
+    for (const keepAssetVersions of [-1, 11, 1.5, "3", null])
+      expect((await plane.send("PUT /v1/scripts/pages", { token: web, body: { keepAssetVersions } })).status).toBe(400)
+  })
+})
+
 describe("an assets session refuses", () => {
   it("a file that was not announced, or has another size", async () => {
     const { jwt } = await open({ "/index.html": { hash: A, size: 2 } })

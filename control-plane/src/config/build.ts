@@ -50,9 +50,10 @@ function scriptsOf(registry: Registry): DispatchConfig["scripts"] {
   for (const { name, team, settings, deletedAt } of registry.scripts.values()) {
     const current = registry.current.get(name)
     if (deletedAt !== null || (current === undefined && !routed.has(name))) continue
-    const { stickyBy, limits, timeoutMs } = settings
+    const { stickyBy, limits, timeoutMs, access, kill } = settings
     const releases = current === undefined ? null : [...current.releases]
-    scripts[name] = { team, releases, stickyBy, limits, timeoutMs }
+    const conditions = { ...(access === null ? {} : { access }), ...(kill === null ? {} : { kill }) }
+    scripts[name] = { team, releases, stickyBy, limits, timeoutMs, ...conditions }
   }
   return scripts
 }

@@ -11,6 +11,7 @@ export const DEFAULT_POLICY: Pick<DispatchConfig, PolicySection> = {
     asns: { mode: "enforce", deny: [] },
     brake: { mode: "enforce" },
   },
+  tracing: { incoming: "restart", sampleBps: 0 },
   issuers: {},
   audiences: {},
   directory: { zones: {}, companies: {} },

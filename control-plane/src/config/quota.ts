@@ -7,12 +7,12 @@ import { refuse } from "../../../kit/problem.ts"
 import { type Actor, SYSTEM } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
 import type { Registry } from "../store/registry.ts"
-import type { RouteRow } from "../store/rows.ts"
+import type { RouteRow, ScriptRow } from "../store/rows.ts"
 
 export const QUOTA = {
   /** Routes of one team. The largest we know of has some dozens; 200 teams at the limit would still be within `CONFIG_LIMITS.routes`. */
   routesPerTeam: 500,
-  /** Bytes of one team's routes as JSON in UTF-8: 500 of the usual 250 bytes. One team takes a 32nd of `CONFIG_LIMITS.bytes` at most. */
+  /** Bytes of one team's routes, and of its scripts' `access`, as JSON in UTF-8: 500 of the usual 250 bytes. One team takes a 32nd of `CONFIG_LIMITS.bytes` at most. */
   routeBytesPerTeam: 128 * 1024,
   /** Bytes from which on only ops let the config grow. The rest, some 400 KiB, is room for kill switches (300 bytes each) and for weights of what exists. */
   nearlyFullBytes: Math.floor(CONFIG_LIMITS.bytes * 0.9),
@@ -27,8 +27,12 @@ export function admitSize(before: Registry, after: Registry, sizeBytes: number, 
   // The schedule acts as ops, but for teams: it must not carry through what they were refused.
   if (actor.role === "ops" && actor !== SYSTEM) return
   const changed = [...after.routes.values()].filter((route) => before.routes.get(route.id) !== route)
-  const grown = changed.filter((route) => bytesOf(route) > bytesOf(before.routes.get(route.id)))
-  for (const team of new Set(grown.map((route) => route.team))) admitTeamSize(team, after)
+  const grownRoutes = changed.filter((route) => bytesOf(route) > bytesOf(before.routes.get(route.id)))
+  const grownScripts = [...after.scripts.values()].filter(
+    (script) => accessBytesOf(script) > accessBytesOf(before.scripts.get(script.name)),
+  )
+  const grown = [...grownRoutes, ...grownScripts]
+  for (const team of new Set(grown.map((each) => each.team))) admitTeamSize(team, after)
   if (sizeBytes < QUOTA.nearlyFullBytes) return
   const entersService = [...inService(after)].some((script) => !inService(before).has(script))
   if (grown.length > 0 || entersService) throw refuse("config.nearly-full")
@@ -38,10 +42,11 @@ function admitTeamSize(team: string, registry: Registry): void {
   const routes = [...registry.routes.values()].filter((route) => route.team === team)
   if (routes.length > QUOTA.routesPerTeam)
     throw refuse("route.quota-exceeded", { detail: `A team may have ${QUOTA.routesPerTeam} routes.` })
-  const sizeBytes = routes.reduce((sum, route) => sum + bytesOf(route), 0)
+  const scripts = [...registry.scripts.values()].filter((script) => script.team === team)
+  const sizeBytes = [...routes.map(bytesOf), ...scripts.map(accessBytesOf)].reduce((sum, each) => sum + each, 0)
   if (sizeBytes > QUOTA.routeBytesPerTeam)
     throw refuse("route.quota-exceeded", {
-      detail: `The team's routes would take ${sizeBytes} bytes of ${QUOTA.routeBytesPerTeam}.`,
+      detail: `The team's routes, and what its scripts ask of callers, would take ${sizeBytes} bytes of ${QUOTA.routeBytesPerTeam}.`,
     })
 }
 
@@ -49,6 +54,11 @@ function admitTeamSize(team: string, registry: Registry): void {
 function bytesOf(route: RouteRow | undefined): number {
   if (route === undefined) return 0
   return new TextEncoder().encode(canonicalJson({ ...route, kill: undefined })).byteLength
+}
+
+function accessBytesOf(script: ScriptRow | undefined): number {
+  const access = script?.settings.access ?? null
+  return access === null ? 0 : new TextEncoder().encode(canonicalJson(access)).byteLength
 }
 
 function inService({ current, routes }: Registry): Set<string> {

@@ -4,7 +4,7 @@
  */
 import { base64url } from "jose"
 import { z } from "zod"
-import type { Manifest, ManifestAsset } from "../../../contracts/manifest.ts"
+import type { ManifestAsset } from "../../../contracts/manifest.ts"
 import { sha256Hex } from "../sha256.ts"
 import type { CloudflareClient } from "./cloudflare-client.ts"
 
@@ -15,17 +15,20 @@ const session = z.object({ jwt: z.string(), buckets: z.array(z.array(z.string())
 /** Null or without `jwt` until everything is in. */
 const uploaded = z.object({ jwt: z.string().nullish() }).nullable()
 
-/** The completion token to place the script with. Safe to call again: what was uploaded before is not asked for. */
+/**
+ * The completion token to place the script with. Safe to call again: what was uploaded before is not asked for.
+ * `files` are the version's own and those it keeps of earlier ones, no path twice.
+ */
 export async function placeAssets(
   name: string,
   team: string,
-  assets: NonNullable<Manifest["assets"]>,
+  files: readonly ManifestAsset[],
   readBlob: (sha256: string) => Promise<ArrayBuffer>,
   client: CloudflareClient,
 ): Promise<string> {
   const byHash = new Map<string, ManifestAsset>()
   const manifest: Record<string, { hash: string; size: number }> = {}
-  for (const file of assets.files) {
+  for (const file of files) {
     const hash = await saltedHash(team, file)
     byHash.set(hash, file)
     manifest[file.path] = { hash, size: file.sizeBytes }

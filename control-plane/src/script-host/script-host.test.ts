@@ -37,6 +37,7 @@ async function setUp(change: Partial<Manifest> = {}) {
     version: 12,
     digest: DIGEST,
     manifest,
+    readRetained: async () => [],
     readBlob: async (sha256) => new TextEncoder().encode(files.get(sha256)).buffer as ArrayBuffer,
     openSecret: async ({ type, name }) => ({ type, name, text: "opened" }),
   }

@@ -3,7 +3,7 @@
  * A placed name is written once (`files--v12`): whatever stands there with another digest is left alone and refused.
  */
 import { z } from "zod"
-import type { Manifest, ManifestBinding } from "../../../contracts/manifest.ts"
+import type { Manifest, ManifestAsset, ManifestBinding } from "../../../contracts/manifest.ts"
 import { placedName } from "../../../contracts/script-name.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { saysNotFound } from "./classify-failure.ts"
@@ -19,6 +19,8 @@ export interface Placement {
   readonly digest: string
   readonly manifest: Manifest
   readonly readBlob: (sha256: string) => Promise<ArrayBuffer>
+  /** Files of earlier versions to serve beside the manifest's own; asked for only when the version is not in place yet and has assets. */
+  readonly readRetained: () => Promise<readonly ManifestAsset[]>
   /** A sealed secret as Cloudflare needs it; other bindings as they are. */
   readonly openSecret: (binding: ManifestBinding) => Promise<ManifestBinding>
 }
@@ -82,9 +84,12 @@ export function scriptHost(deps: CloudflareDependencies): ScriptHost {
       props: { script: manifest.script, version, team },
       dispatcherService,
       tags: tagsOf(placement),
-      assetsToken:
-        manifest.assets === null ? null : await placeAssets(name, team, manifest.assets, placement.readBlob, client),
+      assetsToken: manifest.assets === null ? null : await placeFiles(name, manifest.assets.files, placement),
     })
+  }
+
+  async function placeFiles(name: string, own: readonly ManifestAsset[], { team, readBlob, readRetained }: Placement) {
+    return placeAssets(name, team, [...own, ...(await readRetained())], readBlob, client)
   }
 
   return {

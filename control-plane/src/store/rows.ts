@@ -1,9 +1,11 @@
 /** What the registry's tables hold, as the rest of the control plane sees it, and the way there from D1's rows. Leaf types. */
 import type { Deployment, Role, Version } from "../../../contracts/api.ts"
 import type {
+  KillSwitch,
   PolicySection,
   ReleaseWeight,
   RouteConfig,
+  ScriptAccess,
   StickyBy,
   TeamConfig,
 } from "../../../contracts/dispatch-config.ts"
@@ -31,6 +33,11 @@ export interface ScriptSettings {
   readonly timeoutMs: number
   /** False makes every upload a mere publish. */
   readonly deployOnUpload: boolean
+  /** Earlier versions whose immutable assets are placed beside a new version's own; 0 to 10. */
+  readonly keepAssetVersions: number
+  /** Null: whoever gets there. */
+  readonly access: ScriptAccess | null
+  readonly kill: KillSwitch | null
 }
 
 /** What a script has until its team chooses otherwise. */
@@ -39,6 +46,9 @@ export const DEFAULT_SETTINGS: ScriptSettings = {
   limits: { cpuMs: 1000, subRequests: 50 },
   timeoutMs: 30_000,
   deployOnUpload: true,
+  keepAssetVersions: 3,
+  access: null,
+  kill: null,
 }
 
 export interface ScriptRow {

@@ -43,6 +43,17 @@ export function versionStore(deps: LedgerDependencies) {
       .first<number | null>("number")
   }
 
+  /** The newest `limit` versions below `number` that are whole in the namespace, newest first. */
+  async function earlier(script: string, number: number, limit: number): Promise<VersionRow[]> {
+    const { results } = await db
+      .prepare(
+        "SELECT * FROM versions WHERE script = ? AND number < ? AND state = 'verified' ORDER BY number DESC LIMIT ?",
+      )
+      .bind(script, number, limit)
+      .all<RawRow>()
+    return results.map(toVersion)
+  }
+
   /** Newest first. */
   function list(script: string, query: PageQuery): Promise<Page<VersionRow>> {
     const listing = {
@@ -114,5 +125,5 @@ export function versionStore(deps: LedgerDependencies) {
     })
   }
 
-  return { get, latest, list, record, setState }
+  return { get, latest, earlier, list, record, setState }
 }

@@ -4,6 +4,7 @@
  */
 import { HOP_BY_HOP_HEADERS, mayBeNominated } from "../../../contracts/hop-by-hop.ts"
 import { isReservedRequestHeader, normalizeHeaderName, PIN_HEADER } from "../../../contracts/reserved-headers.ts"
+import { BAGGAGE_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER } from "../../../contracts/trace-context.ts"
 import { refuse } from "../../../kit/problem.ts"
 
 export interface ReadHeaders {
@@ -18,13 +19,18 @@ export interface ReadHeaders {
   readonly hasGatewayCookie: boolean
   /** The browser asks for the script of a service worker (`Service-Worker: script`). */
   readonly isServiceWorkerScript: boolean
+  /** Asks what a page of another origin may send (`Access-Control-Request-Method`), and shows no credential. */
+  readonly asksForCors: boolean
+  readonly traceparent: string | null
+  /** `tracestate` or `baggage` is there. */
+  readonly hasTraceState: boolean
   /** Names present that may not go on, as spelled. */
   readonly headerNamesToRemove: readonly string[]
   /** Names and values and four bytes each, in UTF-16 units: values outside Latin-1 count less than their bytes. */
   readonly headerBytes: number
 }
 
-/** What a header means to the gateway. `plain` ones pass untouched; all others but Content-Length, Cookie and a WebSocket's Upgrade end here. */
+/** What a header means to the gateway. `plain` ones pass untouched, and so do Content-Length, Cookie, a WebSocket's Upgrade and the two that browsers announce themselves with; all others end here. */
 type Role =
   | "plain"
   | "remove"
@@ -37,6 +43,9 @@ type Role =
   | "connection"
   | "upgrade"
   | "serviceWorker"
+  | "corsMethod"
+  | "traceparent"
+  | "traceState"
 
 const SPECIAL: ReadonlyMap<string, Role> = new Map<string, Role>([
   ...HOP_BY_HOP_HEADERS.map((name): [string, Role] => [name, "remove"]),
@@ -48,7 +57,11 @@ const SPECIAL: ReadonlyMap<string, Role> = new Map<string, Role>([
   ["connection", "connection"],
   ["upgrade", "upgrade"],
   ["service-worker", "serviceWorker"],
+  ["access-control-request-method", "corsMethod"],
   ["cookie", "cookie"],
+  [TRACEPARENT_HEADER, "traceparent"],
+  [TRACESTATE_HEADER, "traceState"],
+  [BAGGAGE_HEADER, "traceState"],
   // Only its underscore spelling ends: see roleOf.
   ["host", "plain"],
 ])
@@ -77,6 +90,9 @@ export function readHeaders(headers: Headers): ReadHeaders {
     upgrade: isWebSocket,
     hasGatewayCookie: read.hasGatewayCookie,
     isServiceWorkerScript: read.serviceWorker !== null,
+    asksForCors: read.corsMethod !== null && read.authorization === null,
+    traceparent: read.traceparent,
+    hasTraceState: read.hasTraceState,
     headerNamesToRemove,
     headerBytes: read.headerBytes,
   }
@@ -93,6 +109,9 @@ function walk(headers: Headers) {
     connection: null as string | null,
     upgrade: null as string | null,
     serviceWorker: null as string | null,
+    corsMethod: null as string | null,
+    traceparent: null as string | null,
+    hasTraceState: false,
     hasGatewayCookie: false,
     headerNamesToRemove: [] as string[],
     headerBytes: 0,
@@ -102,7 +121,10 @@ function walk(headers: Headers) {
     const role = roles.get(name) ?? roleOf(name)
     if (role === "plain") return
     if (role === "cookie") read.hasGatewayCookie = GATEWAY_COOKIE.test(value)
-    else if (role === "contentLength" || role === "upgrade" || role === "serviceWorker") read[role] = value
+    else if (role === "traceState") read.hasTraceState = true
+    else if (role === "traceparent") read.traceparent = value
+    else if (role === "contentLength" || role === "upgrade" || role === "serviceWorker" || role === "corsMethod")
+      read[role] = value
     else {
       read.headerNamesToRemove.push(name)
       if (role !== "remove") read[role] = value

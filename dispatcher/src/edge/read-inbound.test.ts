@@ -14,9 +14,9 @@ function read(headers: Record<string, string> | [string, string][], url = "https
 }
 
 /** The headers that go on after the gateway has set its own passport. */
-function onward(headers: Record<string, string> | [string, string][]): Record<string, string> {
+function onward(headers: Record<string, string> | [string, string][], keepsTraceState = false): Record<string, string> {
   const copy = new Headers(headers)
-  stripReserved(copy, read(headers))
+  stripReserved(copy, read(headers), keepsTraceState)
   return Object.fromEntries(copy)
 }
 
@@ -117,7 +117,7 @@ describe("readInbound", () => {
         const sent = headers.filter(([, text]) => /^[\x20-\x7e]*$/.test(text))
         try {
           const inbound = readInbound(requestOf(url, sent, cf), "id")
-          stripReserved(new Headers(sent), inbound)
+          stripReserved(new Headers(sent), inbound, false)
         } catch (thrown) {
           expect(thrown).toBeInstanceOf(Refusal)
         }
@@ -195,6 +195,14 @@ describe("stripReserved", () => {
     expect(onward({ [name]: "5" })).toEqual({ [name.toLowerCase()]: "5" })
   })
 
+  it.each(["Tracestate", "Baggage", "TRACESTATE"])(
+    "keeps %s only while the trace that it came with goes on",
+    (name) => {
+      expect(onward({ [name]: "a=b", accept: "*/*" })).toEqual({ accept: "*/*" })
+      expect(onward({ [name]: "a=b" }, true)).toEqual({ [name.toLowerCase()]: "a=b" })
+    },
+  )
+
   it("removes every value of a header that came several times", () => {
     const headers: [string, string][] = [
       ["x-passport", "a"],
@@ -212,7 +220,7 @@ describe("stripReserved", () => {
       accept: "*/*",
     }
     const copy = new Headers(headers)
-    stripReserved(copy, read(headers))
+    stripReserved(copy, read(headers), false)
     copy.set(PASSPORT_HEADER, "ours")
     expect(Object.fromEntries(copy)).toEqual({ accept: "*/*", [PASSPORT_HEADER]: "ours" })
   })

@@ -3,6 +3,7 @@
  * Everything after it uses the Inbound and never reads the URL or a gateway header again (R1–R4). Runs on every request: no URL object, one pass over the headers.
  */
 import type { Facts } from "../../../contracts/passport.ts"
+import { BAGGAGE_HEADER, TRACESTATE_HEADER } from "../../../contracts/trace-context.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { canonicalHostname } from "./canonical-hostname.ts"
 import { canonicalPath } from "./canonical-path.ts"
@@ -11,7 +12,7 @@ import { type ReadHeaders, readHeaders } from "./read-headers.ts"
 import { readFacts } from "./request-facts.ts"
 
 /** A request as every stage sees it. `authorization`, `pin` and the rest of {@link ReadHeaders} are as sent: unverified. */
-export interface Inbound extends Omit<ReadHeaders, "connectingIp"> {
+export interface Inbound extends Omit<ReadHeaders, "connectingIp" | "asksForCors"> {
   /** As it came, headers and all: to be copied, never to be read for a decision. */
   readonly request: Request
   readonly requestId: string
@@ -25,6 +26,8 @@ export interface Inbound extends Omit<ReadHeaders, "connectingIp"> {
   /** Length of the whole URL, which is ASCII. */
   readonly urlBytes: number
   readonly facts: Facts
+  /** A CORS preflight: OPTIONS, without a credential (Fetch §3.2.2). */
+  readonly isPreflight: boolean
 }
 
 /**
@@ -60,6 +63,9 @@ export function readInbound(request: Request, requestId: string): Inbound {
     upgrade: headers.upgrade,
     hasGatewayCookie: headers.hasGatewayCookie,
     isServiceWorkerScript: headers.isServiceWorkerScript,
+    traceparent: headers.traceparent,
+    hasTraceState: headers.hasTraceState,
+    isPreflight: headers.asksForCors && method === "OPTIONS",
     headerNamesToRemove: headers.headerNamesToRemove,
     headerBytes: headers.headerBytes,
   }
@@ -67,13 +73,19 @@ export function readInbound(request: Request, requestId: string): Inbound {
 
 /**
  * Takes off `headers`, the copy that goes on, all that may not leave the gateway: reserved names in every spelling, the credential,
- * hop-by-hop fields and those that Connection names, the gateway's own cookies. Whatever the gateway itself says is set afterwards.
+ * hop-by-hop fields and those that Connection names, the gateway's own cookies, and unless the trace goes on (`keepsTraceState`) what came with another.
+ * Whatever the gateway itself says is set afterwards.
  */
 export function stripReserved(
   headers: Headers,
-  inbound: Pick<Inbound, "headerNamesToRemove" | "hasGatewayCookie">,
+  inbound: Pick<Inbound, "headerNamesToRemove" | "hasGatewayCookie" | "hasTraceState">,
+  keepsTraceState: boolean,
 ): void {
   for (const name of inbound.headerNamesToRemove) headers.delete(name)
+  if (inbound.hasTraceState && !keepsTraceState) {
+    headers.delete(TRACESTATE_HEADER)
+    headers.delete(BAGGAGE_HEADER)
+  }
   if (!inbound.hasGatewayCookie) return
   const kept = withoutGatewayCookies(headers.get("cookie") ?? "")
   if (kept === "") headers.delete("cookie")

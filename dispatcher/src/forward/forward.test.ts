@@ -27,6 +27,8 @@ function order(changes: Partial<ForwardOrder> = {}): ForwardOrder {
     requestId: "r-1",
     strip: (headers) => headers.delete("x-passport"),
     passport: "genuine",
+    traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
+    configRevision: 7,
     target: { placedName: "files--v3", dispatchOptions: options },
     timeoutMs: 1_000,
     ...changes,
@@ -50,6 +52,8 @@ describe("forward", () => {
     expect(call?.request.url).toBe("https://api.example.com/files/1?q=1")
     expect(call?.request.headers.get("x-passport")).toBe("genuine")
     expect(call?.request.headers.get("x-request-id")).toBe("r-1")
+    expect(call?.request.headers.get("traceparent")).toMatch(/^00-0af7/)
+    expect(call?.request.headers.get("x-sallyport-config")).toBe("7")
     expect(call?.request.headers.get("accept")).toBe("text/plain")
     expect(await call?.request.text()).toBe("data")
   })

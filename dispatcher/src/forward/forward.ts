@@ -2,7 +2,8 @@
  * Stage "forward": one dispatch to a user Worker, with limits, deadline and egress policy. Never retried: a body may have been read.
  * The headers are copied once, and what the copy carries is decided here: no gateway header but ours, no credential, then the passport, last.
  */
-import { PASSPORT_HEADER, REQUEST_ID_HEADER } from "../../../contracts/reserved-headers.ts"
+import { CONFIG_HEADER, PASSPORT_HEADER, REQUEST_ID_HEADER } from "../../../contracts/reserved-headers.ts"
+import { TRACEPARENT_HEADER } from "../../../contracts/trace-context.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { classifyFailure, DeadlineExceeded } from "./classify-failure.ts"
 
@@ -18,6 +19,10 @@ export interface ForwardOrder {
   /** Takes everything from the copied headers that a client may not say; see edge/read-inbound.ts. */
   readonly strip: (headers: Headers) => void
   readonly passport: string
+  /** Names the trip as the parent of what the Worker does. */
+  readonly traceparent: string
+  /** The config revision that the request is under; tells the Worker when to forget what it remembers of the config. */
+  readonly configRevision: number
   readonly target: DispatchTarget
   /** Milliseconds until the response's headers must be there. */
   readonly timeoutMs: number
@@ -30,6 +35,8 @@ export async function forward(order: ForwardOrder, namespace: DispatchNamespace)
   const headers = new Headers(request.headers)
   order.strip(headers)
   headers.set(REQUEST_ID_HEADER, order.requestId)
+  headers.set(CONFIG_HEADER, String(order.configRevision))
+  headers.set(TRACEPARENT_HEADER, order.traceparent)
   headers.set(PASSPORT_HEADER, order.passport)
   // Not a copy of the request: that would parse, clone and write out `request.cf`, which no user Worker may see, and cost a tenth of the line.
   // A redirect is always the client's to follow, never ours.

@@ -101,6 +101,42 @@ describe("ConfigHolder", () => {
     expect(await revisionOf(config)).toBe(4)
   })
 
+  it("looks at once for a revision that it is told there is, and reads nothing when it has it", async () => {
+    await store.publish(exampleConfig({ revision: 3 }))
+    const config = holder()
+    await revisionOf(config)
+    await store.publish(exampleConfig({ revision: 4 }))
+    now += 100
+    expect(await config.atLeast(4, waitUntil)).toMatchObject({ revision: 4 })
+    const { reads } = store
+    for (const revision of [0, 3, 4]) await config.atLeast(revision, waitUntil)
+    expect(store.reads).toBe(reads)
+  })
+
+  it("refuses rather than act on an older one than that", async () => {
+    await store.publish(exampleConfig({ revision: 3 }))
+    const config = holder()
+    await revisionOf(config)
+    now += 100
+    await expect(config.atLeast(4, waitUntil)).rejects.toMatchObject({ code: "config.unavailable" })
+    expect(config.current(waitUntil)).toMatchObject({ revision: 3 })
+  })
+
+  it("looks ten times a second at most for revisions that anybody may have made up", async () => {
+    await store.publish(exampleConfig({ revision: 3 }))
+    const config = holder()
+    await revisionOf(config)
+    now += 1_000
+    const { reads } = store
+    for (let each = 0; each < 1_000; each++) {
+      now += 1
+      await expect(config.atLeast(Number.MAX_SAFE_INTEGER, waitUntil)).rejects.toMatchObject({
+        code: "config.unavailable",
+      })
+    }
+    expect(store.reads - reads).toBeLessThanOrEqual(10)
+  })
+
   it("looks once for any number of concurrent requests", async () => {
     await store.publish(exampleConfig({ revision: 3 }))
     const config = holder()

@@ -20,6 +20,8 @@ const KV_CACHE_TTL_S = 30
  * because the platform cancels background work some time after the response, and then nobody may go on waiting for it.
  */
 const WAIT_MS = 2_000
+/** Milliseconds between two looks that {@link ConfigHolder.atLeast} causes. */
+const LOOK_AGAIN_MS = 100
 
 export interface ConfigSource {
   get(key: string, options: { type: "text"; cacheTtl: number }): Promise<string | null>
@@ -79,6 +81,24 @@ export class ConfigHolder<Loaded> {
     // The first to find it too old waits, once per look; with a config in hand nobody waits twice.
     if (held !== null && age < this.#options.maxStaleMs) return held.loaded
     return this.#wait(look)
+  }
+
+  /**
+   * The config, of this revision or a later one: for whoever acts on something that another isolate has already seen. An older one makes it look, though not oftener than
+   * each {@link LOOK_AGAIN_MS}, since anybody can name a high revision. Refuses `config.unavailable` when it still finds none.
+   */
+  async atLeast(revision: number, waitUntil: (work: Promise<unknown>) => void): Promise<Loaded> {
+    const current = await this.current(waitUntil)
+    if (this.#holds(revision)) return current
+    if (this.#looking !== null || this.#options.clock.now() - this.#lookedAt >= LOOK_AGAIN_MS) {
+      const found = await this.#wait(this.#look(waitUntil))
+      if (this.#holds(revision)) return found
+    }
+    throw refuse("config.unavailable", { headers: { "retry-after": "1" } })
+  }
+
+  #holds(revision: number): boolean {
+    return (this.#inForce?.revision ?? 0) >= revision
   }
 
   /** What is held counts as too old from here on: the next request looks and waits. For whoever knows that something was published. */

@@ -1,7 +1,7 @@
 /**
  * Stage "route": the one route of a request, or a 404; a route that is switched off answers 503 here, before anybody is asked who they are.
  */
-import type { RouteConfig, ScriptConfig } from "../../../contracts/dispatch-config.ts"
+import type { KillSwitch, RouteAuth, RouteConfig, ScriptConfig } from "../../../contracts/dispatch-config.ts"
 import { isGatewayOwned } from "../../../contracts/reserved-headers.ts"
 import type { Finding } from "../../../contracts/trip.ts"
 import { refuse } from "../../../kit/problem.ts"
@@ -14,9 +14,17 @@ export interface FoundRoute {
   readonly script: ScriptConfig
 }
 
-/** Refuses `route.hostname-unknown`, `route.not-found`, `route.service-worker-refused`, `route.killed`. `note` receives what a kill switch in `log` mode would have done. */
+/** What a preflight is asked for on a route that hands it to its script. */
+const NO_CONDITIONS: RouteAuth = Object.freeze({ mode: "none", issuers: [], scopes: [] })
+
+/** Refuses `route.hostname-unknown`, `route.not-found`, `route.service-worker-refused`, `route.killed`, `dispatch.script-killed`. `note` receives what a kill switch in `log` mode would have done. */
 export function findRoute(
-  inbound: { readonly hostname: string; readonly path: string; readonly isServiceWorkerScript: boolean },
+  inbound: {
+    readonly hostname: string
+    readonly path: string
+    readonly isServiceWorkerScript: boolean
+    readonly isPreflight: boolean
+  },
   config: LoadedConfig,
   note: (finding: Finding) => void,
 ): FoundRoute {
@@ -29,15 +37,27 @@ export function findRoute(
   // The parser holds that every route's script exists; a hole here is a bug, and refusing is the safe reading of it.
   if (script === undefined) throw refuse("route.not-found", { log: { script: match.config.script } })
   if (inbound.isServiceWorkerScript) refuseForeignServiceWorker(inbound.path, match)
-  refuseKilled(match.config, note)
+  refuseKilled(match.config.kill, "route.killed", note)
+  refuseKilled(script.kill, "dispatch.script-killed", note)
+  if (inbound.isPreflight && match.config.preflight === "worker") return preflightRoute(match, script)
   return { hostname: match.hostname, config: match.config, script }
 }
 
-function refuseKilled(route: RouteConfig, note: (finding: Finding) => void): void {
-  if (route.kill === undefined) return
-  note({ code: "route.killed", mode: route.kill.mode })
-  if (route.kill.mode === "log") return
-  throw refuse("route.killed", { headers: { "retry-after": String(route.kill.retryAfterS) } })
+/** The kill switch of a route, or of a script: `note` hears of it in either mode. */
+export function refuseKilled(
+  kill: KillSwitch | undefined,
+  code: "route.killed" | "dispatch.script-killed",
+  note: (finding: Finding) => void,
+): void {
+  if (kill === undefined) return
+  note({ code, mode: kill.mode })
+  if (kill.mode === "log") return
+  throw refuse(code, { headers: { "retry-after": String(kill.retryAfterS) } })
+}
+
+/** The same route, open: a preflight says nothing of who calls, and does nothing but ask what a page may send. */
+function preflightRoute({ hostname, config }: RouteMatch, { access: _, ...script }: ScriptConfig): FoundRoute {
+  return { hostname, config: { ...config, auth: NO_CONDITIONS }, script }
 }
 
 /** A script directly below the root would control every page of the hostname, other teams' too; deeper ones control what lies below them (Service Workers, §"scope"). */
