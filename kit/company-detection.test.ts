@@ -1,5 +1,11 @@
 import { describe, it } from "vitest"
-import { companyOf } from "./company-detection.ts"
+import {
+  type CompanyDetectionOptions,
+  type CompanyVariables,
+  companyDetection,
+  companyOf,
+} from "./company-detection.ts"
+import { worker } from "./worker.ts"
 
 describe("companyOf", () => {
   const found: [string | null, string, string, string][] = [
@@ -51,3 +57,56 @@ describe("companyOf", () => {
     expect(companyOf("9007199254740993", "/", "")).toBe("9007199254740993")
   })
 })
+
+describe("companyDetection", () => {
+  const set: [string | null, string, CompanyDetectionOptions, string | null][] = [
+    ["1", "/a", {}, "1"],
+    [null, "/companies/2/a", {}, "2"],
+    [null, "/a?company_id=3", {}, "3"],
+    [null, "/companies/2/a?company_id=3", {}, "2"],
+    [null, "/a", {}, null],
+    ["1", "/a", { from: "header" }, "1"],
+    [null, "/companies/2/a?company_id=2", { from: "header" }, null],
+    ["9007199254740993", "/companies/9007199254740993", {}, "9007199254740993"],
+  ]
+  for (const [header, path, options, company] of set)
+    it(`sets ${company} for header ${header} and ${path}, from ${options.from ?? "anywhere"}`, async ({ expect }) => {
+      expect(await (await detect(header, path, options)).json()).toEqual({ company })
+    })
+
+  for (const header of ["", "x", "1, 2", "1,1", "-1", "1.0", "0x1", "１", "123456789012345678901"])
+    it(`refuses the header ${JSON.stringify(header)}, and does not look elsewhere`, async ({ expect }) => {
+      const response = await detect(header, "/companies/2/a")
+      expect(response.status).toBe(400)
+      expect(await response.json()).toMatchObject({ code: "company.required" })
+    })
+
+  for (const from of ["header", "anywhere"] as const) {
+    for (const path of [
+      "/companies/2",
+      "/companies/01/a",
+      "/a?company_id=2",
+      "/a?company_id=1&company_id=2",
+      "/a?x=1&company_id=2#company_id=1",
+      "/companies/9007199254740992?company_id=1",
+    ])
+      it(`refuses ${path} beside another company in the header, from ${from}`, async ({ expect }) => {
+        expect(await (await detect("1", path, { from })).json()).toMatchObject({ code: "company.ambiguous" })
+      })
+
+    for (const path of ["/companies/1", "/companies", "/companies/search", "/a?company_id=x", "/a?mycompany_id=2"])
+      it(`takes ${path} beside a company in the header, from ${from}`, async ({ expect }) => {
+        expect(await (await detect("1", path, { from })).json()).toEqual({ company: "1" })
+      })
+  }
+})
+
+async function detect(header: string | null, path: string, options?: CompanyDetectionOptions): Promise<Response> {
+  const app = worker<object, CompanyVariables>()
+  app.use(companyDetection(options))
+  app.all("*", (c) => c.json({ company: c.var.company }))
+  // As the runtime hands it over: a name's value may be empty, and hold what the client sent as UTF-8.
+  const headers =
+    header === null ? {} : { "procore-company-id": String.fromCharCode(...new TextEncoder().encode(header)) }
+  return app.request(`https://api.example.com${path}`, { headers })
+}

@@ -58,6 +58,8 @@ export function problemResponse(
     readonly requestId: string
     readonly instance?: string
     readonly configRevision?: number | null
+    /** Of the trace that the request belongs to, where there is one. */
+    readonly traceId?: string | null
   },
 ): Response {
   const kind = PROBLEMS[refusal.code]
@@ -70,6 +72,7 @@ export function problemResponse(
     ...(context.instance === undefined ? {} : { instance: context.instance }),
     code: refusal.code,
     requestId: context.requestId,
+    ...(context.traceId == null ? {} : { traceId: context.traceId }),
     ...(errors === undefined ? {} : { errors }),
   }
   const response = new Response(JSON.stringify(body), {

@@ -1,7 +1,8 @@
 import { describe, it } from "vitest"
 import { type PassportClaims, scriptAudience } from "../contracts/passport.ts"
 import { Refusal } from "./problem.ts"
-import { passportRequirement } from "./require-passport.ts"
+import { type PassportVariables, passportRequirement, requirePassport } from "./require-passport.ts"
+import { worker } from "./worker.ts"
 
 const NOW_S = 1_800_000_000
 const claims: PassportClaims = {
@@ -311,6 +312,29 @@ async function makeKey(kid: string): Promise<{ privateKey: CryptoKey; jwk: JsonW
   const { kty, crv, x, y } = (await crypto.subtle.exportKey("jwk", pair.publicKey)) as JsonWebKey
   return { privateKey: pair.privateKey, jwk: { kty, crv, x, y, kid, alg: "ES256", use: "sig" } as JsonWebKey }
 }
+
+describe("requirePassport", () => {
+  const keys = async () => ({ keys: [current.jwk] })
+  const ask = async (token: string | null) => {
+    const app = worker<{ PLATFORM: { keys: typeof keys } }, PassportVariables>()
+    app.use(requirePassport({ script: "gateway", clock: { now: () => NOW_S * 1000 } }))
+    app.get("/", (c) => c.json(c.var.passport))
+    const headers = token === null ? {} : { "x-passport": token }
+    return app.request("https://api.example.com/", { headers }, { PLATFORM: { keys } })
+  }
+
+  it("sets what the passport says", async ({ expect }) => {
+    expect(await (await ask(await sign(header, claims))).json()).toEqual(claims)
+  })
+
+  it("lets nothing behind it run without one, or with one for another script", async ({ expect }) => {
+    for (const token of [null, "", await sign(header, { ...claims, aud: scriptAudience("gateway2") })]) {
+      const response = await ask(token)
+      expect(response.status).toBe(401)
+      expect(await response.json()).toMatchObject({ code: "platform.passport-required" })
+    }
+  })
+})
 
 async function sign(head: unknown, payload: unknown, key = current): Promise<string> {
   const text = `${base64url(JSON.stringify(head))}.${base64url(JSON.stringify(payload))}`

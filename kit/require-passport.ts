@@ -3,6 +3,7 @@
  * Every team's Worker begins with it. It knows nothing of the caller but what the passport says, and the passport nothing that the gateway did not sign.
  * @see RFC 8725 §3 (algorithm, type, issuer, audience), RFC 7515 §5.2, RFC 7519 §4.1
  */
+import type { MiddlewareHandler } from "hono"
 import { isCanonicalCompactJws } from "../contracts/compact-jws.ts"
 import {
   PASSPORT_ALG,
@@ -38,6 +39,30 @@ export interface PassportRequirements {
 }
 
 export type RequirePassport = (request: Request, platform: KeySource) => Promise<PassportClaims>
+
+export interface PassportVariables {
+  /** Verified: what the gateway says of the caller and the request. */
+  readonly passport: PassportClaims
+}
+
+/**
+ * {@link passportRequirement} as middleware; sets `passport`. The first that a Worker uses: everything behind it may believe `c.var.passport`.
+ *
+ * ```ts
+ * app.use(requirePassport({ script: "example" }))
+ * app.get("/me", (c) => c.text(c.var.passport.sub))
+ * ```
+ */
+export function requirePassport(
+  requirements: PassportRequirements,
+): MiddlewareHandler<{ Bindings: { readonly PLATFORM: KeySource }; Variables: PassportVariables }> {
+  const check = passportRequirement(requirements)
+
+  return async function requirePassport(c, next) {
+    c.set("passport", await check(c.req.raw, c.env.PLATFORM))
+    await next()
+  }
+}
 
 type Reason =
   | "missing"

@@ -2,6 +2,7 @@
  * What every team's Worker starts from: a Hono app in which whatever is thrown becomes a problem response with the request id, and one log line.
  * Middleware of this folder is added with `app.use(…)`; each sets at most one typed variable, and refuses by throwing.
  */
+import { trace } from "@opentelemetry/api"
 import { Hono } from "hono"
 import { REQUEST_ID_HEADER } from "../contracts/reserved-headers.ts"
 import { asRefusal, problemResponse, type Refusal, refuse } from "./problem.ts"
@@ -46,7 +47,8 @@ function render(refusal: Refusal, request: Request, options: WorkerOptions): Res
   if (refusal.status >= 500) {
     options.log?.({ event: "worker-failed", requestId, code: refusal.code, cause: nameOf(refusal.cause) })
   }
-  return options.render?.(refusal, requestId) ?? problemResponse(refusal, { requestId })
+  const traceId = trace.getActiveSpan()?.spanContext().traceId ?? null
+  return options.render?.(refusal, requestId) ?? problemResponse(refusal, { requestId, traceId })
 }
 
 function nameOf(cause: unknown): string | null {

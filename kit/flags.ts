@@ -1,0 +1,246 @@
+/**
+ * Feature flags: a provider in OpenFeature's shape answers, a small client asks for one request, and nothing about a flag can fail a request.
+ * Providers: {@link platformFlags} here, LaunchDarkly in `launchdarkly-flags.ts`, and any of OpenFeature's server providers.
+ * @see OpenFeature specification §2 (providers), §1.7 (reasons and error codes); OpenTelemetry semantic conventions, feature flags
+ */
+import { trace } from "@opentelemetry/api"
+import type { MiddlewareHandler } from "hono"
+import type { PassportClaims, SubjectKind } from "../contracts/passport.ts"
+import type { PlatformApi } from "../contracts/platform.ts"
+
+export type FlagValue = boolean | string | number
+
+/** Whom a flag is evaluated for: the passport's subject, never what a client says of itself. A type, since an interface would not pass for OpenFeature's context. */
+export type FlagContext = {
+  /** The subject; all anonymous callers are one. */
+  readonly targetingKey: string
+  readonly kind: SubjectKind
+  /** Text, as ids exceed 53 bits. */
+  readonly company?: string
+  readonly zone?: string
+}
+
+export interface FlagDetails<T> {
+  readonly value: T
+  /** `STATIC`, `DEFAULT`, `TARGETING_MATCH`, `SPLIT`, `DISABLED`, `STALE`, `ERROR` or a provider's own. */
+  readonly reason?: string
+  readonly variant?: string
+  /** `FLAG_NOT_FOUND`, `TYPE_MISMATCH`, `PROVIDER_NOT_READY`, `PARSE_ERROR`, `TARGETING_KEY_MISSING`, `GENERAL`. */
+  readonly errorCode?: string
+  readonly errorMessage?: string
+}
+
+type Resolve<T> = (key: string, fallback: T, context: FlagContext, logger: FlagLogger) => Promise<FlagDetails<T>>
+
+/** The part of OpenFeature's `Provider` that is used. */
+export interface FlagProvider {
+  readonly metadata: { readonly name: string }
+  resolveBooleanEvaluation: Resolve<boolean>
+  resolveStringEvaluation: Resolve<string>
+  resolveNumberEvaluation: Resolve<number>
+}
+
+export interface FlagLogger {
+  error(...words: unknown[]): void
+  warn(...words: unknown[]): void
+  info(...words: unknown[]): void
+  debug(...words: unknown[]): void
+}
+
+/** Flags for one request. A flag keeps its answer for the whole request, so that a switch thrown in the middle does not tear it in two. */
+export interface FlagClient {
+  boolean(key: string, fallback: boolean): Promise<boolean>
+  string(key: string, fallback: string): Promise<string>
+  number(key: string, fallback: number): Promise<number>
+  /** With the reason, for logs and tests. */
+  details(key: string, fallback: boolean): Promise<FlagDetails<boolean>>
+  details(key: string, fallback: string): Promise<FlagDetails<string>>
+  details(key: string, fallback: number): Promise<FlagDetails<number>>
+}
+
+export interface FlagsVariables {
+  readonly flags: FlagClient
+}
+
+export interface FlagsOptions {
+  /** Milliseconds that an evaluation may take before its default is given; default 1000. */
+  readonly giveUpMs?: number
+}
+
+/** What is known of a caller whose request has no passport. */
+const NOBODY: FlagContext = { targetingKey: "anonymous", kind: "anonymous" }
+/** Reasons travel in the answer; a provider's own words would be one line per flag and request. */
+const SILENT: FlagLogger = { error() {}, warn() {}, info() {}, debug() {} }
+const DEFAULT_GIVE_UP_MS = 1_000
+
+/**
+ * Sets `flags`, for the subject and company of `c.var.passport`; so it stands behind `requirePassport`. Nothing is asked until a flag is.
+ * `provider` is made once per isolate from the Worker's bindings, or given as it is.
+ *
+ * ```ts
+ * app.use(flags((env: Env) => platformFlags(env.PLATFORM)))
+ * app.get("/", async (c) => c.text((await c.var.flags.boolean("new-header", false)) ? "new" : "old"))
+ * ```
+ */
+export function flags<Bindings extends object = object>(
+  provider: FlagProvider | ((env: Bindings) => FlagProvider),
+  options: FlagsOptions = {},
+): MiddlewareHandler<{ Bindings: Bindings; Variables: FlagsVariables & { readonly passport?: PassportClaims } }> {
+  const made = new WeakMap<Bindings, FlagProvider>()
+  return async function flags(c, next) {
+    c.set("flags", flagsFor(providerOf(c.env), contextOf(c.get("passport")), options))
+    await next()
+  }
+
+  function providerOf(env: Bindings): FlagProvider {
+    if (typeof provider !== "function") return provider
+    const known = made.get(env)
+    if (known !== undefined) return known
+    const fresh = provider(env)
+    made.set(env, fresh)
+    return fresh
+  }
+}
+
+function contextOf(passport: PassportClaims | undefined): FlagContext {
+  if (passport === undefined) return NOBODY
+  const { sub, kind, company, zone } = passport
+  return {
+    targetingKey: sub,
+    kind,
+    ...(company === undefined ? {} : { company }),
+    ...(zone === undefined ? {} : { zone }),
+  }
+}
+
+/** The client of one request; also for use without Hono. No method of it rejects: what cannot be evaluated gives its default, with reason `ERROR`. */
+export function flagsFor(provider: FlagProvider, context: FlagContext, options: FlagsOptions = {}): FlagClient {
+  const { giveUpMs = DEFAULT_GIVE_UP_MS } = options
+  const answered = new Map<string, Promise<FlagDetails<FlagValue>>>()
+
+  function evaluate<T extends FlagValue>(key: string, fallback: T): Promise<FlagDetails<T>> {
+    const id = JSON.stringify([key, fallback])
+    const before = answered.get(id)
+    // Same key and default: the same type.
+    if (before !== undefined) return before as Promise<FlagDetails<T>>
+    const details = safely(provider, key, fallback, context, giveUpMs)
+    answered.set(id, details)
+    return details
+  }
+
+  return {
+    boolean: async (key, fallback) => (await evaluate(key, fallback)).value,
+    string: async (key, fallback) => (await evaluate(key, fallback)).value,
+    number: async (key, fallback) => (await evaluate(key, fallback)).value,
+    details: evaluate as FlagClient["details"],
+  }
+}
+
+async function safely<T extends FlagValue>(
+  provider: FlagProvider,
+  key: string,
+  fallback: T,
+  context: FlagContext,
+  giveUpMs: number,
+): Promise<FlagDetails<T>> {
+  const details = await resolved(provider, key, fallback, context, giveUpMs)
+  trace.getActiveSpan()?.addEvent("feature_flag.evaluation", {
+    "feature_flag.key": key,
+    "feature_flag.provider.name": provider.metadata.name,
+    "feature_flag.result.reason": (details.reason ?? "unknown").toLowerCase(),
+    ...(details.variant === undefined ? {} : { "feature_flag.result.variant": details.variant }),
+  })
+  return details
+}
+
+async function resolved<T extends FlagValue>(
+  provider: FlagProvider,
+  key: string,
+  fallback: T,
+  context: FlagContext,
+  giveUpMs: number,
+): Promise<FlagDetails<T>> {
+  let timer: number | null = null
+  try {
+    const late = new Promise<null>((resolve) => {
+      timer = setTimeout(() => resolve(null), giveUpMs)
+    })
+    const details = await Promise.race([ask(provider, key, fallback, context), late])
+    if (details === null) return failed(fallback, "GENERAL", `no answer within ${giveUpMs} ms`)
+    if (typeof details.value === typeof fallback && !Number.isNaN(details.value)) return details as FlagDetails<T>
+    return failed(fallback, details.errorCode ?? "TYPE_MISMATCH", details.errorMessage)
+  } catch (thrown) {
+    // OpenFeature's providers throw errors that carry the code.
+    const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined
+    return failed(fallback, typeof code === "string" ? code : "GENERAL", nameOf(thrown))
+  } finally {
+    if (timer !== null) clearTimeout(timer)
+  }
+}
+
+function ask(
+  provider: FlagProvider,
+  key: string,
+  fallback: FlagValue,
+  context: FlagContext,
+): Promise<FlagDetails<FlagValue>> {
+  if (typeof fallback === "boolean") return provider.resolveBooleanEvaluation(key, fallback, context, SILENT)
+  if (typeof fallback === "string") return provider.resolveStringEvaluation(key, fallback, context, SILENT)
+  return provider.resolveNumberEvaluation(key, fallback, context, SILENT)
+}
+
+function failed<T>(value: T, errorCode: string, errorMessage?: string): FlagDetails<T> {
+  return { value, reason: "ERROR", errorCode, ...(errorMessage === undefined ? {} : { errorMessage }) }
+}
+
+function nameOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : typeof thrown
+}
+
+export interface PlatformFlagsOptions {
+  /** Milliseconds between two looks; default 5000. What ops switch is seen after this and the edge's own delay. */
+  readonly refreshMs?: number
+  /** Milliseconds; default `Date`. */
+  readonly clock?: { now(): number }
+}
+
+/**
+ * The flags that ops keep in the dispatch config (`sallyport policy set flags`), the same for everybody: reason `STATIC`, or `STALE` while the platform does not answer.
+ * Needs the grant `flags:read`. Only values are held between requests; a request asks by itself when they are too old.
+ */
+export function platformFlags(platform: Pick<PlatformApi, "flags">, options: PlatformFlagsOptions = {}): FlagProvider {
+  const { refreshMs = 5_000, clock = Date } = options
+  let held: Readonly<Record<string, FlagValue>> | null = null
+  let askedAt = Number.NEGATIVE_INFINITY
+  let isStale = false
+
+  async function current(): Promise<Readonly<Record<string, FlagValue>>> {
+    if (held !== null && clock.now() - askedAt < refreshMs) return held
+    // Those who come meanwhile take what there is.
+    if (held !== null) askedAt = clock.now()
+    try {
+      held = { ...(await platform.flags()) }
+      askedAt = clock.now()
+      isStale = false
+    } catch (thrown) {
+      if (held === null) throw Object.assign(new Error(nameOf(thrown)), { code: "PROVIDER_NOT_READY" })
+      isStale = true
+    }
+    return held
+  }
+
+  async function resolve<T extends FlagValue>(key: string, fallback: T): Promise<FlagDetails<T>> {
+    const all = await current()
+    if (!Object.hasOwn(all, key)) return failed(fallback, "FLAG_NOT_FOUND")
+    const value = all[key]
+    if (typeof value !== typeof fallback) return failed(fallback, "TYPE_MISMATCH")
+    return { value: value as T, reason: isStale ? "STALE" : "STATIC" }
+  }
+
+  return {
+    metadata: { name: "sallyport" },
+    resolveBooleanEvaluation: resolve,
+    resolveStringEvaluation: resolve,
+    resolveNumberEvaluation: resolve,
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * Signed URLs: whoever holds the URL may make exactly this request until it expires, and nobody can make another out of it.
+ * The HMAC-SHA256 covers method, host, path and query as the bytes that were sent, and nothing is normalised before it is checked:
+ * a URL that could be written in a second way is not signed and not accepted. Used by the files Worker, inwards and outwards.
+ * @see RFC 2104, RFC 3986 §2.3 (the characters that never need escaping)
+ */
+
+/** Bytes: a shorter key would be weaker than the hash. */
+const MIN_KEY_BYTES = 32
+/** The key in use, its successor and predecessors that still verify. */
+const MAX_KEYS = 4
+const MAX_URL_LENGTH = 4_096
+/** Seconds. */
+const MAX_SKEW_S = 30
+
+const ALGORITHM = { name: "HMAC", hash: "SHA-256" }
+const ORIGIN_AND_PATH = /^https?:\/\/([a-z0-9.-]+(?::[0-9]{1,5})?)((?:\/[A-Za-z0-9._~-]+)+)$/
+const DOT_SEGMENT = /\/\.\.?(?:\/|$)/
+const SIGNED_QUERY = /^(.+)&sig=([0-9a-f]{64})$/
+const NAME = /^[a-z][a-z0-9_]{0,31}$/
+const VALUE = /^[A-Za-z0-9._~-]{1,256}$/
+const SECONDS = /^[1-9][0-9]{9,11}$/
+
+export interface HmacUrlOptions {
+  /**
+   * One to four keys, separated by commas or spaces: each in base64url without padding, of at least 32 bytes. The first signs and all verify, so that keys overlap:
+   * add the new one behind the old at whoever verifies, then put it first at whoever signs, then take the old one away.
+   */
+  readonly keys: string
+  /** Names of the parameters beside `sig`, in the order in which they stand. `expires_at` must be among them. */
+  readonly parameters: readonly string[]
+  /** Seconds after its expiry that a URL is still taken, for clocks that differ: 0–30, default 30. */
+  readonly skewS?: number
+  /** Milliseconds since the epoch; default `Date`. */
+  readonly clock?: { now(): number }
+}
+
+/** A URL that was not signed as it stands is `forged`, whatever is wrong with it; only a genuine one can be `expired`. */
+export type HmacUrlVerdict =
+  | { readonly ok: true; readonly parameters: Readonly<Record<string, string>> }
+  | { readonly ok: false; readonly reason: "forged" | "expired" }
+
+export interface HmacUrl {
+  /**
+   * `url` (origin and path, no query) with the parameters and `sig`. Throws TypeError for what could not be verified: a path or value with other
+   * characters than RFC 3986's unreserved ones, a missing or additional parameter.
+   */
+  sign(method: string, url: string, parameters: Readonly<Record<string, string>>): Promise<string>
+  /** `url` as it arrived, with its query. Never throws. */
+  verify(method: string, url: string): Promise<HmacUrlVerdict>
+}
+
+/**
+ * Signer and verifier with these keys. Make it once per isolate: each key is imported once. Throws TypeError for keys or parameters that are not as they must be.
+ *
+ * ```ts
+ * const links = hmacUrl({ keys: env.LINK_KEYS, parameters: ["expires_at", "user_id"] })
+ * const url = await links.sign("PUT", "https://storage.procore.com/files/17", { expires_at: "1800000000", user_id: "42" })
+ * const verdict = await links.verify("PUT", url)
+ * ```
+ */
+export function hmacUrl(options: HmacUrlOptions): HmacUrl {
+  const rawKeys = parseKeys(options.keys)
+  const names = checkNames(options.parameters)
+  const skewS = checkSkew(options.skewS ?? MAX_SKEW_S)
+  const clock = options.clock ?? Date
+  let imported: readonly CryptoKey[] | null = null
+
+  /** Only keys are kept for other requests, never the promise of one. */
+  async function keys(): Promise<readonly CryptoKey[]> {
+    imported ??= await Promise.all(
+      rawKeys.map((raw) => crypto.subtle.importKey("raw", raw, ALGORITHM, false, ["sign", "verify"])),
+    )
+    return imported
+  }
+
+  return {
+    async sign(method, url, parameters) {
+      const target = readTarget(url)
+      const query = names.map((name) => `${name}=${parameters[name] ?? ""}`).join("&")
+      if (target === null || Object.keys(parameters).length !== names.length || readQuery(query, names) === null)
+        throw new TypeError("Only a URL of unreserved characters with exactly the named parameters can be signed")
+      const [key] = await keys()
+      if (key === undefined) throw new TypeError("There is no key")
+      const mac = await crypto.subtle.sign("HMAC", key, signedBytes(method, target, query))
+      const signed = `${url}?${query}&sig=${hex(new Uint8Array(mac))}`
+      if (signed.length > MAX_URL_LENGTH) throw new TypeError("The URL is too long")
+      return signed
+    },
+
+    async verify(method, url) {
+      const read = url.length > MAX_URL_LENGTH ? null : readSigned(url, names)
+      if (read === null) return { ok: false, reason: "forged" }
+      const bytes = signedBytes(method, read.target, read.query)
+      let isGenuine = false
+      for (const key of await keys())
+        isGenuine = (await crypto.subtle.verify("HMAC", key, read.mac, bytes)) || isGenuine
+      if (!isGenuine) return { ok: false, reason: "forged" }
+      const expiresS = Number(read.parameters.expires_at)
+      return clock.now() / 1000 >= expiresS + skewS
+        ? { ok: false, reason: "expired" }
+        : { ok: true, parameters: read.parameters }
+    },
+  }
+}
+
+interface Target {
+  readonly host: string
+  readonly path: string
+}
+
+function readTarget(url: string): Target | null {
+  const [, host, path] = ORIGIN_AND_PATH.exec(url) ?? []
+  return host === undefined || path === undefined || DOT_SEGMENT.test(path) ? null : { host, path }
+}
+
+/** The parameters, when they are exactly the named ones in their order, each once. */
+function readQuery(query: string, names: readonly string[]): Record<string, string> | null {
+  const pairs = query.split("&").map((pair) => pair.split("="))
+  if (pairs.length !== names.length) return null
+  const isAsNamed = pairs.every(([name, value = "", ...more], at) => {
+    const shape = name === "expires_at" ? SECONDS : VALUE
+    return name === names[at] && more.length === 0 && shape.test(value)
+  })
+  return isAsNamed ? (Object.fromEntries(pairs) as Record<string, string>) : null
+}
+
+function readSigned(url: string, names: readonly string[]) {
+  const at = url.indexOf("?")
+  const target = at === -1 ? null : readTarget(url.slice(0, at))
+  const [, query, sig] = SIGNED_QUERY.exec(url.slice(at + 1)) ?? []
+  if (target === null || query === undefined || sig === undefined) return null
+  const parameters = readQuery(query, names)
+  return parameters === null ? null : { target, query, parameters, mac: bytesOfHex(sig) }
+}
+
+/** No part can hold a line feed, so that no two requests have the same bytes. The scheme is left out: TLS may end before whoever verifies. */
+function signedBytes(method: string, { host, path }: Target, query: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(`${method}\n${host}\n${path}\n${query}`) as Uint8Array<ArrayBuffer>
+}
+
+function parseKeys(text: string): readonly Uint8Array<ArrayBuffer>[] {
+  const keys = text.split(/[\s,]+/).filter((each) => each !== "")
+  if (keys.length === 0 || keys.length > MAX_KEYS) throw new TypeError(`There must be 1–${MAX_KEYS} keys`)
+  return keys.map((key) => {
+    if (!/^[A-Za-z0-9_-]+$/.test(key) || key.length % 4 === 1)
+      throw new TypeError("A key must be base64url without padding")
+    const bytes = Uint8Array.from(atob(key.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0))
+    if (bytes.length < MIN_KEY_BYTES) throw new TypeError(`A key must have at least ${MIN_KEY_BYTES} bytes`)
+    return bytes
+  })
+}
+
+function checkNames(names: readonly string[]): readonly string[] {
+  const isFine = names.includes("expires_at") && new Set(names).size === names.length && !names.includes("sig")
+  if (!isFine || !names.every((name) => NAME.test(name)))
+    throw new TypeError("Parameters are named in small letters, each once, with expires_at and without sig")
+  return [...names]
+}
+
+function checkSkew(skewS: number): number {
+  if (!Number.isInteger(skewS) || skewS < 0 || skewS > MAX_SKEW_S) throw new TypeError(`skewS is 0–${MAX_SKEW_S}`)
+  return skewS
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
+}
+
+function bytesOfHex(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(text.length / 2)
+  for (let at = 0; at < bytes.length; at++) bytes[at] = Number.parseInt(text.slice(2 * at, 2 * at + 2), 16)
+  return bytes
+}

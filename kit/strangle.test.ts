@@ -1,0 +1,315 @@
+import { describe, it } from "vitest"
+import { refuse } from "./problem.ts"
+import { Shadows, type StrangleDependencies, type StrangleOrder, strangle } from "./strangle.ts"
+
+const URL_OF_TEST = "https://app.example.com/documents/1"
+const SIDES = { legacy: "legacy", new: "new" } as const
+type Side = keyof typeof SIDES
+const METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"] as const
+
+interface Circumstances {
+  readonly side?: Side
+  readonly isShadowed?: boolean
+  readonly init?: RequestInit
+  readonly answers?: Partial<Record<Side, () => Response | Promise<Response>>>
+  readonly access?: (side: Side) => Promise<Side>
+  readonly timeoutMs?: number
+  readonly compare?: StrangleDependencies<Side>["compare"]
+  readonly shadows?: Shadows
+  readonly dates?: Partial<Pick<StrangleOrder, "deprecationMs" | "sunsetMs">>
+}
+
+/** Everything that one request did, background included. */
+async function run(circumstances: Circumstances) {
+  const { side = "legacy", isShadowed = false, init = {}, answers = {}, timeoutMs = 60_000, dates } = circumstances
+  const sent: string[] = []
+  const noted: string[] = []
+  const background: Promise<unknown>[] = []
+  const order = {
+    request: new Request(URL_OF_TEST, init),
+    side,
+    isShadowed,
+    deprecationMs: null,
+    sunsetMs: null,
+    ...dates,
+  }
+  const deps: StrangleDependencies<Side> = {
+    access: circumstances.access ?? (async (each) => each),
+    send: async (access, { signal, isCopy }) => {
+      sent.push(isCopy ? `copy to ${access}` : access)
+      const answer = answers[access]?.() ?? new Response(`from ${access}`)
+      const ended = new Promise<never>((_, reject) => {
+        if (signal.aborted) reject(signal.reason)
+        signal.addEventListener("abort", () => reject(signal.reason))
+      })
+      return Promise.race([answer, ended])
+    },
+    timeoutMs: { legacy: timeoutMs, new: timeoutMs },
+    waitUntil: (work) => background.push(work),
+    shadows: circumstances.shadows ?? new Shadows({ most: 10, deadlineMs: 60_000 }),
+    compare: circumstances.compare ?? readBoth,
+    note: (event) => noted.push(event),
+  }
+  const answered = strangle(order, deps)
+  return { answered, sent, noted, background }
+}
+
+const readBoth: StrangleDependencies<Side>["compare"] = async (first, ask) => {
+  await first.text()
+  await (await ask("new")).text()
+  await (await ask("legacy")).text()
+}
+const by = (response: Response) => response.headers.get("x-strangler")
+
+describe("strangle: the chosen side", () => {
+  for (const side of ["legacy", "new"] as const)
+    for (const method of METHODS)
+      it(`sends ${method} to ${side} once, and to nobody else`, async ({ expect }) => {
+        const { answered, sent, background } = await run({ side, init: { method } })
+        expect(by(await answered)).toBe(side)
+        expect(sent).toEqual([side])
+        expect(background).toEqual([])
+      })
+
+  it("hands out status, cookies, redirect and stream as they are", async ({ expect }) => {
+    const headers = new Headers({ location: "/elsewhere" })
+    headers.append("set-cookie", "a=1")
+    headers.append("set-cookie", "b=2")
+    const { readable, writable } = new TransformStream()
+    const { answered } = await run({ answers: { legacy: () => new Response(readable, { status: 302, headers }) } })
+    const response = await answered
+    expect([response.status, response.headers.get("location")]).toEqual([302, "/elsewhere"])
+    expect(response.headers.getSetCookie()).toEqual(["a=1", "b=2"])
+    const writer = writable.getWriter()
+    void writer.write(new TextEncoder().encode("first"))
+    const first = await response.body?.getReader().read()
+    expect(new TextDecoder().decode(first?.value)).toBe("first")
+  })
+
+  it("leaves a WebSocket's response itself", async ({ expect }) => {
+    const { 0: client, 1: server } = new WebSocketPair()
+    server.accept()
+    const upgraded = new Response(null, { status: 101, webSocket: client })
+    const { answered } = await run({ side: "new", answers: { new: () => upgraded } })
+    expect(await answered).toBe(upgraded)
+  })
+
+  it("overrules what a service says of who answered", async ({ expect }) => {
+    const { answered } = await run({
+      answers: { legacy: () => new Response("", { headers: { "x-strangler": "new" } }) },
+    })
+    expect(by(await answered)).toBe("legacy")
+  })
+
+  it("dates the answers of the legacy service alone", async ({ expect }) => {
+    const dates = { deprecationMs: Date.UTC(2026, 6, 1), sunsetMs: Date.UTC(2027, 0, 1, 12) }
+    const legacy = await (await run({ dates })).answered
+    expect(legacy.headers.get("deprecation")).toBe("@1782864000")
+    expect(legacy.headers.get("sunset")).toBe("Fri, 01 Jan 2027 12:00:00 GMT")
+    const failing = { new: () => new Response("", { status: 503 }) }
+    expect((await (await run({ dates, side: "new", answers: failing })).answered).headers.has("sunset")).toBe(true)
+    const fresh = await (await run({ dates, side: "new" })).answered
+    expect([fresh.headers.has("deprecation"), fresh.headers.has("sunset")]).toEqual([false, false])
+  })
+})
+
+describe("strangle: fallback", () => {
+  const failures = {
+    "a refused connection": () => {
+      throw new Error("connect ECONNREFUSED 10.9.8.7")
+    },
+    "status 500": () => new Response("", { status: 500 }),
+    "status 503": () => new Response("", { status: 503 }),
+    silence: () => new Promise<Response>(() => {}),
+  }
+  for (const [name, fails] of Object.entries(failures)) {
+    for (const method of ["GET", "HEAD", "OPTIONS"])
+      it(`lets legacy answer ${method} after ${name}, and says and counts it`, async ({ expect }) => {
+        const { answered, sent, noted } = await run({
+          side: "new",
+          init: { method },
+          answers: { new: fails },
+          timeoutMs: 5,
+        })
+        expect(by(await answered)).toBe("fallback")
+        expect(sent).toEqual(["new", "legacy"])
+        expect(noted).toEqual(["fallback"])
+      })
+    for (const method of ["POST", "PATCH", "PUT", "DELETE"])
+      it(`never sends ${method} twice, after ${name}`, async ({ expect }) => {
+        const init = { method, body: "body" }
+        const { answered, sent, noted } = await run({ side: "new", init, answers: { new: fails }, timeoutMs: 5 })
+        await answered.catch(() => {})
+        expect(sent).toEqual(["new"])
+        expect(noted).toEqual([])
+      })
+  }
+
+  it("gives a failing unsafe request the new service's own answer, or a problem without the reason", async ({
+    expect,
+  }) => {
+    const init = { method: "POST", body: "body" }
+    const own = await run({ side: "new", init, answers: { new: failures["status 503"] } })
+    expect([(await own.answered).status, by(await own.answered)]).toEqual([503, "new"])
+    const refused = await run({ side: "new", init, answers: { new: failures["a refused connection"] } })
+    await expect(refused.answered).rejects.toMatchObject({ code: "service.failed" })
+    const late = await run({ side: "new", init, answers: { new: failures.silence }, timeoutMs: 5 })
+    await expect(late.answered).rejects.toMatchObject({ code: "service.timeout" })
+  })
+
+  for (const status of [200, 304, 400, 404, 499])
+    it(`takes ${status} for the new service's answer`, async ({ expect }) => {
+      const body = status === 304 ? null : ""
+      const { answered, sent } = await run({ side: "new", answers: { new: () => new Response(body, { status }) } })
+      expect([(await answered).status, sent]).toEqual([status, ["new"]])
+    })
+
+  const unreachable = async (side: Side) => {
+    if (side === "new") throw refuse("platform.not-granted")
+    return side
+  }
+  for (const method of ["GET", "PUT", "DELETE"])
+    it(`lets legacy answer ${method} when nothing could be sent to the new one`, async ({ expect }) => {
+      const init = method === "PUT" ? { method, body: "body" } : { method }
+      const { answered, sent } = await run({ side: "new", init, access: unreachable })
+      expect(by(await answered)).toBe("fallback")
+      expect(sent).toEqual(["legacy"])
+    })
+  for (const method of ["POST", "PATCH"])
+    it(`refuses ${method} when nothing could be sent to the new one`, async ({ expect }) => {
+      const { answered, sent } = await run({ side: "new", init: { method }, access: unreachable })
+      await expect(answered).rejects.toMatchObject({ code: "platform.not-granted" })
+      expect(sent).toEqual([])
+    })
+
+  it("asks nobody else when the client has gone", async ({ expect }) => {
+    const abort = new AbortController()
+    const { answered, sent, noted } = await run({
+      side: "new",
+      init: { signal: abort.signal },
+      answers: { new: failures.silence },
+    })
+    abort.abort()
+    await expect(answered).rejects.toThrow()
+    expect([sent, noted]).toEqual([["new"], []])
+  })
+
+  it("never lets the new service answer for legacy", async ({ expect }) => {
+    const { answered, sent } = await run({ answers: { legacy: failures["a refused connection"] } })
+    await expect(answered).rejects.toMatchObject({ code: "service.failed" })
+    expect(sent).toEqual(["legacy"])
+    const bad = await run({ answers: { legacy: failures["status 500"] } })
+    expect([(await bad.answered).status, bad.sent]).toEqual([500, ["legacy"]])
+  })
+})
+
+describe("strangle: shadow", () => {
+  for (const method of ["GET", "HEAD"])
+    it(`answers ${method} by legacy, and asks new, then legacy again, in the background`, async ({ expect }) => {
+      const { answered, sent, background } = await run({ isShadowed: true, init: { method } })
+      const response = await answered
+      expect(by(response)).toBe("legacy")
+      expect(await response.text()).toBe("from legacy")
+      await Promise.all(background)
+      expect(sent).toEqual(["legacy", "copy to new", "copy to legacy"])
+    })
+
+  for (const method of ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "REPORT", "PURGE"])
+    it(`sends ${method} once and to nobody else`, async ({ expect }) => {
+      const { answered, sent, background } = await run({ isShadowed: true, init: { method } })
+      await (await answered).text()
+      await Promise.all(background)
+      expect([sent, background]).toEqual([["legacy"], []])
+    })
+
+  for (const name of ["upgrade", "if-none-match", "if-modified-since", "range"])
+    it(`does not compare a request with ${name}`, async ({ expect }) => {
+      const { sent, answered, background } = await run({ isShadowed: true, init: { headers: { [name]: "x" } } })
+      await answered
+      expect([sent, background]).toEqual([["legacy"], []])
+    })
+
+  it("does not compare an event stream, which has no end", async ({ expect }) => {
+    const headers = { "content-type": "text/event-stream; charset=utf-8" }
+    const { answered, sent, background } = await run({
+      isShadowed: true,
+      answers: { legacy: () => new Response("data: 1\n\n", { headers }) },
+    })
+    expect(await (await answered).text()).toBe("data: 1\n\n")
+    expect([sent, background]).toEqual([["legacy"], []])
+  })
+
+  it("mirrors nothing when the new side answers, a fallback included", async ({ expect }) => {
+    for (const status of [200, 500]) {
+      const answers = { new: () => new Response("", { status }) }
+      const { answered, background } = await run({ side: "new", isShadowed: true, answers })
+      await answered
+      expect(background).toEqual([])
+    }
+  })
+
+  it("answers before the copies are even asked for, and whatever becomes of them", async ({ expect }) => {
+    let ask: () => void = () => {}
+    const asked = new Promise<void>((resolve) => {
+      ask = resolve
+    })
+    const { answered, sent, noted, background } = await run({
+      isShadowed: true,
+      answers: { new: () => Promise.reject(new Error("down")) },
+      compare: async (first, askFor) => {
+        await first.text()
+        await asked
+        await askFor("new")
+      },
+    })
+    expect(await (await answered).text()).toBe("from legacy")
+    expect(sent).toEqual(["legacy"])
+    ask()
+    await Promise.all(background)
+    expect([sent, noted]).toEqual([["legacy", "copy to new"], ["skipped"]])
+  })
+
+  it("gives the client the whole body when the comparison stops reading, or never began", async ({ expect }) => {
+    const body = "x".repeat(300_000)
+    for (const compare of [
+      async (first: Response) => void (await first.body?.cancel()),
+      async () => Promise.reject(new Error("bug")),
+    ]) {
+      const { answered, background } = await run({
+        isShadowed: true,
+        compare,
+        answers: { legacy: () => new Response(body) },
+      })
+      const response = await answered
+      await Promise.all(background)
+      expect(await response.text()).toBe(body)
+    }
+  })
+
+  it("keeps a comparison going when the client does not read", async ({ expect }) => {
+    const { answered, sent, background } = await run({ isShadowed: true })
+    await (await answered).body?.cancel()
+    await Promise.all(background)
+    expect(sent).toHaveLength(3)
+  })
+
+  it("skips, and counts, what is more than its slots; a slot is free when left, or at its deadline", async ({
+    expect,
+  }) => {
+    const clock = { nowMs: 0, now: () => clock.nowMs }
+    const shadows = new Shadows({ most: 1, deadlineMs: 1_000, clock })
+    const stuck = await run({ isShadowed: true, shadows, compare: () => new Promise(() => {}) })
+    await stuck.answered
+    const skipped = await run({ isShadowed: true, shadows })
+    expect(await (await skipped.answered).text()).toBe("from legacy")
+    expect([skipped.sent, skipped.noted]).toEqual([["legacy"], ["skipped"]])
+    clock.nowMs = 999
+    expect(shadows.enter()).toBeNull()
+    clock.nowMs = 1_000
+    const slot = shadows.enter()
+    expect(slot).not.toBeNull()
+    expect(shadows.enter()).toBeNull()
+    slot?.leave()
+    expect(shadows.enter()).not.toBeNull()
+  })
+})
