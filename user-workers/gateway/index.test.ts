@@ -1,7 +1,6 @@
 import { afterEach, describe, it, vi } from "vitest"
-import type { AudiencePassport, PlatformApi } from "../../contracts/platform.ts"
+import type { PlatformApi, ZoneOfCompany } from "../../contracts/platform.ts"
 import { makeTestPassports } from "../../kit/sign-test-passport.ts"
-import { CellPassports } from "./cell-passport.ts"
 import gateway from "./index.ts"
 
 const passports = await makeTestPassports()
@@ -121,11 +120,30 @@ describe("gateway: refusals", () => {
     expect(sent).toHaveLength(0)
   })
 
+  it("answers 503, and not 404, for a zone that ops have not put in place", async ({ expect }) => {
+    const { response } = await call("/", {}, { zone: "unplaced" })
+    expect(await response.json()).toMatchObject({ code: "zone.unavailable", status: 503 })
+  })
+
+  for (const [name, value] of [
+    ["CELL_TIMEOUT_MS", undefined],
+    ["CELL_TIMEOUT_MS", "0"],
+    ["CELL_TIMEOUT_MS", "25s"],
+    ["CELL_IDLE_TIMEOUT_MS", "-1"],
+    ["DEPRECATIONS", "{}"],
+    ["DEPRECATIONS", '[{"path":"/a"}]'],
+  ] as const)
+    it(`serves nothing with ${name} = ${value}`, async ({ expect }) => {
+      const { response, sent } = await call("/", {}, { zone: "us01" }, { vars: { [name]: value } })
+      expect(response.status).toBe(500)
+      expect(sent).toHaveLength(0)
+    })
+
   it("answers 502 without a word of the reason when the cell does not answer", async ({ expect }) => {
     const cell = () => {
       throw new Error("connect ECONNREFUSED 10.9.8.7")
     }
-    const { response } = await call("/", {}, { zone: "us01" }, { cell })
+    const { response } = await call("/", { method: "POST" }, { zone: "broken" }, { cell })
     const text = await response.text()
     expect(response.status).toBe(502)
     expect(text).toContain("cell.failed")
@@ -133,59 +151,58 @@ describe("gateway: refusals", () => {
   })
 
   it("answers 504 and ends the call when the cell's headers do not come in time", async ({ expect }) => {
-    const { response, sent } = await call("/", {}, { zone: "us01" }, { cell: hanging, timeoutMs: "1" })
+    const { response, sent } = await call("/", {}, { zone: "slow" }, { cell: hanging, timeoutMs: "1" })
     expect(await response.json()).toMatchObject({ code: "cell.timeout", status: 504 })
     expect(sent[0]?.signal.aborted).toBe(true)
   })
 })
 
-describe("CellPassports", () => {
-  it("asks once per own passport and zone while 30 seconds of life are left", async ({ expect }) => {
-    const clock = { nowMs: 1_000_000, now: () => clock.nowMs }
-    const cells = new CellPassports(clock)
-    const asked: string[] = []
-    const platform = {
-      passportFor: async (audience: string) => {
-        asked.push(audience)
-        return { token: "opaque", audience, expiresS: 1_060, origins: ["https://us01.cell.example"] }
-      },
-    }
-    await cells.accessTo("us01", "own", platform)
-    clock.nowMs = 1_029_999
-    await cells.accessTo("us01", "own", platform)
-    expect(asked).toHaveLength(1)
-    clock.nowMs = 1_030_000
-    await cells.accessTo("us01", "own", platform)
-    expect(asked).toHaveLength(2)
-    await cells.accessTo("us01", "another's", platform)
-    await cells.accessTo("us02", "own", platform)
-    expect(asked).toHaveLength(4)
+describe("gateway: the company that a request names", () => {
+  const named = (company: string, revision = "1") => ({
+    headers: { "procore-company-id": company, "x-sallyport-config": revision },
   })
 
-  for (const expiresS of [1_030, Number.NaN, undefined])
-    it(`never reuses a passport of which it is told that it ends at ${expiresS}`, async ({ expect }) => {
-      const cells = new CellPassports({ now: () => 1_000_000 })
-      let asked = 0
-      const passportFor = async (audience: string) => {
-        const answer = { token: `opaque-${++asked}`, audience, expiresS, origins: ["https://us01.cell.example"] }
-        return answer as AudiencePassport
-      }
-      await cells.accessTo("us01", "own", { passportFor })
-      expect((await cells.accessTo("us01", "own", { passportFor })).passport).toBe("opaque-2")
-    })
+  it("goes to the cell when the company lives in its zone, and asks once per config revision", async ({ expect }) => {
+    const first = await call("/", named("900"), { zone: "us01" }, { home: { zone: "us01", revision: 1 } })
+    expect(first.sent).toHaveLength(1)
+    expect(first.looked).toEqual([["900", 1]])
+    const again = await call("/", named("900"), { zone: "us01" }, { home: { zone: "us02", revision: 1 } })
+    expect(again.looked).toEqual([])
+    const later = await call("/", named("900", "2"), { zone: "us01" }, { home: { zone: "us02", revision: 2 } })
+    expect(later.looked).toEqual([["900", 2]])
+    expect(later.sent).toHaveLength(0)
+  })
 
-  it("forgets those not used for long, and asks again", async ({ expect }) => {
-    const cells = new CellPassports({ now: () => 1_000_000 })
-    let asked = 0
-    const passportFor = async (audience: string) => {
-      asked++
-      return { token: "opaque", audience, expiresS: 1_060, origins: ["https://us01.cell.example"] }
-    }
-    for (let each = 0; each <= 2_000; each++) await cells.accessTo("us01", `own-${each}`, { passportFor })
-    await cells.accessTo("us01", "own-2000", { passportFor })
-    expect(asked).toBe(2_001)
-    await cells.accessTo("us01", "own-0", { passportFor })
-    expect(asked).toBe(2_002)
+  it("sends a client that came by another zone's hostname to the company's own", async ({ expect }) => {
+    const { response, sent } = await call("/companies/901/home", {}, { zone: "us01" }, { home: { zone: "uk01" } })
+    expect(response.status).toBe(421)
+    const detail = "Use https://app.uk01.example."
+    expect(await response.json()).toMatchObject({ code: "company.elsewhere", detail })
+    expect(sent).toHaveLength(0)
+  })
+
+  it("asks a client to come again when a sibling chose the zone before the switch", async ({ expect }) => {
+    const { response, sent } = await call("/", named("902"), { zone: "us01", hops: 1 }, { home: { zone: "uk01" } })
+    expect(response.status).toBe(503)
+    expect(response.headers.get("retry-after")).toBe("1")
+    expect(await response.json()).toMatchObject({ code: "company.moving" })
+    expect(sent).toHaveLength(0)
+  })
+
+  it("sends nothing for a company that is closed", async ({ expect }) => {
+    const moving = { mode: "closed", retryAfterS: 9 } as const
+    const { response, sent } = await call("/", named("903"), { zone: "us01" }, { home: { zone: "us01", moving } })
+    expect(response.headers.get("retry-after")).toBe("9")
+    expect(sent).toHaveLength(0)
+  })
+
+  it("leaves a company that the directory does not know to the cell", async ({ expect }) => {
+    expect((await call("/", named("904"), { zone: "us01" }, { home: null })).sent).toHaveLength(1)
+  })
+
+  it("tells the cell nothing of the config", async ({ expect }) => {
+    const { sent } = await call("/", named("905"), { zone: "us01" })
+    expect([...(sent[0]?.headers.keys() ?? [])].filter((name) => name.includes("sallyport"))).toEqual([])
   })
 })
 
@@ -194,40 +211,59 @@ type Cell = (request: Request) => Response | Promise<Response>
 interface Circumstances {
   readonly cell?: Cell
   readonly timeoutMs?: string
+  readonly vars?: Record<string, string | undefined>
   /** Of the URL that the request has when it arrives: whoever dispatches a sibling chooses it. */
   readonly origin?: string
   /** Only a request from the network can be a GET with a body: none that is made here. */
   readonly arrivingBody?: ReadableStream | null
+  /** What the directory says of any company; null: nothing. Default: that it lives where the request goes. */
+  readonly home?: Partial<ZoneOfCompany> | null
 }
 
 async function call(
   path: string,
   init: RequestInit,
-  claims: { zone?: string; host?: string },
-  { cell = () => new Response("from the cell"), timeoutMs, origin, arrivingBody }: Circumstances = {},
-): Promise<{ response: Response; sent: Request[]; asked: string[] }> {
+  claims: { zone?: string; host?: string; hops?: number },
+  circumstances: Circumstances = {},
+): Promise<{ response: Response; sent: Request[]; asked: string[]; looked: unknown[] }> {
+  const { cell = () => new Response("from the cell"), origin, arrivingBody } = circumstances
   const sent: Request[] = []
   const asked: string[] = []
+  const looked: unknown[] = []
   vi.stubGlobal("fetch", async (request: Request) => {
     sent.push(request)
     return cell(request)
   })
   const request = await passports.request((origin ?? "https://app.procore.com") + path, "gateway", init, claims)
   if (arrivingBody !== undefined) Object.defineProperty(request, "body", { value: arrivingBody })
-  return { response: await gateway.fetch(request, environment(asked, timeoutMs), context), sent, asked }
+  const env = environment(asked, { zone: claims.zone, ...circumstances }, looked)
+  return { response: await gateway.fetch(request, env, context), sent, asked, looked }
 }
 
-function environment(asked: string[], timeoutMs = "25000") {
-  const platform: Pick<PlatformApi, "keys" | "passportFor"> = {
+function environment(
+  asked: string[],
+  given: Circumstances & { zone?: string | undefined } = {},
+  looked: unknown[] = [],
+) {
+  const platform: Pick<PlatformApi, "keys" | "passportFor" | "zoneOf"> = {
     keys: passports.keys,
     passportFor: async (audience) => {
       asked.push(audience)
       if (audience === "cell:forbidden") throw new Error("platform.not-granted")
+      if (audience === "cell:unplaced") throw new Error("platform.audience-unknown")
       const origins = [`https://${audience.slice(5)}.cell.example`]
       return { token: fakeCellPassport(audience), audience, expiresS: Date.now() / 1000 + 60, origins }
     },
+    zoneOf: async (company, atLeast) => {
+      looked.push([company, atLeast])
+      if (given.home === null) return null
+      const zone = given.home?.zone ?? given.zone ?? ""
+      const place = { zone, audience: `cell:${zone}`, baseUrl: `https://app.${zone}.example` }
+      return { ...place, countries: null, moving: null, revision: 1, ...given.home }
+    },
   }
-  return { PLATFORM: platform as PlatformApi, CELL_TIMEOUT_MS: timeoutMs }
+  const vars = { CELL_TIMEOUT_MS: given.timeoutMs ?? "25000", CELL_IDLE_TIMEOUT_MS: "0", DEPRECATIONS: "[]" }
+  return { PLATFORM: platform as PlatformApi, ...vars, ...given.vars } as Parameters<typeof gateway.fetch>[1] & object
 }
 
 function fakeCellPassport(audience: string): string {

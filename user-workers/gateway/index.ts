@@ -1,30 +1,80 @@
 /**
  * The gateway: the last Worker before a cell, one script for all zones. The zone comes from its passport: the route named it, or the router did.
  */
+import type { Context } from "hono"
 import type { PlatformApi } from "../../contracts/platform.ts"
-import { PASSPORT_HEADER } from "../../contracts/reserved-headers.ts"
-import { refuse } from "../../kit/problem.ts"
-import { passportRequirement } from "../../kit/require-passport.ts"
-import { serve } from "../../kit/serve.ts"
+import { PASSPORT_HEADER, REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
+import { askPlatform } from "../../kit/ask-platform.ts"
+import { AudiencePassports } from "../../kit/audience-passports.ts"
+import { circuitBreaker } from "../../kit/circuit-breaker.ts"
+import { COMPANY_HEADER, companyOf } from "../../kit/company-detection.ts"
+import { announceDeprecation, parseDeprecations } from "../../kit/deprecation.ts"
+import { Refusal, refuse } from "../../kit/problem.ts"
+import { type PassportVariables, requirePassport } from "../../kit/require-passport.ts"
+import { tracing } from "../../kit/tracing.ts"
+import { worker } from "../../kit/worker.ts"
 import { writeLog } from "../../kit/write-log.ts"
-import { CellPassports } from "./cell-passport.ts"
+import { requireCompanyInZone, revisionOf, ZoneDirectory } from "../../kit/zone-resolution.ts"
 import { proxyToCell } from "./proxy-to-cell.ts"
 
 interface Env {
   readonly PLATFORM: PlatformApi
+  /** Milliseconds until the cell's response headers must be there, over all tries. */
   readonly CELL_TIMEOUT_MS: string
+  /** Milliseconds that a response body may stand still on the cell's side; `0`: for ever. */
+  readonly CELL_IDLE_TIMEOUT_MS: string
+  /** JSON, see kit/deprecation.ts; `[]` for none. */
+  readonly DEPRECATIONS: string
 }
 
-const requirePassport = passportRequirement({ script: "gateway" })
-const cells = new CellPassports()
+/** An origin that refuses connections fails all it gets, however well it did before; one that fails now and then does not. */
+const health = circuitBreaker({ minimumCalls: 20, failureRate: 0.5, consecutiveFailures: 3, openMs: 5_000 })
+const cells = new AudiencePassports()
+const directory = new ZoneDirectory()
 
-export default serve<Env>(
-  async (request, env) => {
-    const { zone, host } = await requirePassport(request, env.PLATFORM)
-    if (zone === undefined) throw refuse("zone.missing")
-    const cell = await cells.accessTo(zone, request.headers.get(PASSPORT_HEADER) ?? "", env.PLATFORM)
-    const timeoutMs = Number(env.CELL_TIMEOUT_MS)
-    return proxyToCell(request, cell, { host, fetch: (outgoing) => fetch(outgoing), timeoutMs })
-  },
-  { log: writeLog },
-)
+const app = worker<Env, PassportVariables>({ log: writeLog })
+app.use(tracing({ service: "gateway" }))
+app.use(requirePassport({ script: "gateway" }))
+app.all("*", carryToCell)
+export default app
+
+async function carryToCell(c: Context<{ Bindings: Env; Variables: PassportVariables }>): Promise<Response> {
+  const { passport } = c.var
+  const { PLATFORM, CELL_TIMEOUT_MS, CELL_IDLE_TIMEOUT_MS, DEPRECATIONS } = c.env
+  const { headers, url, method } = c.req.raw
+  const timeouts = { timeoutMs: milliseconds(CELL_TIMEOUT_MS, 1), idleMs: milliseconds(CELL_IDLE_TIMEOUT_MS, 0) }
+  const deprecations = parseDeprecations(DEPRECATIONS)
+  const { zone, host } = passport
+  if (zone === undefined) throw refuse("zone.missing")
+  const { pathname, search } = new URL(url)
+  const company = companyOf(headers.get(COMPANY_HEADER), pathname, search)
+  const revision = revisionOf(headers)
+  if (company !== null) {
+    const ask = (id: string, atLeast: number) => askPlatform(() => PLATFORM.zoneOf(id, atLeast))
+    requireCompanyInZone(await directory.zoneOf(company, revision, ask), zone, method, passport)
+  }
+  const wish = { audience: `cell:${zone}`, ownPassport: headers.get(PASSPORT_HEADER) ?? "", revision }
+  const access = await cells.accessTo(wish, () => askForCell(PLATFORM, wish))
+  const subject = passport.kind === "anonymous" ? null : passport.sub
+  const stickyKey = passport.company ?? company ?? subject ?? headers.get(REQUEST_ID_HEADER) ?? ""
+  const send = (outgoing: Request) => fetch(outgoing)
+  const way = { ...timeouts, ...access, zone, host, stickyKey, health, fetch: send, log: writeLog }
+  return announceDeprecation(await proxyToCell(c.req.raw, way), pathname, deprecations)
+}
+
+/** A zone that ops have not put in place is no 404 to a client: what it asked for may well be there. */
+async function askForCell(platform: PlatformApi, { audience, ownPassport }: { audience: string; ownPassport: string }) {
+  try {
+    return await askPlatform(() => platform.passportFor(audience, ownPassport))
+  } catch (cause) {
+    if (cause instanceof Refusal && cause.code === "platform.audience-unknown")
+      throw refuse("zone.unavailable", { cause, log: { audience } })
+    throw cause
+  }
+}
+
+/** Throws TypeError: a variable that cannot be read stops the Worker rather than being overlooked, and a canary shows it. */
+function milliseconds(text: unknown, least: number): number {
+  if (typeof text === "string" && /^[0-9]{1,7}$/.test(text) && Number(text) >= least) return Number(text)
+  throw new TypeError(`A timeout must be a whole number of milliseconds, at least ${least}`)
+}

@@ -1,62 +1,60 @@
 /**
- * The web client: a single-page application under `/webclients/*`, from static assets, with a strict content security policy by header.
+ * Single-page applications under `/webclients/*`, from static assets. An address of an app answers the app's page, a file answers the file or nothing:
+ * a script must not turn out to be HTML. What each app may do in a browser is said in apps.ts.
  */
 import type { PlatformApi } from "../../contracts/platform.ts"
+import { csp } from "../../kit/csp.ts"
+import { cspReports } from "../../kit/csp-reports.ts"
 import { refuse } from "../../kit/problem.ts"
-import { passportRequirement } from "../../kit/require-passport.ts"
-import { serve } from "../../kit/serve.ts"
+import { requirePassport } from "../../kit/require-passport.ts"
+import { tracing } from "../../kit/tracing.ts"
+import { worker } from "../../kit/worker.ts"
 import { writeLog } from "../../kit/write-log.ts"
+import { APPS, type App, appOf, REPORT_PATH, ROOT } from "./apps.ts"
 
 interface Env {
   readonly PLATFORM: PlatformApi
   readonly ASSETS: Fetcher
 }
 
-/** Nothing inline, nothing from elsewhere, no frame around it. */
-const SECURITY_HEADERS: readonly (readonly [string, string])[] = [
-  [
-    "content-security-policy",
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
-  ],
-  ["x-content-type-options", "nosniff"],
-  ["referrer-policy", "same-origin"],
-  ["cross-origin-opener-policy", "same-origin"],
-  ["cross-origin-resource-policy", "same-origin"],
-  ["permissions-policy", "camera=(), geolocation=(), microphone=()"],
-]
+const policies = new Map(APPS.map((each) => [each, csp(each.csp)]))
 
-const requirePassport = passportRequirement({ script: "pages" })
+const app = worker<Env>({ log: writeLog })
 
-export default serve<Env>(
-  async (request, env) => {
-    const url = new URL(request.url)
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      throw refuse("edge.method-not-allowed", { headers: { allow: "GET, HEAD" } })
-    }
-    if (url.pathname === "/webclients/request.json") return describeRequest(request, env)
-    return withSecurityHeaders(await asset(request, url, env))
-  },
-  { log: writeLog },
-)
-
+app.use(tracing({ service: "pages" }))
+app.use(`${ROOT}/*`, async (c, next) => {
+  const policy = policies.get(ownerOf(c.req.path))
+  return policy === undefined ? next() : policy(c, next)
+})
+app.post(REPORT_PATH, cspReports({ log: writeLog }))
+app.all(REPORT_PATH, () => {
+  throw refuse("edge.method-not-allowed", { headers: { allow: "POST" } })
+})
 /** What the passport says of this request, so that a browser can see it; never the passport itself. */
-async function describeRequest(request: Request, env: Env): Promise<Response> {
-  const { route, kind, hops, facts } = await requirePassport(request, env.PLATFORM)
-  const response = Response.json({ route, kind, hops, ...facts }, { headers: { "cache-control": "no-store" } })
-  return withSecurityHeaders(response)
-}
+app.get(`${ROOT}/request.json`, requirePassport({ script: "pages" }), (c) => {
+  const { route, kind, hops, facts } = c.var.passport
+  return c.json({ route, kind, hops, ...facts }, 200, { "cache-control": "no-store" })
+})
+app.get(`${ROOT}/*`, (c) => serve(c.req.raw, c.req.path, c.env.ASSETS))
+app.all(`${ROOT}/*`, () => {
+  throw refuse("edge.method-not-allowed", { headers: { allow: "GET, HEAD" } })
+})
 
-/** The application's page answers for every path that no file has, but not for a missing file: a script must not turn out to be HTML. */
-async function asset(request: Request, url: URL, env: Env): Promise<Response> {
-  const response = await env.ASSETS.fetch(request)
-  const isPage = response.headers.get("content-type")?.startsWith("text/html") === true
-  const namesFile = /\.[^/]*$/.test(url.pathname)
-  if (isPage && namesFile) throw refuse("route.not-found", { detail: "There is no such file." })
+export default app
+
+/** Whatever has an extension in its last segment, or lies among an app's hashed files, is a file; all else is an address of the app. */
+async function serve(request: Request, path: string, assets: Fetcher): Promise<Response> {
+  const { base } = ownerOf(path)
+  const isFile = /\.[^/]*$/.test(path) || path.startsWith(`${base}/assets/`)
+  const response = await assets.fetch(
+    isFile ? request : new Request(new URL(`${base}/index.html`, request.url), request),
+  )
+  if (response.status === 404) throw refuse("route.not-found", { detail: "There is no such file." })
   return response
 }
 
-function withSecurityHeaders(response: Response): Response {
-  const secured = new Response(response.body, response)
-  for (const [name, value] of SECURITY_HEADERS) secured.headers.set(name, value)
-  return secured
+function ownerOf(path: string): App {
+  const owner = appOf(path)
+  if (owner === null) throw refuse("route.not-found")
+  return owner
 }

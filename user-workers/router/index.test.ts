@@ -1,4 +1,5 @@
 import { describe, it } from "vitest"
+import type { PassportClaims } from "../../contracts/passport.ts"
 import type { PlatformApi, ZoneOfCompany } from "../../contracts/platform.ts"
 import { makeTestPassports } from "../../kit/sign-test-passport.ts"
 import router from "./index.ts"
@@ -6,20 +7,16 @@ import router from "./index.ts"
 const passports = await makeTestPassports()
 const context = { waitUntil() {} } as unknown as ExecutionContext
 
+const UK = { "procore-company-id": "562949953421312000" }
+
 describe("router: zones", () => {
-  const ways: Record<string, [string, Record<string, string>]> = {
-    "the header": ["/rest/v1.0/projects", { "procore-company-id": "562949953421312000" }],
-    "the path": ["/rest/v1.0/companies/562949953421312000/projects", {}],
-    "the query": ["/rest/v1.0/projects?company_id=562949953421312000", {}],
-  }
-  for (const [name, [path, headers]] of Object.entries(ways))
-    it(`goes to the gateway of the zone of the company in ${name}`, async ({ expect }) => {
-      const { response, sent } = await call(path, { headers })
-      expect(await response.text()).toBe("from the gateway")
-      expect(sent[0]?.headers.get("x-sallyport-sibling")).toBe("gateway")
-      expect(sent[0]?.headers.get("x-sallyport-sibling-zone")).toBe("uk01")
-      expect(sent[0]?.headers.get("x-passport")).toBeTruthy()
-    })
+  it("goes to the gateway of the zone of the company in the header", async ({ expect }) => {
+    const { response, sent } = await call("/rest/v1.0/projects", { headers: UK })
+    expect(await response.text()).toBe("from the gateway")
+    expect(sent[0]?.headers.get("x-sallyport-sibling")).toBe("gateway")
+    expect(sent[0]?.headers.get("x-sallyport-sibling-zone")).toBe("uk01")
+    expect(sent[0]?.headers.get("x-passport")).toBeTruthy()
+  })
 
   it("tells two companies apart whose ids are the same number beyond 53 bits", async ({ expect }) => {
     const first = await call("/", { headers: { "procore-company-id": "9007199254740992" } })
@@ -28,43 +25,184 @@ describe("router: zones", () => {
     expect(zoneAsked(second)).toBe("us02")
   })
 
-  for (const path of ["/rest/v1.0/me", "/rest/v1.0/companies"]) {
-    it(`sends ${path} without a company to the default zone`, async ({ expect }) => {
-      expect(zoneAsked(await call(path))).toBe("us01")
-    })
+  for (const path of ["/rest/v1.0/me", "/rest/v1.0/companies"])
+    for (const method of ["GET", "HEAD"]) {
+      it(`sends ${method} ${path} without a company to the default zone`, async ({ expect }) => {
+        expect(zoneAsked(await call(path, { method }))).toBe("us01")
+      })
 
-    it(`sends ${path} with a company to that company's zone`, async ({ expect }) => {
-      expect(zoneAsked(await call(path, { headers: { "procore-company-id": "562949953421312000" } }))).toBe("uk01")
-    })
-  }
-
-  it("remembers a company's zone, and asks again for unknown ones", async ({ expect }) => {
-    const headers = { "procore-company-id": "777" }
-    expect((await call("/", { headers })).asked).toEqual(["777"])
-    expect((await call("/", { headers })).asked).toEqual([])
-    const unknown = { "procore-company-id": "404" }
-    expect((await call("/", { headers: unknown })).asked).toEqual(["404"])
-    expect((await call("/", { headers: unknown })).asked).toEqual(["404"])
-  })
+      it(`sends ${method} ${path} with a company to that company's zone`, async ({ expect }) => {
+        expect(zoneAsked(await call(path, { method, headers: UK }))).toBe("uk01")
+      })
+    }
 
   it("passes method and body on", async ({ expect }) => {
-    const { sent } = await call("/rest/v1.0/companies/1/projects", { method: "POST", body: "body" })
+    const init = { method: "POST", body: "body", headers: { "procore-company-id": "1" } }
+    const { sent } = await call("/rest/v1.0/companies/1/projects", init)
     expect(sent[0]?.method).toBe("POST")
     expect(await sent[0]?.text()).toBe("body")
   })
+
+  it("hands out the gateway's response itself, a WebSocket's included", async ({ expect }) => {
+    const { 0: client } = new WebSocketPair()
+    const upgraded = new Response(null, { status: 101, webSocket: client })
+    const { response } = await call("/cable", { headers: UK }, { gateway: () => upgraded })
+    expect(response).toBe(upgraded)
+  })
+})
+
+describe("router: what it remembers", () => {
+  const ask = (company: string, revision: string | null, answers = Number(revision)) => {
+    const headers = {
+      "procore-company-id": company,
+      ...(revision === null ? {} : { "x-sallyport-config": revision }),
+    }
+    return call("/", { headers }, { revision: answers })
+  }
+
+  it("asks once per company while the config revision stays the same", async ({ expect }) => {
+    expect((await ask("777", "5")).asked).toEqual([["777", 5]])
+    expect((await ask("777", "5")).asked).toEqual([])
+    expect((await ask("777", "4")).asked).toEqual([])
+  })
+
+  it("asks again, for the newer revision, as soon as a request is under one", async ({ expect }) => {
+    await ask("778", "5")
+    expect((await ask("778", "6")).asked).toEqual([["778", 6]])
+    expect((await ask("778", "6")).asked).toEqual([])
+  })
+
+  it("asks again when the request does not say under which revision it is, and for no older answer than it had", async ({
+    expect,
+  }) => {
+    await ask("779", "5")
+    for (const odd of [null, "", "0", "-1", "1e3", "5, 6", "9999999999999999"])
+      expect((await ask("779", odd, 5)).asked).toEqual([["779", 5]])
+  })
+
+  it("goes by no answer that is older than the request's own config", async ({ expect }) => {
+    const { response, sent } = await ask("780", "6", 5)
+    expect(response.status).toBe(503)
+    expect(await response.json()).toMatchObject({ code: "platform.unavailable" })
+    expect(sent).toHaveLength(0)
+  })
+
+  it("asks for an unknown company each time", async ({ expect }) => {
+    expect((await ask("404", "5")).asked).toEqual([["404", 5]])
+    expect((await ask("404", "5")).asked).toEqual([["404", 5]])
+  })
+})
+
+describe("router: a company that moves", () => {
+  const moving = (mode: "read-only" | "closed") => ({ moving: { mode, retryAfterS: 7 } })
+  const headers = { "procore-company-id": "1" }
+
+  for (const method of ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"])
+    it(`refuses ${method} with Retry-After while it is closed`, async ({ expect }) => {
+      const { response, sent } = await call("/rest/v1.0/projects", { method, headers }, moving("closed"))
+      expect(response.status).toBe(503)
+      expect(response.headers.get("retry-after")).toBe("7")
+      expect(sent).toHaveLength(0)
+    })
+
+  for (const [method, goes] of Object.entries({ GET: true, HEAD: true, OPTIONS: true, POST: false, DELETE: false }))
+    it(`${goes ? "sends" : "refuses"} ${method} while it is read-only`, async ({ expect }) => {
+      const { response, sent } = await call("/rest/v1.0/projects", { method, headers }, moving("read-only"))
+      expect(response.status).toBe(goes ? 200 : 503)
+      expect(sent).toHaveLength(goes ? 1 : 0)
+    })
+
+  it("says so in the members that this API's clients read", async ({ expect }) => {
+    const { response } = await call("/rest/v1.0/projects", { method: "POST", headers }, moving("closed"))
+    expect(await response.json()).toMatchObject({ code: "company.moving", message: expect.any(String) })
+  })
+})
+
+describe("router: a zone that accepts some countries only", () => {
+  const callFrom = (country: string | null) =>
+    call("/rest/v1.0/projects", { headers: { "procore-company-id": "1" } }, { countries: ["US"], country })
+
+  it("gets requests from those", async ({ expect }) => {
+    expect((await callFrom("US")).sent).toHaveLength(1)
+  })
+
+  for (const country of ["GB", "us", "USA", "", "T1", null])
+    it(`gets none from ${country === null ? "a place unknown" : JSON.stringify(country)}`, async ({ expect }) => {
+      const { response, sent } = await callFrom(country)
+      expect(response.status).toBe(403)
+      expect(await response.json()).toMatchObject({ code: "zone.country-refused" })
+      expect(sent).toHaveLength(0)
+    })
 })
 
 describe("router: refusals", () => {
-  for (const path of ["/rest/v1.0/projects", "/rest/v1.0/me/other", "/rest/v1.0/companies/", "/rest/v1.0/companies2"])
-    it(`refuses ${path} without a company`, async ({ expect }) => {
+  for (const path of [
+    "/rest/v1.0/projects",
+    "/rest/v1.0/me/other",
+    "/rest/v1.0/me/",
+    "/rest/v1.1/me",
+    "/rest/v1.0/m%65",
+    "/rest/v1.0/companies/",
+    "/rest/v1.0/companies2",
+    // The header is mandatory where an endpoint has the id in its path or query as well.
+    "/rest/v1.0/companies/562949953421312000/projects",
+    "/rest/v1.0/projects?company_id=562949953421312000",
+  ])
+    it(`refuses ${path} without the header`, async ({ expect }) => {
       const { response, sent } = await call(path)
       expect(response.status).toBe(400)
       expect(sent).toHaveLength(0)
       expect(await response.json()).toMatchObject({
         code: "company.required",
         message: "Missing Procore-Company-Id header!",
-        errors: expect.stringContaining("Procore-Company-Id"),
+        errors: expect.stringMatching(
+          /^Each call your application makes to the Procore API must contain a request header/,
+        ),
       })
+    })
+
+  for (const path of ["/rest/v1.0/me", "/rest/v1.0/companies"]) {
+    it(`refuses a service account that names no company even on ${path}`, async ({ expect }) => {
+      const { response } = await call(path, {}, { claims: { kind: "service" } })
+      expect(await response.json()).toMatchObject({ code: "company.required" })
+    })
+
+    it(`refuses POST ${path} without the header: only reading belongs to no company`, async ({ expect }) => {
+      expect((await call(path, { method: "POST" })).response.status).toBe(400)
+    })
+  }
+
+  it("sends a service account to the company that it names", async ({ expect }) => {
+    expect(zoneAsked(await call("/rest/v1.0/me", { headers: UK }, { claims: { kind: "service" } }))).toBe("uk01")
+  })
+
+  it("answers for a company that the credential is not for as for one that does not exist, without asking", async ({
+    expect,
+  }) => {
+    const { response, asked } = await call("/", { headers: UK }, { claims: { company: "1" } })
+    expect(response.status).toBe(404)
+    expect(await response.json()).toMatchObject({ code: "company.unknown" })
+    expect(asked).toEqual([])
+    const own = await call("/", { headers: UK }, { claims: { company: "562949953421312000" } })
+    expect(own.response.status).toBe(200)
+  })
+
+  for (const path of ["/rest/v1.0/companies/2/projects", "/a?company_id=2", "/a?company_id=1&company_id=2"])
+    it(`refuses ${path} with another company in the header`, async ({ expect }) => {
+      const { response, sent } = await call(path, { headers: { "procore-company-id": "1" } })
+      expect(response.status).toBe(400)
+      expect(await response.json()).toMatchObject({ code: "company.ambiguous" })
+      expect(sent).toHaveLength(0)
+    })
+
+  for (const path of [
+    "/rest/v1.0/companies/1/projects?company_id=1",
+    "/companies/search",
+    "/a?company_id=",
+    "/a?xcompany_id=2",
+  ])
+    it(`sends ${path} with the company in the header on`, async ({ expect }) => {
+      expect((await call(path, { headers: { "procore-company-id": "1" } })).sent).toHaveLength(1)
     })
 
   it("refuses a malformed header even where none is needed", async ({ expect }) => {
@@ -77,6 +215,27 @@ describe("router: refusals", () => {
     expect(response.status).toBe(404)
     expect(response.headers.get("content-type")).toBe("application/problem+json")
     expect(await response.json()).toMatchObject({ code: "company.unknown", message: "There is no such company" })
+  })
+
+  it("answers 503, and not 404, when the zone is not in place", async ({ expect }) => {
+    const gateway = () =>
+      Response.json(
+        { code: "platform.zone-unknown" },
+        { status: 404, headers: { "content-type": "application/problem+json" } },
+      )
+    const { response } = await call("/rest/v1.0/me", {}, { gateway })
+    expect(response.status).toBe(503)
+    expect(await response.json()).toMatchObject({ code: "zone.unavailable" })
+  })
+
+  it("leaves a cell's own 404 to the client", async ({ expect }) => {
+    for (const body of ['{"code":"other"}', "null", "not JSON"]) {
+      const headers = { "content-type": "application/problem+json" }
+      const gateway = () => new Response(body, { status: 404, headers })
+      const { response } = await call("/rest/v1.0/me", {}, { gateway })
+      expect(response.status).toBe(404)
+      expect(await response.text()).toBe(body)
+    }
   })
 
   it("answers 503 when the platform does not answer, without its words", async ({ expect }) => {
@@ -103,6 +262,7 @@ describe("router: company_base_url", () => {
   ])
     it(`answers ${path} itself`, async ({ expect }) => {
       const { response, sent } = await call(path)
+      expect(response.headers.get("cache-control")).toBe("private, no-store")
       expect(await response.json()).toEqual({ web_base_url: "https://app.uk01.procore.com", zone: "uk01" })
       expect(sent).toHaveLength(0)
     })
@@ -125,7 +285,7 @@ describe("router: company_base_url", () => {
   })
 
   it("leaves its near-misses to the cell", async ({ expect }) => {
-    const { sent } = await call("/company_base_urls?company_id=1")
+    const { sent } = await call("/company_base_urls?company_id=1", { headers: { "procore-company-id": "1" } })
     expect(sent).toHaveLength(1)
   })
 })
@@ -133,29 +293,44 @@ describe("router: company_base_url", () => {
 interface Called {
   readonly response: Response
   readonly sent: readonly Request[]
-  readonly asked: readonly string[]
+  /** Company and least revision of each question to the directory. */
+  readonly asked: readonly (readonly [string, number | undefined])[]
 }
 
-async function call(path: string, init: RequestInit = {}): Promise<Called> {
+interface Circumstances {
+  readonly claims?: Partial<PassportClaims>
+  readonly country?: string | null
+  /** Of the directory's answer. Default 1. */
+  readonly revision?: number
+  readonly countries?: readonly string[]
+  readonly moving?: ZoneOfCompany["moving"]
+  readonly gateway?: () => Response
+}
+
+async function call(path: string, init: RequestInit = {}, given: Circumstances = {}): Promise<Called> {
   const sent: Request[] = []
-  const asked: string[] = []
-  const request = await passports.request(`https://api.procore.com${path}`, "router", init)
-  return { response: await router.fetch(request, platform(sent, asked), context), sent, asked }
+  const asked: [string, number | undefined][] = []
+  const facts = { ip: "203.0.113.7", country: given.country ?? null, colo: null, asn: null, tls: null, bot: null }
+  const claims = { facts, ...given.claims }
+  const request = await passports.request(`https://api.procore.com${path}`, "router", init, claims)
+  return { response: await router.fetch(request, platform(sent, asked, given), context), sent, asked }
 }
 
-function platform(sent: Request[], asked: string[]) {
+function platform(sent: Request[], asked: [string, number | undefined][], given: Circumstances = {}) {
   const PLATFORM = {
     keys: passports.keys,
-    zoneOf: async (company: string): Promise<ZoneOfCompany | null> => {
-      asked.push(company)
+    zoneOf: async (company: string, atLeast?: number): Promise<ZoneOfCompany | null> => {
+      asked.push([company, atLeast])
       if (company === "404") return null
       if (company === "500") throw new Error("secret reason")
       const zone = { "562949953421312000": "uk01", "9007199254740993": "us02" }[company] ?? "us01"
-      return { zone, audience: `cell:${zone}`, baseUrl: `https://app.${zone}.procore.com` }
+      const { countries = null, moving = null, revision = 1 } = given
+      const baseUrl = `https://app.${zone}.procore.com`
+      return { zone, audience: `cell:${zone}`, baseUrl, countries, moving, revision }
     },
     fetch: async (request: Request) => {
       sent.push(request)
-      return new Response("from the gateway")
+      return given.gateway?.() ?? new Response("from the gateway")
     },
   }
   return { PLATFORM: PLATFORM as unknown as PlatformApi & typeof PLATFORM, DEFAULT_ZONE: "us01" }

@@ -1,0 +1,16 @@
+/** What ecrion is bound to; wrangler.toml says the same. */
+import type { Context } from "hono"
+import type { PlatformApi } from "../../contracts/platform.ts"
+import type { PassportVariables } from "../../kit/require-passport.ts"
+
+export interface Env {
+  readonly PLATFORM: PlatformApi
+  readonly DB: D1Database
+  /** A subject's passport must have this scope; empty means nobody. */
+  readonly SCOREBOARD_SCOPE: string
+  readonly RULES_SCOPE: string
+  readonly LEGACY_TIMEOUT_MS: string
+  readonly NEW_TIMEOUT_MS: string
+  readonly RULES_REFRESH_MS: string
+}
+export type Call = Context<{ Bindings: Env; Variables: PassportVariables }>

@@ -1,0 +1,151 @@
+/**
+ * ecrion: a legacy service is replaced by a new one path by path, at the edge. The rules are data in the team's own database; what the two services
+ * answer differently stands on the scoreboard. The choice, the calls and the comparison are the kit's; this file wires them.
+ */
+import { trace } from "@opentelemetry/api"
+import { PASSPORT_HEADER, REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
+import { askPlatform } from "../../kit/ask-platform.ts"
+import { AudiencePassports } from "../../kit/audience-passports.ts"
+import { COMPANY_HEADER, companyOf } from "../../kit/company-detection.ts"
+import { capture, compareThree, ignoring, isBodyCompared, NO_ANSWER } from "../../kit/compare-responses.ts"
+import { removeHopByHop } from "../../kit/hop-by-hop.ts"
+import { type PassportVariables, requirePassport } from "../../kit/require-passport.ts"
+import { Scoreboard } from "../../kit/scoreboard.ts"
+import { StoredDocument } from "../../kit/stored-document.ts"
+import { type Ask, Shadows, STRANGLER_HEADER, strangle } from "../../kit/strangle.ts"
+import {
+  chooseSide,
+  isSampled,
+  NO_RULES,
+  parseStrangleRules,
+  ruleFor,
+  type StrangleFacts,
+  type StrangleRule,
+  type StrangleRules,
+} from "../../kit/strangle-rules.ts"
+import { tracing } from "../../kit/tracing.ts"
+import { worker } from "../../kit/worker.ts"
+import { writeLog } from "../../kit/write-log.ts"
+import { revisionOf } from "../../kit/zone-resolution.ts"
+import type { Call, Env } from "./env.ts"
+import { requestTo } from "./request-to.ts"
+import { answerRules, answerScoreboard, RULES_PATH, SCOREBOARD_PATH } from "./strangler-api.ts"
+
+/** Comparisons at once per isolate, each of at most three bodies of `compareBytesMost`, and milliseconds for each: the runtime gives 30 s after an answer. */
+const SHADOWS = { most: 32, deadlineMs: 20_000 }
+
+const passports = new AudiencePassports()
+const scoreboard = new Scoreboard()
+const shadows = new Shadows(SHADOWS)
+let storedRules: StoredDocument<StrangleRules> | null = null
+
+const app = worker<Env, PassportVariables>({ log: writeLog })
+app.use(tracing({ service: "ecrion" }))
+app.use(requirePassport({ script: "ecrion" }))
+app.all("*", (c) => {
+  const { pathname } = new URL(c.req.url)
+  if (pathname.endsWith(SCOREBOARD_PATH)) return answerScoreboard(c, scoreboard)
+  if (pathname.endsWith(RULES_PATH)) return answerRules(c, rulesOf(c.env))
+  return migrate(c, pathname)
+})
+export default app
+
+/** A path without a rule is the legacy service's. */
+async function migrate(c: Call, path: string): Promise<Response> {
+  const { env } = c
+  const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
+  const { value: rules } = await rulesOf(env).current(env.DB, waitUntil)
+  const rule = ruleFor(rules, path)
+  const request = c.req.raw
+  const own = request.headers.get(PASSPORT_HEADER) ?? ""
+  const requestId = request.headers.get(REQUEST_ID_HEADER) ?? crypto.randomUUID()
+  const order = {
+    request,
+    side: rule === null ? "legacy" : chooseSide(rule, factsOf(c)),
+    isShadowed: rule !== null && isSampled(rule, requestId),
+    deprecationMs: rule?.deprecationMs ?? null,
+    sunsetMs: rule?.sunsetMs ?? null,
+  } as const
+  const response = await strangle(order, {
+    access: (side) => {
+      const audience = `ecrion:${side}`
+      const wish = { audience, ownPassport: own, revision: revisionOf(request.headers) }
+      return passports.accessTo(wish, () => askPlatform(() => env.PLATFORM.passportFor(audience, own)))
+    },
+    send: (access, options) => fetch(requestTo(access, request, c.var.passport.host, options)),
+    timeoutMs: { legacy: Number(env.LEGACY_TIMEOUT_MS), new: Number(env.NEW_TIMEOUT_MS) },
+    waitUntil,
+    shadows,
+    compare: async (first, ask, signal) => {
+      if (rule !== null) await compare(rule, request.method, first, ask, signal, requestId)
+      await writeScores(env)
+    },
+    note: (event) => {
+      if (rule === null) return
+      scoreboard.addEvent(rule, event)
+      waitUntil(writeScores(env))
+    },
+  })
+  if (response.webSocket !== null) return response
+  removeHopByHop(response.headers)
+  const span = trace.getActiveSpan()
+  span?.setAttribute("strangler.rule", rule?.path ?? "none")
+  span?.setAttribute("strangler.answered_by", response.headers.get(STRANGLER_HEADER) ?? "")
+  return response
+}
+
+/** What the passport vouches for goes before what the request names, which a client could vary until it likes the answer. */
+function factsOf(c: Call): StrangleFacts {
+  const { company, kind, idp, sub } = c.var.passport
+  const { pathname, search } = new URL(c.req.url)
+  return {
+    company: company ?? companyOf(c.req.header(COMPANY_HEADER) ?? null, pathname, search),
+    subject: kind === "anonymous" ? null : `${idp}|${sub}`,
+  }
+}
+
+/** In this order, one after the other: see compareThree. Without a second legacy answer nothing can be said; a new service that does not answer is a difference. */
+async function compare(
+  rule: StrangleRule,
+  method: string,
+  first: Response,
+  ask: Ask,
+  signal: AbortSignal,
+  requestId: string,
+): Promise<void> {
+  const options = { method, signal, bytesMost: rule.compareBytesMost, headers: rule.headers }
+  const legacy = await capture(first, options)
+  const candidate = await ask("new")
+    .then((answer) => capture(answer, options))
+    .catch(() => NO_ANSWER)
+  const again = await capture(await ask("legacy"), options)
+  const differences = compareThree(legacy, candidate, again, ignoring(rule.ignore))
+  scoreboard.addComparison(rule, differences, isBodyCompared(legacy, candidate, again), requestId)
+}
+
+/** Never rejects: a scoreboard that cannot be written is no reason to fail anything. */
+async function writeScores(env: Env): Promise<void> {
+  try {
+    await scoreboard.write(env.DB)
+  } catch {
+    writeLog({ event: "scoreboard-not-written" })
+  }
+}
+
+function rulesOf(env: Env): StoredDocument<StrangleRules> {
+  const refreshMs = Number(env.RULES_REFRESH_MS)
+  const note = (fault: string, revision: number | null) => {
+    const record = { event: `rules-${fault}`, revision }
+    writeLog(record)
+  }
+  const options = {
+    name: "rules",
+    none: NO_RULES,
+    parse: parseStrangleRules,
+    refreshMs,
+    maxStaleMs: 5 * refreshMs,
+    note,
+  }
+  storedRules ??= new StoredDocument<StrangleRules>(options)
+  return storedRules
+}

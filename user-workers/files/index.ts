@@ -1,0 +1,173 @@
+/**
+ * The files Worker on storage.procore.com: takes an upload whose URL the file upload service (FUS) signed, asks that service where it goes, and streams it there.
+ * Nothing is stored here: whether a URL was used is known to the FUS of the company's zone.
+ */
+import { trace } from "@opentelemetry/api"
+import type { Context, MiddlewareHandler } from "hono"
+import type { PlatformApi } from "../../contracts/platform.ts"
+import { PASSPORT_HEADER } from "../../contracts/reserved-headers.ts"
+import { askPlatform } from "../../kit/ask-platform.ts"
+import { cors } from "../../kit/cors.ts"
+import { type HmacUrl, hmacUrl } from "../../kit/hmac-url.ts"
+import { refuse } from "../../kit/problem.ts"
+import { type PassportVariables, requirePassport } from "../../kit/require-passport.ts"
+import { streamToStore } from "../../kit/stream-to-store.ts"
+import { tracing } from "../../kit/tracing.ts"
+import { worker } from "../../kit/worker.ts"
+import { writeLog } from "../../kit/write-log.ts"
+import { checkZone, revisionOf, ZoneDirectory } from "../../kit/zone-resolution.ts"
+import {
+  type Announced,
+  burnClaim,
+  claimTarget,
+  releaseClaim,
+  type ServiceKeys,
+  serviceKeys,
+  type UploadService,
+} from "./upload-service.ts"
+
+interface Env {
+  readonly PLATFORM: PlatformApi
+  readonly STORE_ORIGINS: string
+  readonly CORS_ORIGINS: string
+  readonly SERVICE_TIMEOUT_MS: string
+  readonly STORE_TIMEOUT_MS: string
+  readonly UPLOAD_TIMEOUT_MS: string
+  /** Secret: keys of the URLs that clients bring. */
+  readonly URI_INTEGRITY_V2_1_PUT_DECRYPT: string
+  /** Secret: keys of the requests to the FUS. */
+  readonly URI_INTEGRITY_V2_1_GET_ENCRYPT: string
+}
+type Call = Context<{ Bindings: Env; Variables: PassportVariables }>
+
+const UPLOAD_PATH = /^\/rest\/v2\.1\/companies\/([^/]+)(?:\/projects\/([^/]+))?\/uploads\/([^/]+)(?:\/parts\/([^/]+))?$/
+/** Text, as ids exceed 53 bits. */
+const IDS = {
+  company: /^[0-9]{1,20}$/,
+  project: /^[0-9]{1,20}$/,
+  upload: /^[A-Za-z0-9_-]{1,64}$/,
+  part: /^(?:[1-9][0-9]{0,3}|10000)$/,
+} as const
+
+const directory = new ZoneDirectory()
+/** Made from the environment by the first request of an isolate. */
+let keys: { readonly inward: HmacUrl; readonly outward: ServiceKeys } | null = null
+let answerCors: MiddlewareHandler | null = null
+
+const app = worker<Env, PassportVariables>({ log: writeLog })
+app.use(tracing({ service: "files" }))
+app.use((c, next) => corsOf(c.env)(c, next))
+app.get("/rest/v2.1/uploads/health", (c) => c.json({ status: "ok" }))
+// Every path, so that a URL that was changed is refused for that and not for where it leads.
+app.put("*", requirePassport({ script: "files" }), async (c) => {
+  const upload = takeUpload(c)
+  // The claim is given back also when the client has gone and nobody waits for the answer.
+  c.executionCtx.waitUntil(upload.catch(() => undefined))
+  return new Response(null, { headers: { etag: await upload, "cache-control": "no-store" } })
+})
+export default app
+
+/** The ETag of what was stored. */
+async function takeUpload(c: Call): Promise<string> {
+  const { env } = c
+  const { passport } = c.var
+  const request = c.req.raw
+  if (passport.kind !== "anonymous") throw refuse("upload.credential-unexpected")
+  const userId = await signedUser(request, keysOf(env).inward)
+  const path = new URL(request.url).pathname
+  const ids = readIds(path)
+  describe({ company_id: ids.company, upload_id: ids.upload, is_standard: ids.part === undefined })
+  if (request.headers.get("content-length") === null || request.body === null) throw refuse("upload.length-required")
+  if (request.signal.aborted) throw refuse("upload.interrupted")
+
+  const service = await serviceOf(ids.company, passport.facts.country, request, env)
+  const claim = { path: `${path}/url`, userId, id: crypto.randomUUID() }
+  const storeOrigins = env.STORE_ORIGINS.split(/\s+/)
+  const limits = { storeTimeoutMs: Number(env.STORE_TIMEOUT_MS), uploadTimeoutMs: Number(env.UPLOAD_TIMEOUT_MS) }
+  let etag: string
+  try {
+    const target = await timed("fetch_cloud_storage_url", () => claimTarget(service, claim, storeOrigins))
+    compareHeaders(request.headers, target)
+    const { body, signal } = request
+    etag = await timed("stream_to_cloud_storage", () => streamToStore(body, target, limits, signal))
+  } catch (thrown) {
+    await releaseClaim(service, claim)
+    throw thrown
+  }
+  await burnClaim(service, claim, etag)
+  return etag
+}
+
+function corsOf(env: Env): MiddlewareHandler {
+  answerCors ??= cors({
+    origins: env.CORS_ORIGINS.split(/\s+/),
+    methods: ["GET", "PUT"],
+    headers: ["content-type"],
+    exposeHeaders: ["etag", "x-request-id"],
+    maxAgeS: 7_200,
+  })
+  return answerCors
+}
+
+function keysOf(env: Env) {
+  keys ??= {
+    inward: hmacUrl({ keys: env.URI_INTEGRITY_V2_1_PUT_DECRYPT, parameters: ["expires_at", "user_id"] }),
+    outward: serviceKeys(env.URI_INTEGRITY_V2_1_GET_ENCRYPT),
+  }
+  return keys
+}
+
+async function signedUser(request: Request, links: HmacUrl): Promise<string> {
+  const verdict = await links.verify(request.method, request.url)
+  if (verdict.ok) return verdict.parameters.user_id ?? ""
+  throw refuse(verdict.reason === "expired" ? "upload.url-expired" : "upload.signature-invalid")
+}
+
+function readIds(path: string) {
+  const [match, company = "", project, upload = "", part] = UPLOAD_PATH.exec(path) ?? []
+  if (match === undefined) throw refuse("route.not-found")
+  const ids = { company, project, upload, part }
+  const wrong = Object.entries(IDS).filter(([name, shape]) => !shape.test(ids[name as keyof typeof IDS] ?? "1"))
+  if (wrong.length === 0) return ids
+  throw refuse("upload.id-invalid", {
+    errors: wrong.map(([name]) => ({ pointer: `/${name}`, detail: "is not an id" })),
+  })
+}
+
+/** The FUS of the company's zone, and a passport for it. */
+async function serviceOf(company: string, country: string | null, request: Request, env: Env): Promise<UploadService> {
+  const place = await directory.zoneOf(company, revisionOf(request.headers), (id, atLeast) =>
+    askPlatform(() => env.PLATFORM.zoneOf(id, atLeast)),
+  )
+  if (place === null) throw refuse("company.unknown")
+  checkZone(place, request.method, country)
+  const own = request.headers.get(PASSPORT_HEADER) ?? ""
+  const access = await askPlatform(() => env.PLATFORM.passportFor(`fus:${place.zone}`, own))
+  const [origin] = access.origins
+  if (origin === undefined) throw refuse("platform.audience-unknown")
+  return { origin, passport: access.token, keys: keysOf(env).outward, timeoutMs: Number(env.SERVICE_TIMEOUT_MS) }
+}
+
+function compareHeaders(given: Headers, { contentLength, clientHeaders }: Announced): void {
+  if (given.get("content-length") !== String(contentLength)) throw refuse("upload.length-mismatch")
+  const other = Object.entries(clientHeaders).filter(([name, value]) => given.get(name) !== value)
+  if (other.length > 0)
+    throw refuse("upload.headers-mismatch", {
+      errors: other.map(([name]) => ({ pointer: `/headers/${name}`, detail: "is not as it was given" })),
+    })
+}
+
+/** Span attributes `upload.<name>`. */
+function describe(facts: Readonly<Record<string, string | number | boolean>>): void {
+  const span = trace.getActiveSpan()
+  for (const [name, value] of Object.entries(facts)) span?.setAttribute(`upload.${name}`, value)
+}
+
+async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const startedAt = Date.now()
+  try {
+    return await work()
+  } finally {
+    describe({ [`${name}_duration_ms`]: Date.now() - startedAt })
+  }
+}

@@ -1,0 +1,175 @@
+import { describe, it } from "vitest"
+import { circuitBreaker } from "../../kit/circuit-breaker.ts"
+import { rankOrigins } from "../../kit/origin-pool.ts"
+import { type ProxyOptions, proxyToCell } from "./proxy-to-cell.ts"
+
+const A = "https://a.cell.example"
+const B = "https://b.cell.example"
+const [FIRST = A, SECOND = B] = rankOrigins([A, B], "100")
+
+describe("proxyToCell: a second try", () => {
+  for (const method of ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+    it(`sends ${method} without a body to the next origin when the first gives no answer`, async ({ expect }) => {
+      const { response, sent, logged } = await call({ method }, { [FIRST]: refused, [SECOND]: ok })
+      expect(sent.map(({ url }) => new URL(url).origin)).toEqual([FIRST, SECOND])
+      expect(response?.status).toBe(200)
+      expect(logged).toMatchObject([{ origin: FIRST, code: "cell.failed", isTriedElsewhere: true }])
+    })
+
+  for (const [name, init] of Object.entries({
+    POST: { method: "POST" },
+    "POST with a body": { method: "POST", body: "x" },
+    PATCH: { method: "PATCH" },
+    "PUT with a body": { method: "PUT", body: "x" },
+    "DELETE with a body": { method: "DELETE", body: "x" },
+  }))
+    it(`sends ${name} once only`, async ({ expect }) => {
+      const { sent, code } = await call(init, { [FIRST]: refused, [SECOND]: ok })
+      expect(sent).toHaveLength(1)
+      expect(code).toBe("cell.failed")
+    })
+
+  it("goes to two origins at most", async ({ expect }) => {
+    const third = "https://c.cell.example"
+    const { sent, code } = await call({}, { [A]: refused, [B]: refused, [third]: refused })
+    expect(new Set(sent.map(({ url }) => url)).size).toBe(2)
+    expect(code).toBe("cell.failed")
+  })
+
+  it("never asks the same origin again", async ({ expect }) => {
+    const { sent, code } = await call({}, { [A]: refused })
+    expect(sent).toHaveLength(1)
+    expect(code).toBe("cell.failed")
+  })
+
+  for (const status of [500, 502, 503, 504])
+    it(`passes on an origin's own ${status}, whatever the other might say`, async ({ expect }) => {
+      const answer = () => new Response("mine", { status, headers: { "content-type": "application/problem+json" } })
+      const { response, sent } = await call({}, { [FIRST]: answer, [SECOND]: ok })
+      expect(response?.status).toBe(status)
+      expect(await response?.text()).toBe("mine")
+      expect(sent).toHaveLength(1)
+    })
+
+  it("does not repeat what took too long: the origin may be at it still", async ({ expect }) => {
+    const { sent, code } = await call({}, { [FIRST]: hanging, [SECOND]: ok }, { timeoutMs: 1 })
+    expect(sent).toHaveLength(1)
+    expect(code).toBe("cell.timeout")
+  })
+
+  it("sends nothing anywhere after the client went away", async ({ expect }) => {
+    const client = new AbortController()
+    const leaving = async (request: Request) => {
+      client.abort()
+      return hanging(request)
+    }
+    const { sent, snapshot } = await call({ signal: client.signal }, { [FIRST]: leaving, [SECOND]: ok })
+    expect(sent).toHaveLength(1)
+    expect(snapshot).toMatchObject([{ calls: 0 }])
+  })
+
+  it("does not go elsewhere with what the platform did not let out", async ({ expect }) => {
+    const { sent, code, snapshot } = await call({}, { [FIRST]: problem("egress.passport-misdirected"), [SECOND]: ok })
+    expect(sent).toHaveLength(1)
+    expect(code).toBe("cell.failed")
+    expect(snapshot).toMatchObject([{ failures: 0 }])
+  })
+
+  it("takes the outbound Worker's word that the destination failed", async ({ expect }) => {
+    const { response, sent } = await call({}, { [FIRST]: problem("egress.destination-failed"), [SECOND]: ok })
+    expect(sent).toHaveLength(2)
+    expect(response?.status).toBe(200)
+  })
+})
+
+describe("proxyToCell: origins that do not answer", () => {
+  it("are left out after three failures in a row, without a try", async ({ expect }) => {
+    const breaker = circuitBreaker({ consecutiveFailures: 3 })
+    for (let each = 0; each < 3; each++)
+      await call({ method: "POST" }, { [FIRST]: refused, [SECOND]: ok }, { health: breaker })
+    const { response, sent } = await call({ method: "POST" }, { [FIRST]: refused, [SECOND]: ok }, { health: breaker })
+    expect(sent.map(({ url }) => new URL(url).origin)).toEqual([SECOND])
+    expect(response?.status).toBe(200)
+  })
+
+  it("answer 503 with Retry-After when there is no other, at once", async ({ expect }) => {
+    const clock = { now: () => 1_000_000 }
+    const breaker = circuitBreaker({ consecutiveFailures: 1, openMs: 4_500, clock })
+    await call({ method: "POST" }, { [A]: refused }, { health: breaker })
+    const { sent, code, headers } = await call({}, { [A]: ok }, { health: breaker })
+    expect(sent).toHaveLength(0)
+    expect(code).toBe("cell.unavailable")
+    expect(headers).toEqual({ "retry-after": "5" })
+  })
+
+  it("do not count against the same origin in another zone", async ({ expect }) => {
+    const breaker = circuitBreaker({ consecutiveFailures: 1 })
+    await call({ method: "POST" }, { [A]: refused }, { health: breaker, zone: "us01" })
+    expect((await call({}, { [A]: ok }, { health: breaker, zone: "uk01" })).response?.status).toBe(200)
+  })
+})
+
+describe("proxyToCell: what goes on", () => {
+  it("is neither Expect nor the config revision", async ({ expect }) => {
+    const headers = { expect: "100-continue", "x-sallyport-config": "3", "x-mine": "1" }
+    const { sent } = await call({ method: "POST", body: "x", headers }, { [A]: ok })
+    expect(sent[0]?.headers.get("x-mine")).toBe("1")
+    for (const name of ["expect", "x-sallyport-config"]) expect(sent[0]?.headers.has(name)).toBe(false)
+  })
+
+  it("keeps a company on its origin, and spreads companies", async ({ expect }) => {
+    const origins = { [A]: ok, [B]: ok }
+    const used = new Set<string>()
+    for (let company = 0; company < 20; company++) {
+      const one = await call({}, origins, { stickyKey: String(company) })
+      const again = await call({}, origins, { stickyKey: String(company) })
+      expect(one.sent[0]?.url).toBe(again.sent[0]?.url)
+      used.add(one.sent[0]?.url ?? "")
+    }
+    expect(used.size).toBe(2)
+  })
+})
+
+type Origin = (request: Request) => Response | Promise<Response>
+
+const ok: Origin = () => new Response("ok")
+const refused: Origin = () => {
+  throw new Error("connect ECONNREFUSED")
+}
+const problem =
+  (code: string): Origin =>
+  () =>
+    new Response("{}", { status: 502, headers: { "x-sallyport-egress-problem": code } })
+
+function hanging(request: Request): Promise<Response> {
+  return new Promise((_, reject) => {
+    if (request.signal.aborted) reject(new Error("aborted"))
+    request.signal.addEventListener("abort", () => reject(new Error("aborted")))
+  })
+}
+
+async function call(init: RequestInit, origins: Record<string, Origin>, options: Partial<ProxyOptions> = {}) {
+  const sent: Request[] = []
+  const logged: object[] = []
+  const breaker = circuitBreaker()
+  const result = await proxyToCell(new Request("https://app.procore.com/a?b=c", init), {
+    zone: "us01",
+    origins: Object.keys(origins),
+    token: "opaque",
+    host: "app.procore.com",
+    stickyKey: "100",
+    fetch: async (request) => {
+      sent.push(request)
+      return (origins[new URL(request.url).origin] ?? refused)(request)
+    },
+    health: breaker,
+    timeoutMs: 10_000,
+    idleMs: 0,
+    log: (record) => logged.push(record),
+    ...options,
+  }).then(
+    (response) => ({ response, code: null, headers: null }),
+    (thrown) => ({ response: null, code: thrown.code, headers: thrown.options?.headers ?? null }),
+  )
+  return { ...result, sent, logged, snapshot: breaker.snapshot() }
+}

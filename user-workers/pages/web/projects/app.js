@@ -1,0 +1,10 @@
+import { start } from "../shared/shell.js"
+
+start({
+  base: "/webclients/projects",
+  title: "Projects",
+  pages: [
+    [/^\/$/, () => import("./pages/list.js")],
+    [/^\/(?<id>\d{1,20})$/, () => import("./pages/project.js")],
+  ],
+})
