@@ -4,6 +4,7 @@
  */
 import type { TokenRequest } from "./cells/issuer.ts"
 import { EXAMPLE_AUDIENCE, EXAMPLE_COMPANY_CLAIM, EXAMPLE_ISSUER, EXAMPLE_ISSUER_ID } from "./cells/issuer.ts"
+import type { ExampleOrigins } from "./example-origins.ts"
 import type { Platform } from "./platform.ts"
 import { ZONES } from "./platform.ts"
 
@@ -15,14 +16,24 @@ export const TEAMS = {
     ...ZONES.flatMap((zone) => [`audience:cell:${zone}`, `zone:${zone}`]),
   ],
   web: [],
+  storage: ["zones:read", ...ZONES.map((zone) => `audience:fus:${zone}`)],
+  documents: ["audience:ecrion:legacy", "audience:ecrion:new"],
 } as const
 export type ExampleTeam = keyof typeof TEAMS
+export const TEAM_NAMES = Object.keys(TEAMS) as readonly ExampleTeam[]
 
 /** Folder below user-workers/ and the team that uploads it. */
 export const SCRIPTS: Readonly<Record<string, ExampleTeam>> = {
   router: "edge-routing",
   gateway: "edge-routing",
   pages: "web",
+  files: "storage",
+  ecrion: "documents",
+}
+
+/** Settings of scripts beside their team. An upload may take minutes, and its digest some CPU. */
+export const SCRIPT_SETTINGS: Readonly<Record<string, object>> = {
+  files: { timeoutMs: 300_000, limits: { cpuMs: 30_000, subRequests: 50 } },
 }
 
 /** `open`: every team may attach routes, so that the single-page apps need nobody's leave. */
@@ -31,6 +42,12 @@ export const HOSTNAMES: Readonly<Record<string, { readonly team: ExampleTeam; re
   "app.procore.com": { team: "edge-routing", open: true },
   "us02.procore.com": { team: "edge-routing", open: false },
   "app.uk01.procore.com": { team: "edge-routing", open: false },
+  "storage.procore.com": { team: "storage", open: false },
+}
+
+/** Origins that a team's Worker calls beside what its audiences name. The collector is one: whoever is traced sends its spans there. */
+export function egressOf(team: ExampleTeam, origins: ExampleOrigins): readonly string[] {
+  return team === "storage" ? [origins.traces, ...Object.values(origins.stores)] : [origins.traces]
 }
 
 const bearer = { mode: "required", issuers: [EXAMPLE_ISSUER_ID] } as const
@@ -72,16 +89,31 @@ export const ROUTES = {
   },
 } as const
 
+/** `PUT /v1/routes/{id}` bodies of the Workers with origins of their own. */
+export const ORIGIN_ROUTES = {
+  // Nobody shows a credential here: the URL itself is signed.
+  uploads: {
+    hostname: "storage.procore.com",
+    path: "/rest/v2.1/*",
+    script: "files",
+    team: "storage",
+    auth: { mode: "none" },
+  },
+  documents: { hostname: "app.procore.com", path: "/documents/*", script: "ecrion", team: "documents", auth: bearer },
+} as const
+
 /** Company ids are text: the last one is 2^53 + 1, which a JavaScript number cannot hold. */
 export const COMPANIES = { "100": "us01", "200": "us02", "300": "uk01", "9007199254740993": "us02" } as const
 
 export const ALICE = { subject: "alice", company: "100", scope: "projects:read" } satisfies TokenRequest
 
-/** The policy sections that ops write, for the platform as it runs now. */
-export function policyFor(platform: Platform): Readonly<Record<string, unknown>> {
+/** The policy sections that ops write, for the platform as it runs now; with `origins`, for what stands behind it besides the cells. */
+export function policyFor(platform: Platform, origins?: ExampleOrigins): Readonly<Record<string, unknown>> {
   const cellOrigins = ZONES.map((zone) => [`cell:${zone}`, { origins: [platform.cells[zone]] }])
   return {
-    audiences: Object.fromEntries(cellOrigins),
+    audiences: { ...Object.fromEntries(cellOrigins), ...(origins === undefined ? {} : audiencesOf(origins)) },
+    // On a laptop every request may be looked at afterwards.
+    ...(origins === undefined ? {} : { tracing: { incoming: "restart", sampleBps: 10_000 } }),
     directory: {
       zones: {
         us01: { audience: "cell:us01", baseUrl: "https://app.procore.com" },
@@ -109,5 +141,13 @@ export function policyFor(platform: Platform): Readonly<Record<string, unknown>>
       countries: { mode: "enforce" },
       asns: { mode: "enforce" },
     },
+  }
+}
+
+function audiencesOf(origins: ExampleOrigins): Record<string, { readonly origins: readonly string[] }> {
+  return {
+    ...Object.fromEntries(ZONES.map((zone) => [`fus:${zone}`, { origins: [origins.fileUpload] }])),
+    "ecrion:legacy": { origins: [origins.legacyService] },
+    "ecrion:new": { origins: [origins.newService] },
   }
 }

@@ -9,7 +9,6 @@ import type { EgressRecord, TripRecord } from "../contracts/trip.ts"
 import { ROOT } from "./build.ts"
 import { startCell } from "./cells/cell.ts"
 import { type Issuer, startIssuer, type TokenRequest } from "./cells/issuer.ts"
-import type { RunningServer } from "./cells/listen.ts"
 import type { ConfigGate } from "./config-gate.ts"
 import { applyMigrations, type MigratableDatabase } from "./migrations.ts"
 import { choosePorts, type Ports } from "./ports.ts"
@@ -40,6 +39,8 @@ export interface PlatformOptions extends Pick<WorkerSettings, "vars" | "without"
   /** 0 takes any free port. */
   readonly ports?: Partial<Ports>
   readonly onProgress?: (line: string) => void
+  /** Base URL of an OpenTelemetry collector, to which the dispatcher and the cells send their spans; without it, nothing. */
+  readonly otlpEndpoint?: string
 }
 
 export interface TripQuery {
@@ -65,6 +66,8 @@ export interface Platform {
   readonly accountId: string
   /** A token of the role `ops` for the control plane. */
   readonly opsToken: string
+  /** `iss` of the passports. */
+  readonly passportIssuer: string
   readonly stateDir: string
   /** File to which the Workers' console output goes. */
   readonly logFile: string
@@ -97,10 +100,16 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     cleanups.push(issuer.stop)
     const edgeUrl = urlOf(ports.edge)
     const passportIssuer = passportIssuerOf(workers, options.vars)
-    for (const zone of ZONES) cleanups.push((await startZone(zone, ports[zone], edgeUrl, passportIssuer)).stop)
+    const { otlpEndpoint } = options
+    for (const zone of ZONES) {
+      const cell = { zone, port: ports[zone], issuer: passportIssuer, edgeUrl, hostname: KEY_SET_HOSTNAME }
+      cleanups.push((await startCell(otlpEndpoint === undefined ? cell : { ...cell, otlpEndpoint })).stop)
+    }
     progress(`example cells ${ZONES.join(", ")} and identity provider listen`)
 
-    const settings: WorkerSettings = { ...options, ports, secrets, stateDir }
+    const traced = otlpEndpoint === undefined ? {} : { OTLP_ENDPOINT: otlpEndpoint }
+    const vars = { ...options.vars, dispatcher: { ...traced, ...options.vars?.dispatcher } }
+    const settings: WorkerSettings = { ...options, vars, ports, secrets, stateDir }
     const logFile = path.join(stateDir, "platform.log")
     const runtime = await startRuntime(workers, settings, logFile)
     cleanups.push(runtime.stop)
@@ -119,6 +128,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       issuerJwks: issuer.jwks,
       accountId: ACCOUNT_ID,
       opsToken: secrets.opsToken,
+      passportIssuer,
       stateDir,
       logFile,
       configStore: runtime.configStore,
@@ -132,10 +142,6 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     await dispose()
     throw error
   }
-}
-
-async function startZone(zone: Zone, port: number, edgeUrl: string, issuer: string): Promise<RunningServer> {
-  return startCell({ zone, port, issuer, edgeUrl, hostname: KEY_SET_HOSTNAME })
 }
 
 /** What an operator does once in a real account: `wrangler dispatch-namespace create production`. */

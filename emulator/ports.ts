@@ -14,12 +14,27 @@ export const PORTS = {
   issuer: { default: 8793, what: "the example identity provider" },
 } as const
 
+/** Of what stands behind the edge in the example of `npm start`, and of the collector of its traces. */
+export const ORIGIN_PORTS = {
+  fileUpload: { default: 8794, what: "the example file upload service" },
+  s3: { default: 8795, what: "the example S3 store" },
+  azure: { default: 8796, what: "the example Azure store" },
+  gcs: { default: 8797, what: "the example GCS store" },
+  legacyService: { default: 8798, what: "the example service that is being replaced" },
+  newService: { default: 8799, what: "the example service that replaces it" },
+  traces: { default: 8800, what: "the collector of traces" },
+} as const
+
 export type PortName = keyof typeof PORTS
+export type OriginPortName = keyof typeof ORIGIN_PORTS
 export type Ports = Record<PortName, number>
 export const PORT_NAMES = Object.keys(PORTS) as readonly PortName[]
+export type OriginPorts = Record<OriginPortName, number>
+export const ORIGIN_PORT_NAMES = Object.keys(ORIGIN_PORTS) as readonly OriginPortName[]
+type PortTable<Name extends string> = Readonly<Record<Name, { readonly default: number; readonly what: string }>>
 
 /** The option of `npm start` that moves a port: `--port-control-plane`. */
-export function portOption(name: PortName): string {
+export function portOption(name: PortName | OriginPortName): string {
   return `--port-${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 }
 
@@ -31,17 +46,30 @@ export class PortTakenError extends Error {
  * The ports to use: those asked for, defaults for the rest, a free one for each 0. Nothing listens on them yet.
  * Throws PortTakenError that names every taken port and the option that moves it.
  */
-export async function choosePorts(wanted: Partial<Ports>): Promise<Ports> {
-  const chosen = {} as Ports
+export function choosePorts(wanted: Partial<Ports>): Promise<Ports> {
+  return choose(wanted, PORTS)
+}
+
+/** As {@link choosePorts}, for the platform and the example's origins together. */
+export function chooseAllPorts(wanted: Partial<Ports & OriginPorts>): Promise<Ports & OriginPorts> {
+  return choose(wanted, { ...PORTS, ...ORIGIN_PORTS })
+}
+
+async function choose<Name extends PortName | OriginPortName>(
+  wanted: Partial<Record<Name, number>>,
+  table: PortTable<Name>,
+): Promise<Record<Name, number>> {
+  const names = Object.keys(table) as Name[]
+  const chosen = {} as Record<Name, number>
   const taken: string[] = []
-  for (const name of PORT_NAMES) {
-    const port = wanted[name] ?? PORTS[name].default
+  for (const name of names) {
+    const port = wanted[name] ?? table[name].default
     if (port !== 0) chosen[name] = port
     if (port !== 0 && !(await isFree(port)))
-      taken.push(`  port ${port} of ${PORTS[name].what}; move it with ${portOption(name)} <port>`)
+      taken.push(`  port ${port} of ${table[name].what}; move it with ${portOption(name)} <port>`)
   }
-  const twice = PORT_NAMES.filter((name) =>
-    PORT_NAMES.some((other) => other !== name && chosen[name] !== undefined && chosen[other] === chosen[name]),
+  const twice = names.filter((name) =>
+    names.some((other) => other !== name && chosen[name] !== undefined && chosen[other] === chosen[name]),
   )
   for (const name of twice) taken.push(`  port ${chosen[name]} is given twice; move ${portOption(name)} <port>`)
   if (taken.length > 0) {
@@ -49,7 +77,7 @@ export async function choosePorts(wanted: Partial<Ports>): Promise<Ports> {
       `Taken by another program (perhaps a platform that is already running):\n${taken.join("\n")}`,
     )
   }
-  const rest = PORT_NAMES.filter((name) => chosen[name] === undefined)
+  const rest = names.filter((name) => chosen[name] === undefined)
   const free = await freePorts(rest.length)
   for (const [index, name] of rest.entries()) chosen[name] = free[index] ?? 0
   return chosen

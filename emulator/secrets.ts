@@ -19,28 +19,36 @@ export interface Secrets {
   readonly cloudflareApiToken: string
   /** Private key of the example identity provider. */
   readonly issuerKey: JsonWebKey
+  /** Of the example uploads, 32 bytes each, base64url: what signs the URLs that clients bring, and what signs the files Worker's questions. */
+  readonly uploadKeys: { readonly put: string; readonly get: string }
 }
 
-/** Reads them, or makes them on the first start. Throws when the file exists and cannot be read: new keys beside old data would puzzle more. */
+/** Reads them, or makes them on the first start, and those that an older state lacks. Throws when the file exists and cannot be read: new keys beside old data would puzzle more. */
 export async function loadSecrets(stateDir: string): Promise<Secrets> {
   const file = path.join(stateDir, "secrets.json")
   const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return null
     throw error
   })
-  if (text !== null) return JSON.parse(text) as Secrets
+  const known = text === null ? {} : (JSON.parse(text) as Partial<Secrets>)
+  const secrets: Secrets = { ...makeSecrets(), ...known }
+  if (Object.keys(secrets).every((name) => name in known)) return secrets
+  await mkdir(stateDir, { recursive: true })
+  await writeFile(file, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 })
+  return secrets
+}
+
+function makeSecrets(): Secrets {
   const passportKey = makeKey("passport-1")
-  const secrets: Secrets = {
+  return {
     passportKeys: { current: "passport-1", keys: [passportKey] },
     pinKey: randomBytes(32).toString("base64url"),
     artifactKey: randomBytes(32).toString("base64url"),
     opsToken: `spt_${randomBytes(32).toString("base64url")}`,
     cloudflareApiToken: randomBytes(32).toString("base64url"),
     issuerKey: makeKey("example-idp-1"),
+    uploadKeys: { put: randomBytes(32).toString("base64url"), get: randomBytes(32).toString("base64url") },
   }
-  await mkdir(stateDir, { recursive: true })
-  await writeFile(file, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 })
-  return secrets
 }
 
 function makeKey(kid: string): JsonWebKey {

@@ -7,8 +7,21 @@ import { createHash } from "node:crypto"
 import { readFile, writeFile } from "node:fs/promises"
 import path from "node:path"
 import { type ControlPlaneClient, controlPlaneClient } from "./control-plane-client.ts"
-import { type ExampleTeam, HOSTNAMES, policyFor, ROUTES, SCRIPTS, TEAMS } from "./example-layout.ts"
+import {
+  type ExampleTeam,
+  egressOf,
+  HOSTNAMES,
+  ORIGIN_ROUTES,
+  policyFor,
+  ROUTES,
+  SCRIPT_SETTINGS,
+  SCRIPTS,
+  TEAM_NAMES,
+  TEAMS,
+} from "./example-layout.ts"
+import type { ExampleOrigins } from "./example-origins.ts"
 import type { Platform } from "./platform.ts"
+import { loadSecrets } from "./secrets.ts"
 
 const WHY = "example of the local platform"
 
@@ -17,32 +30,52 @@ interface SeedRecord {
   readonly put: Record<string, string>
   /** One token per team, to upload with. */
   readonly tokens: Partial<Record<ExampleTeam, string>>
+  /** Id of the D1 database that ecrion's team made for itself. */
+  database?: string
 }
 
 export type TeamTokens = Readonly<Record<ExampleTeam, string>>
 
-/** Everything that uploads need. Returns the teams' tokens. */
-export async function seedPolicy(platform: Platform): Promise<TeamTokens> {
+export interface Seeded {
+  readonly tokens: TeamTokens
+  readonly database: string
+}
+
+/** Everything that uploads need. */
+export async function seedPolicy(platform: Platform, origins: ExampleOrigins): Promise<Seeded> {
   return withRecord(platform, async (record, client) => {
-    for (const [section, document] of Object.entries(policyFor(platform)))
+    record.database ??= await createDatabase(platform, "ecrion")
+    const { database } = record
+    for (const [section, document] of Object.entries(policyFor(platform, origins)))
       await putOnce(record, client, `/v1/policy/${section}`, document)
-    for (const [team, grants] of Object.entries(TEAMS))
-      await putOnce(record, client, `/v1/teams/${team}`, { grants, egress: [], message: WHY })
+    for (const team of TEAM_NAMES) {
+      const grants = [...TEAMS[team], ...(team === "documents" ? [`resource:d1:${database}`] : [])]
+      await putOnce(record, client, `/v1/teams/${team}`, { grants, egress: egressOf(team, origins), message: WHY })
+    }
     for (const [hostname, settings] of Object.entries(HOSTNAMES))
       await putOnce(record, client, `/v1/hostnames/${hostname}`, { ...settings, message: WHY })
     for (const [script, team] of Object.entries(SCRIPTS))
-      await putOnce(record, client, `/v1/scripts/${script}`, { team, message: WHY })
-    return {
-      "edge-routing": await tokenOf("edge-routing", record, client),
-      web: await tokenOf("web", record, client),
-    }
+      await putOnce(record, client, `/v1/scripts/${script}`, { team, ...SCRIPT_SETTINGS[script], message: WHY })
+    const tokens: Partial<Record<ExampleTeam, string>> = {}
+    for (const team of TEAM_NAMES) tokens[team] = await tokenOf(team, record, client)
+    return { tokens: tokens as TeamTokens, database }
   })
+}
+
+/** What a team does once in a real account: `wrangler d1 create ecrion`. Returns the id. */
+async function createDatabase(platform: Platform, name: string): Promise<string> {
+  const { cloudflareApiToken } = await loadSecrets(platform.stateDir)
+  const url = `${platform.cloudflareApiUrl}/client/v4/accounts/${platform.accountId}/d1/database`
+  const headers = { authorization: `Bearer ${cloudflareApiToken}`, "content-type": "application/json" }
+  const made = await fetch(url, { method: "POST", headers, body: JSON.stringify({ name }) })
+  if (!made.ok) throw new Error(`The database ${name} could not be made: ${made.status} ${await made.text()}`)
+  return ((await made.json()) as { result: { uuid: string } }).result.uuid
 }
 
 /** After the Workers are up, so that no hostname ever leads to a script without a version. */
 export async function seedRoutes(platform: Platform): Promise<void> {
   await withRecord(platform, async (record, client) => {
-    for (const [id, route] of Object.entries(ROUTES))
+    for (const [id, route] of Object.entries({ ...ROUTES, ...ORIGIN_ROUTES }))
       await putOnce(record, client, `/v1/routes/${id}`, { ...route, message: WHY })
   })
 }

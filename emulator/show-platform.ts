@@ -2,6 +2,7 @@
 import path from "node:path"
 import { ROOT } from "./build.ts"
 import { ALICE } from "./example-layout.ts"
+import type { ExampleOrigins } from "./example-origins.ts"
 import type { Platform } from "./platform.ts"
 import { EXAMPLES, type VerifiedRow } from "./verify-hostnames.ts"
 
@@ -29,7 +30,7 @@ export function table(rows: readonly VerifiedRow[]): string {
   return [...printed, ...faults.map((row) => `! ${row.hostname}${row.path}: ${row.fault}`)].join("\n")
 }
 
-export function addresses(platform: Platform): string {
+export function addresses(platform: Platform, origins: ExampleOrigins | null): string {
   return [
     `edge               ${platform.edgeUrl}      the Host header chooses the hostname`,
     `in a browser       ${platform.edgeUrl.replace("127.0.0.1", "app.procore.localhost")}/webclients/      *.localhost stands for *.com`,
@@ -39,12 +40,19 @@ export function addresses(platform: Platform): string {
     `cells              ${Object.entries(platform.cells)
       .map(([zone, url]) => `${zone} ${url}`)
       .join("  ")}`,
+    ...(origins === null
+      ? []
+      : [
+          `uploads            ${origins.fileUpload}      file upload service; stores ${Object.values(origins.stores).join(" ")}`,
+          `documents          ${origins.legacyService} being replaced by ${origins.newService}`,
+          `traces             ${origins.traces}      the newest first`,
+        ]),
     `console output     ${path.relative(process.cwd(), platform.logFile)}`,
   ].join("\n")
 }
 
 /** Paste any block into another shell, in the repository's folder. */
-export function commands(platform: Platform): string {
+export function commands(platform: Platform, origins: ExampleOrigins): string {
   const state = path.relative(ROOT, platform.stateDir)
   const curls = EXAMPLES.map(({ url, headers, needsToken }) => {
     const { hostname, pathname } = new URL(url)
@@ -56,6 +64,13 @@ export function commands(platform: Platform): string {
   return `Call a hostname:
   TOKEN=$(curl -s '${platform.issuerUrl}/token?subject=${ALICE.subject}&company=${ALICE.company}&scope=${ALICE.scope}')
 ${curls.join("\n")}
+
+Upload a file: the service signs a URL, the files Worker checks every byte on the way to the store
+  printf 'hello from a laptop' > .sallyport/hello.txt
+  SHA=$(sha256sum .sallyport/hello.txt | cut -d' ' -f1)
+  URL=$(curl -s -X POST -H 'content-type: application/json' ${origins.fileUpload}/rest/v2.1/companies/100/uploads \\
+    -d "{\\"file_name\\":\\"hello.txt\\",\\"file_size\\":19,\\"sha256\\":\\"$SHA\\"}" | sed -n 's/.*"url":"\\([^"]*\\)".*/\\1/p')
+  curl -s -i -X PUT -H 'Host: storage.procore.com' -H 'content-type: application/octet-stream' -T .sallyport/hello.txt "${platform.edgeUrl}\${URL#https://storage.procore.com}"
 
 Upload a Worker of your own, as team web, and give it a route:
   . ${state}/web.env

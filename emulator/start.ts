@@ -7,8 +7,20 @@ import { parseArgs } from "node:util"
 import { ROOT, WranglerError } from "./build.ts"
 import { ApiError } from "./control-plane-client.ts"
 import { writeEnvironmentFiles } from "./environment-files.ts"
+import { type StartedOrigins, startExampleOrigins } from "./example-origins.ts"
 import { type Platform, startPlatform } from "./platform.ts"
-import { PORT_NAMES, PORTS, type Ports, PortTakenError, portOption } from "./ports.ts"
+import {
+  chooseAllPorts,
+  ORIGIN_PORT_NAMES,
+  ORIGIN_PORTS,
+  type OriginPorts,
+  PORT_NAMES,
+  PORTS,
+  type Ports,
+  PortTakenError,
+  portOption,
+} from "./ports.ts"
+import { loadSecrets } from "./secrets.ts"
 import { seedPolicy, seedRoutes } from "./seed.ts"
 import { addresses, commands, table } from "./show-platform.ts"
 import { StateInUseError } from "./state-lock.ts"
@@ -25,10 +37,18 @@ const HELP = `Starts the whole platform on this machine, on loopback ports only.
 Options
   --state <folder>            databases, artifacts, secrets, logs; default .sallyport/state
   --no-examples               no example teams, routes and Workers
-${PORT_NAMES.map((name) => `  ${`${portOption(name)} <port>`.padEnd(30)}${PORTS[name].what}; default ${PORTS[name].default}`).join("\n")}
+${Object.entries({ ...PORTS, ...ORIGIN_PORTS })
+  .map(
+    ([name, { what, default: port }]) =>
+      `  ${`${portOption(name as keyof typeof PORTS)} <port>`.padEnd(30)}${what}; default ${port}`,
+  )
+  .join("\n")}
   --help
 
 Delete the state folder to begin afresh.`
+
+/** Without the examples nothing listens there: any free one will do. */
+const NO_ORIGIN_PORTS = Object.fromEntries(ORIGIN_PORT_NAMES.map((name) => [name, 0]))
 
 const startedAt = performance.now()
 const say = (line: string) => console.log(`${seconds().padStart(6)} s  ${line}`)
@@ -36,6 +56,7 @@ const seconds = () => ((performance.now() - startedAt) / 1000).toFixed(1)
 
 const options = readOptions(process.argv.slice(2))
 let platform: Platform | null = null
+let origins: StartedOrigins | null = null
 let stopping = false
 listenForSignals()
 // scripts/run.mjs holds the other end: when it is killed outright, this is all that tells us.
@@ -43,12 +64,16 @@ process.on("disconnect", () => void stop(0))
 process.channel?.unref()
 
 try {
-  platform = await startPlatform({ stateDir: options.stateDir, ports: options.ports, onProgress: say })
+  const { stateDir, examples } = options
+  const ports = await chooseAllPorts(examples ? options.ports : { ...options.ports, ...NO_ORIGIN_PORTS })
+  if (examples) origins = await startExampleOrigins(ports)
+  const traced = origins === null ? {} : { otlpEndpoint: origins.traces.url }
+  platform = await startPlatform({ stateDir, ports, onProgress: say, ...traced })
   // Miniflare installs handlers that end the process on the spot; ours lets it finish what it writes.
   listenForSignals()
   // A signal may have come while it started.
   if (stopping) await platform.dispose()
-  else await populate(platform, options.examples)
+  else await populate(platform, origins)
 } catch (error) {
   if (!stopping) {
     console.error(`\n${explain(error)}`)
@@ -56,12 +81,15 @@ try {
   }
 }
 
-async function populate(running: Platform, examples: boolean): Promise<void> {
+async function populate(running: Platform, started: StartedOrigins | null): Promise<void> {
   let rows: VerifiedRow[] = []
-  if (examples) {
-    const tokens = await seedPolicy(running)
-    await writeEnvironmentFiles(running, tokens)
-    const uploaded = await uploadExamples(running, tokens, (script, team) =>
+  const examples =
+    started === null ? null : await started.join(running, (await loadSecrets(running.stateDir)).uploadKeys)
+  if (examples !== null) {
+    say("example stores, file upload service and document services listen")
+    const seeded = await seedPolicy(running, examples)
+    await writeEnvironmentFiles(running, seeded.tokens)
+    const uploaded = await uploadExamples(running, seeded, examples, (script, team) =>
       say(`uploading ${script} as team ${team}: wrangler deploy --dispatch-namespace production`),
     )
     say(uploaded.length > 0 ? `uploaded ${uploaded.join(", ")}` : "example Workers are uploaded and unchanged")
@@ -69,7 +97,10 @@ async function populate(running: Platform, examples: boolean): Promise<void> {
     rows = await verifyHostnames(running)
     say("one request per hostname verified")
   }
-  const parts = [...(examples ? [table(rows)] : []), addresses(running), ...(examples ? [commands(running)] : [])]
+  const parts =
+    examples === null
+      ? [addresses(running, null)]
+      : [table(rows), addresses(running, examples), commands(running, examples)]
   console.log(`\n${parts.join("\n\n")}\n\nReady after ${seconds()} s. Ctrl-C stops everything.`)
   if (rows.some((row) => row.fault !== null)) process.exitCode = 1
 }
@@ -91,6 +122,7 @@ async function stop(code: number): Promise<void> {
     await platform.dispose()
     console.log("Stopped.")
   }
+  await origins?.stop()
   process.exit(code === 0 ? (process.exitCode ?? 0) : code)
 }
 
@@ -103,12 +135,13 @@ function explain(error: unknown): string {
 
 interface StartOptions {
   readonly stateDir: string
-  readonly ports: Partial<Ports>
+  readonly ports: Partial<Ports & OriginPorts>
   readonly examples: boolean
 }
 
 function readOptions(parameters: string[]): StartOptions {
-  const portOptions = PORT_NAMES.map((name) => [portOption(name).slice(2), { type: "string" }] as const)
+  const names = [...PORT_NAMES, ...ORIGIN_PORT_NAMES]
+  const portOptions = names.map((name) => [portOption(name).slice(2), { type: "string" }] as const)
   let values: Readonly<Record<string, string | boolean | undefined>>
   try {
     values = parseArgs({
@@ -128,8 +161,8 @@ function readOptions(parameters: string[]): StartOptions {
     console.log(HELP)
     process.exit(0)
   }
-  const ports: Partial<Ports> = {}
-  for (const name of PORT_NAMES) {
+  const chosen: Partial<Ports & OriginPorts> = {}
+  for (const name of names) {
     const text = values[portOption(name).slice(2)]
     if (text === undefined) continue
     const port = Number(text)
@@ -137,8 +170,8 @@ function readOptions(parameters: string[]): StartOptions {
       console.error(`${portOption(name)} takes a port, 0–65535, not "${text}".`)
       process.exit(2)
     }
-    ports[name] = port
+    chosen[name] = port
   }
   const stateDir = typeof values.state === "string" ? values.state : path.join(ROOT, ".sallyport", "state")
-  return { stateDir, ports, examples: values["no-examples"] !== true }
+  return { stateDir, ports: chosen, examples: values["no-examples"] !== true }
 }

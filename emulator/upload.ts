@@ -7,8 +7,10 @@ import { readdir, readFile, writeFile } from "node:fs/promises"
 import path from "node:path"
 import { ROOT, runWrangler } from "./build.ts"
 import { type ExampleTeam, SCRIPTS } from "./example-layout.ts"
+import type { ExampleOrigins } from "./example-origins.ts"
 import type { Platform } from "./platform.ts"
-import type { TeamTokens } from "./seed.ts"
+import { loadSecrets } from "./secrets.ts"
+import type { Seeded } from "./seed.ts"
 import { NAMESPACE } from "./workers.ts"
 
 /** What points wrangler at a control plane instead of at Cloudflare. */
@@ -42,20 +44,30 @@ export async function deployWithWrangler(
  */
 export async function uploadExamples(
   platform: Platform,
-  tokens: TeamTokens,
+  { tokens, database }: Seeded,
+  origins: ExampleOrigins,
   onUpload: (script: string, team: ExampleTeam) => void,
 ): Promise<string[]> {
   const file = path.join(platform.stateDir, "uploads.json")
   const known = JSON.parse(await readFile(file, "utf8").catch(() => "{}")) as Record<string, string>
+  const secretsFile = await writeUploadSecrets(platform.stateDir)
+  const configFile = await writeEcrionConfig(platform.stateDir, database)
+  const argumentsOf = (script: string): string[] => {
+    const traced = ["--var", `OTLP_ENDPOINT:${origins.traces}`]
+    if (script === "ecrion") return [...traced, "--config", configFile]
+    if (script !== "files") return traced
+    const stores = `STORE_ORIGINS:${Object.values(origins.stores).join(" ")}`
+    return [...traced, "--var", stores, "--secrets-file", secretsFile]
+  }
   const digests = await Promise.all(
-    Object.keys(SCRIPTS).map(async (script) => [script, await inputsDigest(script)] as const),
+    Object.keys(SCRIPTS).map(async (script) => [script, await inputsDigest(script, argumentsOf(script))] as const),
   )
   const changed = digests.filter(([script, digest]) => known[script] !== digest)
   await Promise.all(
     changed.map(async ([script, digest]) => {
       const team = SCRIPTS[script] ?? "web"
       onUpload(script, team)
-      await deployWithWrangler(platform, tokens[team], path.join(ROOT, "user-workers", script))
+      await deployWithWrangler(platform, tokens[team], path.join(ROOT, "user-workers", script), argumentsOf(script))
       known[script] = digest
     }),
   )
@@ -63,9 +75,30 @@ export async function uploadExamples(
   return changed.map(([script]) => script)
 }
 
-/** Over all that a user Worker may be made of: its folder, the kit, the contracts and the locked packages. */
-async function inputsDigest(script: string): Promise<string> {
-  const digest = createHash("sha256")
+/** What the storage team keeps from everybody: the keys of its URLs. */
+async function writeUploadSecrets(stateDir: string): Promise<string> {
+  const { uploadKeys } = await loadSecrets(stateDir)
+  const file = path.join(stateDir, "files-secrets.json")
+  const held = { URI_INTEGRITY_V2_1_PUT_DECRYPT: uploadKeys.put, URI_INTEGRITY_V2_1_GET_ENCRYPT: uploadKeys.get }
+  await writeFile(file, JSON.stringify(held), { mode: 0o600 })
+  return file
+}
+
+/** ecrion's own configuration with the id that its database got on this platform, as its team would write it in. */
+async function writeEcrionConfig(stateDir: string, database: string): Promise<string> {
+  const source = path.join(ROOT, "user-workers", "ecrion")
+  const config = await readFile(path.join(source, "wrangler.toml"), "utf8")
+  const filled = config
+    .replace('main = "index.ts"', () => `main = ${JSON.stringify(path.join(source, "index.ts"))}`)
+    .replace('database_id = "ecrion"', () => `database_id = "${database}"`)
+  const file = path.join(stateDir, "ecrion.wrangler.toml")
+  await writeFile(file, filled)
+  return file
+}
+
+/** Over all that a user Worker may be made of: its folder, the kit, the contracts, the locked packages, and what wrangler is told beside them. */
+async function inputsDigest(script: string, told: readonly string[]): Promise<string> {
+  const digest = createHash("sha256").update(told.join("\n"))
   for (const folder of [`user-workers/${script}`, "kit", "contracts"]) {
     const entries = await readdir(path.join(ROOT, folder), { recursive: true, withFileTypes: true })
     const files = entries

@@ -19,6 +19,7 @@ export const EXAMPLES: readonly Example[] = [
   },
   { url: "https://app.procore.com/projects", headers: {}, needsToken: true },
   { url: "https://app.procore.com/webclients/", headers: {}, needsToken: false },
+  { url: "https://storage.procore.com/rest/v2.1/uploads/health", headers: {}, needsToken: false },
   { url: "https://us02.procore.com/projects", headers: {}, needsToken: true },
   { url: "https://app.uk01.procore.com/projects", headers: {}, needsToken: true },
 ]

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { setTimeout as wait } from "node:timers/promises"
 import { WebSocketServer } from "ws"
+import { originSpans } from "../origins/origin-spans.ts"
 import { listen, type RunningServer } from "./listen.ts"
 import { passportVerifier, type VerifierOptions } from "./verify-passport.ts"
 
@@ -16,6 +17,8 @@ export interface CellOptions extends Omit<VerifierOptions, "audience"> {
   /** Such as `us01`; its audience is `cell:us01`. */
   readonly zone: string
   readonly port: number
+  /** Base URL of an OpenTelemetry collector, to which the cell sends its part of a trace that is recorded; without it, nothing. */
+  readonly otlpEndpoint?: string
 }
 
 /** What a cell answers on every path that has no other meaning. */
@@ -35,7 +38,9 @@ type Claims = Readonly<Record<string, unknown>>
 /** Starts the cell on 127.0.0.1; `port` 0 takes any free one. */
 export async function startCell(options: CellOptions): Promise<RunningServer> {
   const verifyPassport = passportVerifier({ ...options, audience: `cell:${options.zone}` })
+  const spans = options.otlpEndpoint === undefined ? null : originSpans(`cell-${options.zone}`, options.otlpEndpoint)
   const server = createServer(async (request, response) => {
+    spans?.begin(request, response)
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://cell.invalid")
     if (pathname === "/cell/health") return void response.end("ok\n")
     const verdict = await verifyPassport(request.headers)
@@ -55,7 +60,8 @@ export async function startCell(options: CellOptions): Promise<RunningServer> {
       webSocket.on("message", (data, binary) => webSocket.send(data, { binary }))
     })
   })
-  return listen(server, options.port)
+  const { url, stop } = await listen(server, options.port)
+  return { url, stop: () => stop().then(() => spans?.stop()) }
 }
 
 /** Hashes the body as it flows; it is never held. */

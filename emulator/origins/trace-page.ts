@@ -1,0 +1,108 @@
+/**
+ * The collector's spans for people: the newest traces, and one trace as a waterfall. Plain HTML without a script, so that it works wherever a browser does.
+ * Nothing here judges whether a trace is whole; a span whose parent never came stands at the top level and says so.
+ */
+import type { ReceivedSpan } from "./otlp-receiver.ts"
+
+const NEWEST = 50
+/** Levels that the indentation shows. */
+const DEEPEST = 20
+
+const STYLE = `
+  :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
+  body { margin: 2rem auto; max-width: 72rem; padding: 0 1rem }
+  table { border-collapse: collapse; width: 100% }
+  th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid color-mix(in srgb, currentColor 15%, transparent); vertical-align: top }
+  td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+  .lane { position: relative; min-width: 18rem; height: 1rem; margin-top: .25rem }
+  .bar { position: absolute; top: 0; bottom: 0; min-width: 2px; border-radius: 3px; background: #3b6fb6 }
+  .bar.error { background: #b3423a }
+  .quiet { opacity: .7; font-size: .85em; overflow-wrap: anywhere }
+`
+
+/** All kept spans, newest trace first. */
+export function traceListPage(spans: readonly ReceivedSpan[]): string {
+  const traces = new Map<string, ReceivedSpan[]>()
+  for (const span of spans) {
+    const known = traces.get(span.traceId)
+    if (known === undefined) traces.set(span.traceId, [span])
+    else known.push(span)
+  }
+  const rows = [...traces]
+    .map(([traceId, members]) => ({ traceId, members, first: earliest(members) }))
+    .sort((a, b) => (BigInt(a.first.startNs) < BigInt(b.first.startNs) ? 1 : -1))
+    .slice(0, NEWEST)
+    .map(({ traceId, members, first }) => {
+      const failed = members.some(({ status }) => status === "error") ? "error" : ""
+      const at = new Date(Number(BigInt(first.startNs) / 1_000_000n)).toISOString().slice(11, 23)
+      return `<tr><td>${at}</td><td><a href="/traces/${traceId}">${escapeHtml(first.service)} ${escapeHtml(first.name)}</a>
+        <div class="quiet">${escapeHtml(String(first.attributes["url.path"] ?? ""))}</div></td>
+        <td class="number">${members.length}</td><td class="number">${durationMs(first).toFixed(1)}</td><td>${failed}</td></tr>`
+    })
+  const empty = "<p>None yet. Send a request through the edge, and load this page again.</p>"
+  const head = "<tr><th>UTC</th><th>first span</th><th>spans</th><th>ms</th><th></th></tr>"
+  return page("Traces", rows.length === 0 ? empty : `<table>${head}${rows.join("")}</table>`)
+}
+
+/** The spans of one trace; null when there are none. */
+export function tracePage(spans: readonly ReceivedSpan[]): string | null {
+  if (spans.length === 0) return null
+  const begin = Number(BigInt(earliest(spans).startNs) / 1000n)
+  const end = Math.max(...spans.map(({ endNs }) => Number(BigInt(endNs) / 1000n)))
+  const widthUs = Math.max(1, end - begin)
+  const rows = inOrder(spans).map(({ span, level, isOrphan }) => {
+    const left = ((Number(BigInt(span.startNs) / 1000n) - begin) * 100) / widthUs
+    const width = (durationMs(span) * 100_000) / widthUs
+    const facts = Object.entries(span.attributes).map(([name, value]) => `${name}=${String(value)}`)
+    return `<tr><td style="padding-left:${0.6 + Math.min(level, DEEPEST) * 1.2}rem">${escapeHtml(span.service)} <b>${escapeHtml(span.name)}</b>
+      <span class="quiet">${span.kind}${isOrphan ? ", its parent did not arrive" : ""}</span>
+      <div class="quiet">${escapeHtml(facts.join("  "))}</div></td>
+      <td><div class="lane"><div class="bar ${span.status}" style="left:${left.toFixed(2)}%;width:${width.toFixed(2)}%"></div></div></td>
+      <td class="number">${durationMs(span).toFixed(1)} ms</td></tr>`
+  })
+  const traceId = spans[0]?.traceId ?? ""
+  return page(`Trace ${traceId}`, `<p><a href="/">all traces</a></p><table>${rows.join("")}</table>`)
+}
+
+interface Placed {
+  readonly span: ReceivedSpan
+  readonly level: number
+  readonly isOrphan: boolean
+}
+
+/** Parents before their children, siblings by time. */
+function inOrder(spans: readonly ReceivedSpan[]): Placed[] {
+  const ids = new Set(spans.map(({ spanId }) => spanId))
+  const children = Map.groupBy(spans, ({ parentSpanId }) =>
+    parentSpanId !== null && ids.has(parentSpanId) ? parentSpanId : "",
+  )
+  const placed: Placed[] = []
+  const place = (parent: string, level: number) => {
+    const below = (children.get(parent) ?? []).toSorted((a, b) => (BigInt(a.startNs) < BigInt(b.startNs) ? -1 : 1))
+    for (const span of below) {
+      placed.push({ span, level, isOrphan: level === 0 && span.parentSpanId !== null })
+      place(span.spanId, level + 1)
+    }
+  }
+  place("", 0)
+  return placed
+}
+
+function earliest(spans: readonly ReceivedSpan[]): ReceivedSpan {
+  const [first, ...rest] = spans
+  if (first === undefined) throw new RangeError("no spans")
+  return rest.reduce((known, span) => (BigInt(span.startNs) < BigInt(known.startNs) ? span : known), first)
+}
+
+function durationMs({ startNs, endNs }: ReceivedSpan): number {
+  return Number(BigInt(endNs) - BigInt(startNs)) / 1e6
+}
+
+function page(title: string, content: string): string {
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>${escapeHtml(title)}</title><style>${STYLE}</style><h1>${escapeHtml(title)}</h1>${content}</html>\n`
+}
+
+function escapeHtml(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;")
+}
