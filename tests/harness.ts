@@ -7,6 +7,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { afterAll, beforeAll, expect } from "vitest"
+import { chooseAllPorts, ORIGIN_PORT_NAMES, type OriginPorts, PORT_NAMES, type Ports } from "../emulator/ports.ts"
 import { startTestPlatform, type TestPlatform, type TestPlatformOptions } from "../emulator/testing.ts"
 
 export const ROOT = path.dirname(import.meta.dirname)
@@ -26,6 +27,11 @@ export function usePlatform(
     if (platform === undefined) throw new Error("The platform is up inside tests only")
     return platform
   }
+}
+
+/** Free ports for a platform and for the example's origins. */
+export function anyPorts(): Promise<Ports & OriginPorts> {
+  return chooseAllPorts(Object.fromEntries([...PORT_NAMES, ...ORIGIN_PORT_NAMES].map((name) => [name, 0])))
 }
 
 /** Folders with a Worker for real wrangler; removed after the file's tests. */

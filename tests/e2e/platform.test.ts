@@ -1,21 +1,30 @@
 /** The example company on a running platform: what `npm start` brings up answers on every hostname, and identity holds end to end. */
-import { expect, it } from "vitest"
+import { afterAll, expect, it } from "vitest"
 import { WebSocket } from "ws"
 import type { CellEcho } from "../../emulator/cells/cell.ts"
 import { type ExampleTeam, SCRIPTS } from "../../emulator/example-layout.ts"
+import { type ExampleOrigins, type StartedOrigins, startExampleOrigins } from "../../emulator/example-origins.ts"
+import { loadSecrets } from "../../emulator/secrets.ts"
 import { seedPolicy, seedRoutes } from "../../emulator/seed.ts"
 import { uploadExamples } from "../../emulator/upload.ts"
 import { verifyHostnames } from "../../emulator/verify-hostnames.ts"
-import { expectProblem, usePlatform } from "../harness.ts"
+import { anyPorts, expectProblem, usePlatform } from "../harness.ts"
 
 const uploaded: string[] = []
+let started: StartedOrigins
+let origins: ExampleOrigins
 const platform = usePlatform({}, async (running) => {
-  const tokens = await seedPolicy(running)
-  uploaded.push(...(await uploadExamples(running, tokens, () => {})))
+  started = await startExampleOrigins(await anyPorts())
+  origins = await started.join(running, (await loadSecrets(running.stateDir)).uploadKeys)
+  const seeded = await seedPolicy(running, origins)
+  uploaded.push(...(await uploadExamples(running, seeded, origins, () => {})))
   await seedRoutes(running)
   await running.waitForConfig()
 })
+afterAll(() => started?.stop())
 const ALICE = { subject: "alice", company: "100" }
+/** Bound to no company: may name any. */
+const BOB = { subject: "bob" }
 
 async function echoOf(response: Response): Promise<CellEcho> {
   const text = await response.text()
@@ -31,6 +40,7 @@ it("uploads the example Workers with real wrangler and answers on every hostname
     "api.procore.com/rest/v1.0/projects router us01",
     "app.procore.com/projects gateway us01",
     "app.procore.com/webclients/ pages ",
+    "storage.procore.com/rest/v2.1/uploads/health files ",
     "us02.procore.com/projects gateway us02",
     "app.uk01.procore.com/projects gateway uk01",
   ])
@@ -38,8 +48,8 @@ it("uploads the example Workers with real wrangler and answers on every hostname
 
 it("seeds and uploads nothing a second time, and publishes no config", async () => {
   const before = await platform().api.get<{ revision: number }>("/v1/config")
-  const tokens = await seedPolicy(platform())
-  const again = await uploadExamples(platform(), tokens, (_script: string, _team: ExampleTeam) => {})
+  const seeded = await seedPolicy(platform(), origins)
+  const again = await uploadExamples(platform(), seeded, origins, (_script: string, _team: ExampleTeam) => {})
   await seedRoutes(platform())
   expect(again).toEqual([])
   expect(await platform().api.get("/v1/config")).toEqual(before)
@@ -52,16 +62,16 @@ it("sends a company's request to its own zone, also when its id does not fit a n
     ["9007199254740993", "us02"],
   ] as const) {
     const headers = { "procore-company-id": company }
-    const response = await platform().fetch("https://api.procore.com/rest/v1.0/projects", { headers }, ALICE)
+    const response = await platform().fetch("https://api.procore.com/rest/v1.0/projects", { headers }, BOB)
     const echo = await echoOf(response)
     expect(echo.cell).toBe(zone)
-    expect(echo.passport).toMatchObject({ aud: `cell:${zone}`, sub: "alice", zone, act: { sub: "script:gateway" } })
+    expect(echo.passport).toMatchObject({ aud: `cell:${zone}`, sub: "bob", zone, act: { sub: "script:gateway" } })
   }
 })
 
 it("answers company_base_url at the edge", async () => {
   const headers = { "procore-company-id": "300" }
-  const response = await platform().fetch("https://api.procore.com/company_base_url", { headers }, ALICE)
+  const response = await platform().fetch("https://api.procore.com/company_base_url", { headers }, BOB)
   expect(await response.json()).toMatchObject({ web_base_url: "https://app.uk01.procore.com", zone: "uk01" })
 })
 

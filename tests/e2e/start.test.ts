@@ -4,8 +4,8 @@ import { mkdtemp, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { choosePorts, PORT_NAMES, PortTakenError, portOption } from "../../emulator/ports.ts"
-import { eventually, ROOT } from "../harness.ts"
+import { choosePorts, ORIGIN_PORT_NAMES, PORT_NAMES, PortTakenError, portOption } from "../../emulator/ports.ts"
+import { anyPorts, eventually, ROOT } from "../harness.ts"
 
 let state: string
 beforeAll(async () => {
@@ -44,7 +44,12 @@ async function startOn(folder: string, ports: readonly string[]): Promise<Starte
   })
   return started
 }
-const anyPorts = PORT_NAMES.flatMap((name) => [portOption(name), "0"])
+/** Of the platform any; of the origins the same at each start, because the example Workers are told where they are. */
+const platformPorts = PORT_NAMES.flatMap((name) => [portOption(name), "0"])
+const chosen = await anyPorts()
+const originPorts = ORIGIN_PORT_NAMES.flatMap((name) => [portOption(name), String(chosen[name])])
+const otherOriginPorts = ORIGIN_PORT_NAMES.flatMap((name) => [portOption(name), "0"])
+const somePorts = [...platformPorts, ...originPorts]
 
 async function stop(started: Started) {
   started.child.kill("SIGINT")
@@ -81,7 +86,7 @@ describe("npm start", () => {
   )
 
   it("comes up with one verified request per hostname, stops on Ctrl-C, and leaves nothing listening", async () => {
-    const started = await startOn(state, anyPorts)
+    const started = await startOn(state, somePorts)
     const output = started.output()
     for (const row of ["api.procore.com", "app.procore.com", "us02.procore.com", "app.uk01.procore.com"])
       expect(output).toMatch(new RegExp(`^${row.replaceAll(".", "\\.")} .* 200 `, "m"))
@@ -96,20 +101,20 @@ describe("npm start", () => {
   })
 
   it("is up again with its data and uploads nothing", async () => {
-    const started = await startOn(state, anyPorts)
+    const started = await startOn(state, somePorts)
     expect(started.output()).toContain("example Workers are uploaded and unchanged")
     expect(started.output()).toMatch(/^app\.procore\.com +\/webclients\/ +pages +v1 +200/m)
     await stop(started)
   })
 
   it("names the taken port and the option that moves it, before anything is started", async () => {
-    const first = await startOn(state, anyPorts)
+    const first = await startOn(state, somePorts)
     const edge = new URL(addressOf(first.output(), "edge")).port
-    const second = start("--state", `${state}-other`, ...anyPorts, "--port-edge", edge)
+    const second = start("--state", `${state}-other`, ...platformPorts, ...otherOriginPorts, "--port-edge", edge)
     expect(await second.ended).toBe(1)
     expect(second.output()).toContain(`port ${edge} of the edge; move it with --port-edge <port>`)
     expect(second.output()).not.toContain("bundling")
-    const third = start("--state", state, ...anyPorts)
+    const third = start("--state", state, ...platformPorts, ...otherOriginPorts)
     expect(await third.ended).toBe(1)
     expect(third.output()).toContain("--state")
     await stop(first)
