@@ -24,7 +24,7 @@
  * ```
  */
 import { existsSync } from "node:fs"
-import { mkdtemp, rm } from "node:fs/promises"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { createRemoteJWKSet, customFetch, jwtVerify } from "jose"
@@ -94,6 +94,10 @@ export interface WorkerUpload {
   readonly directory?: string
   /** Text of one ES module: uploaded by the same form that wrangler sends, through the same door, in milliseconds. */
   readonly source?: string
+  /** Variables beside those of wrangler's config, or other values; for a directory. */
+  readonly vars?: Readonly<Record<string, string>>
+  /** Secrets, as `wrangler deploy --secrets-file` takes them; for a directory. */
+  readonly secrets?: Readonly<Record<string, string>>
   /** Default: the name in wrangler's config for a directory; needed for a source. */
   readonly script?: string
   /** Made when it does not exist. Default `test-team`. */
@@ -227,14 +231,21 @@ function testing(platform: Platform, api: ControlPlaneClient): Omit<TestPlatform
     putRoute,
     passportOf,
     waitForConfig,
-    uploadWorker: async ({ directory, source, script: named, team = DEFAULT_TEAM, route }) => {
+    uploadWorker: async ({ directory, source, vars, secrets, script: named, team = DEFAULT_TEAM, route }) => {
       const token = await tokenOf(team)
       const script = named ?? (directory === undefined ? undefined : await configuredName(directory))
       if (script === undefined)
         throw new TypeError("A script needs a name: by `script`, or by wrangler's config in `directory`")
-      if (directory !== undefined)
-        await deployWithWrangler(platform, token, path.resolve(directory), ["--name", script])
-      else await uploadSource(platform, token, script, source ?? "")
+      if (directory !== undefined) {
+        const named = [
+          "--name",
+          script,
+          ...Object.entries(vars ?? {}).flatMap(([name, value]) => ["--var", `${name}:${value}`]),
+        ]
+        await withSecretsFile(secrets, (more) =>
+          deployWithWrangler(platform, token, path.resolve(directory), [...named, ...more]),
+        )
+      } else await uploadSource(platform, token, script, source ?? "")
       const { latestVersion } = await api.get<Script>(`/v1/scripts/${script}`)
       if (route !== undefined) await putRoute(script, { ...routeOf(route), script, team })
       return { script, version: latestVersion ?? 0, configRevision: await waitForConfig() }
@@ -253,6 +264,22 @@ function testing(platform: Platform, api: ControlPlaneClient): Omit<TestPlatform
       const audience = scriptAudience(release.replace(/--v\d+$/, ""))
       return { ...echo, passport: await passportOf(echo.headers["x-passport"] ?? "", audience) }
     },
+  }
+}
+
+/** `work` gets the options that name a file with the secrets, which is gone when it has ended. */
+async function withSecretsFile(
+  secrets: WorkerUpload["secrets"],
+  work: (options: readonly string[]) => Promise<unknown>,
+): Promise<void> {
+  if (secrets === undefined) return void (await work([]))
+  const folder = await mkdtemp(path.join(tmpdir(), "sallyport-secrets-"))
+  try {
+    const file = path.join(folder, "secrets.json")
+    await writeFile(file, JSON.stringify(secrets), { mode: 0o600 })
+    await work(["--secrets-file", file])
+  } finally {
+    await rm(folder, { recursive: true, force: true })
   }
 }
 

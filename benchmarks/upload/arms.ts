@@ -5,13 +5,10 @@
 import { fork } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4MiniflareOptions } from "miniflare"
 import { ROOT } from "../../emulator/build.ts"
 import { startTestPlatform, type TestPlatform } from "../../emulator/testing.ts"
-import { deployWithWrangler } from "../../emulator/upload.ts"
 import { hmacUrl } from "../../kit/hmac-url.ts"
 import type { OriginsReady, Sending } from "./protocol.ts"
 import { workerdPids } from "./workerd-process.ts"
@@ -123,26 +120,15 @@ async function deployFiles(platform: TestPlatform, origin: string, clientKeys: s
   const size = { mode: "enforce", bodyBytes: 2 ** 31 }
   await platform.api.put("/v1/policy/screen", { ...screen, size })
   await platform.putTeam(TEAM, { grants, egress: [origin] })
-  const folder = await mkdtemp(join(tmpdir(), "sallyport-bench-"))
-  try {
-    const secrets = join(folder, "secrets.json")
-    const serviceKeys = randomBytes(32).toString("base64url")
-    const text = { URI_INTEGRITY_V2_1_PUT_DECRYPT: clientKeys, URI_INTEGRITY_V2_1_GET_ENCRYPT: serviceKeys }
-    await writeFile(secrets, JSON.stringify(text), { mode: 0o600 })
-    const vars = ["--var", `STORE_ORIGINS:${origin}`]
-    const flags = ["--name", "files", "--secrets-file", secrets, ...vars]
-    await deployWithWrangler(platform, await platform.tokenOf(TEAM), join(ROOT, "user-workers/files"), flags)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
-  const route = {
-    hostname: HOSTNAME,
-    path: "/rest/v2.1/companies/*",
-    script: "files",
+  const serviceKeys = randomBytes(32).toString("base64url")
+  const path = "/rest/v2.1/companies/*"
+  await platform.uploadWorker({
+    directory: join(ROOT, "user-workers/files"),
     team: TEAM,
-    auth: "none",
-  } as const
-  await platform.putRoute("files", { ...route, timeoutMs: UPLOAD_TIMEOUT_MS })
+    vars: { STORE_ORIGINS: origin },
+    secrets: { URI_INTEGRITY_V2_1_PUT_DECRYPT: clientKeys, URI_INTEGRITY_V2_1_GET_ENCRYPT: serviceKeys },
+    route: { hostname: HOSTNAME, path, auth: "none", timeoutMs: UPLOAD_TIMEOUT_MS },
+  })
 }
 
 async function policyOf(platform: TestPlatform): Promise<Record<"audiences" | "screen", object>> {

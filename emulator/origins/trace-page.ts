@@ -13,7 +13,7 @@ const STYLE = `
   body { margin: 2rem auto; max-width: 72rem; padding: 0 1rem }
   table { border-collapse: collapse; width: 100% }
   th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid color-mix(in srgb, currentColor 15%, transparent); vertical-align: top }
-  td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+  .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
   .lane { position: relative; min-width: 18rem; height: 1rem; margin-top: .25rem }
   .bar { position: absolute; top: 0; bottom: 0; min-width: 2px; border-radius: 3px; background: #3b6fb6 }
   .bar.error { background: #b3423a }
@@ -29,7 +29,7 @@ export function traceListPage(spans: readonly ReceivedSpan[]): string {
     else known.push(span)
   }
   const rows = [...traces]
-    .map(([traceId, members]) => ({ traceId, members, first: earliest(members) }))
+    .map(([traceId, members]) => ({ traceId, members, first: rootOf(members) }))
     .sort((a, b) => (BigInt(a.first.startNs) < BigInt(b.first.startNs) ? 1 : -1))
     .slice(0, NEWEST)
     .map(({ traceId, members, first }) => {
@@ -40,7 +40,8 @@ export function traceListPage(spans: readonly ReceivedSpan[]): string {
         <td class="number">${members.length}</td><td class="number">${durationMs(first).toFixed(1)}</td><td>${failed}</td></tr>`
     })
   const empty = "<p>None yet. Send a request through the edge, and load this page again.</p>"
-  const head = "<tr><th>UTC</th><th>first span</th><th>spans</th><th>ms</th><th></th></tr>"
+  const head =
+    '<tr><th>UTC</th><th>first span</th><th class="number">spans</th><th class="number">ms</th><th></th></tr>'
   return page("Traces", rows.length === 0 ? empty : `<table>${head}${rows.join("")}</table>`)
 }
 
@@ -86,6 +87,11 @@ function inOrder(spans: readonly ReceivedSpan[]): Placed[] {
   }
   place("", 0)
   return placed
+}
+
+/** Clocks of a process tick in milliseconds: of two that begin together, the one that nobody called. */
+function rootOf(spans: readonly ReceivedSpan[]): ReceivedSpan {
+  return spans.find(({ parentSpanId }) => parentSpanId === null) ?? earliest(spans)
 }
 
 function earliest(spans: readonly ReceivedSpan[]): ReceivedSpan {
