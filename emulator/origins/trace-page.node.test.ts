@@ -69,6 +69,6 @@ describe("the page of a trace", () => {
     const attributes = { "url.path": `"><script>alert(1)</script>` }
     const hostile = span({ name: "<img src=x>", service: "<b>", attributes })
     for (const page of [tracePage([hostile]), traceListPage([hostile])])
-      expect(page).not.toMatch(/<script|<img|<b>&|"><s/)
+      expect(page).not.toMatch(/<script|<img|<b><|"><s/)
   })
 })
