@@ -7,7 +7,7 @@
 export const PASSPORT_HEADER = "x-passport"
 /** Request id: accepted from nobody outside, made by the dispatcher, echoed in every response. */
 export const REQUEST_ID_HEADER = "x-request-id"
-/** The config revision in force, decimal. Response: the one that was enforced. Request to a user Worker: the one that it was dispatched under, so that what it remembers of the config can be dropped in time. */
+/** The config revision in force, decimal. Response: the one that was enforced. Request to a user Worker: the one that it was dispatched under, or its caller if that is newer, so that what it remembers of the config can be dropped in time. */
 export const CONFIG_HEADER = "x-sallyport-config"
 /** Response of the outbound Worker, and never of an origin: the code of the problem because of which the call did not get an answer. */
 export const EGRESS_PROBLEM_HEADER = "x-sallyport-egress-problem"

@@ -54,15 +54,15 @@ export function addresses(platform: Platform, origins: ExampleOrigins | null): s
 /** Paste any block into another shell, in the repository's folder. */
 export function commands(platform: Platform, origins: ExampleOrigins): string {
   const state = path.relative(ROOT, platform.stateDir)
-  const curls = EXAMPLES.map(({ url, headers, needsToken }) => {
+  const curls = EXAMPLES.map(({ url, headers, company }) => {
     const { hostname, pathname } = new URL(url)
     const all = { Host: hostname, ...headers }
     const options = Object.entries(all).map(([name, value]) => `-H '${name}: ${value}'`)
-    if (needsToken) options.push(`-H "Authorization: Bearer $TOKEN"`)
+    if (company !== null) options.push(`-H "Authorization: Bearer $(token ${company})"`)
     return `  curl -s ${options.join(" ")} ${platform.edgeUrl}${pathname}`
   })
   return `Call a hostname:
-  TOKEN=$(curl -s '${platform.issuerUrl}/token?subject=${ALICE.subject}&company=${ALICE.company}&scope=${ALICE.scope}')
+  token() { curl -s "${platform.issuerUrl}/token?subject=${ALICE.subject}&scope=${ALICE.scope}&company=$1"; }
 ${curls.join("\n")}
 
 Upload a file: the service signs a URL, the files Worker checks every byte on the way to the store

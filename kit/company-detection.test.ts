@@ -4,6 +4,7 @@ import {
   type CompanyVariables,
   companyDetection,
   companyOf,
+  decideCompany,
 } from "./company-detection.ts"
 import { worker } from "./worker.ts"
 
@@ -63,7 +64,9 @@ describe("companyDetection", () => {
     ["1", "/a", {}, "1"],
     [null, "/companies/2/a", {}, "2"],
     [null, "/a?company_id=3", {}, "3"],
-    [null, "/companies/2/a?company_id=3", {}, "2"],
+    [null, "/companies/2/a?company_id=2", {}, "2"],
+    [null, "/companies/%32/a", {}, "2"],
+    [null, "/a?company%5Fid=3", {}, "3"],
     [null, "/a", {}, null],
     ["1", "/a", { from: "header" }, "1"],
     [null, "/companies/2/a?company_id=2", { from: "header" }, null],
@@ -74,7 +77,7 @@ describe("companyDetection", () => {
       expect(await (await detect(header, path, options)).json()).toEqual({ company })
     })
 
-  for (const header of ["", "x", "1, 2", "1,1", "-1", "1.0", "0x1", "１", "123456789012345678901"])
+  for (const header of ["", "x", "1, 2", "1,1", "-1", "1.0", "0x1", "１", "123456789012345678901", "01"])
     it(`refuses the header ${JSON.stringify(header)}, and does not look elsewhere`, async ({ expect }) => {
       const response = await detect(header, "/companies/2/a")
       expect(response.status).toBe(400)
@@ -89,16 +92,44 @@ describe("companyDetection", () => {
       "/a?company_id=1&company_id=2",
       "/a?x=1&company_id=2#company_id=1",
       "/companies/9007199254740992?company_id=1",
+      "/companies/%32",
+      "/companies%2f2",
+      "/%63ompanies/2",
+      "/a?company_id=%32",
+      "/a?company%5fid=2",
+      "/a?company_id=1&%63ompany_id=2",
     ])
       it(`refuses ${path} beside another company in the header, from ${from}`, async ({ expect }) => {
         expect(await (await detect("1", path, { from })).json()).toMatchObject({ code: "company.ambiguous" })
       })
 
-    for (const path of ["/companies/1", "/companies", "/companies/search", "/a?company_id=x", "/a?mycompany_id=2"])
+    for (const path of [
+      "/companies/1",
+      "/companies",
+      "/companies/search",
+      "/companies/%31",
+      "/companies/%FF",
+      "/a?company_id=x",
+      "/a?company_id=%31",
+      "/a?company_id=%252",
+      "/a?mycompany_id=2",
+    ])
       it(`takes ${path} beside a company in the header, from ${from}`, async ({ expect }) => {
         expect(await (await detect("1", path, { from })).json()).toEqual({ company: "1" })
       })
   }
+})
+
+describe("decideCompany", () => {
+  for (const [path, query] of [
+    ["/companies/2", "?company_id=3"],
+    ["/companies/02", ""],
+    ["/a", "?company_id=2&company_id=3"],
+    ["/a", "?company_id=2&company_id=%33"],
+  ] as const)
+    it(`refuses ${path}${query}, which can be read as another company`, ({ expect }) => {
+      expect(() => decideCompany(null, path, query)).toThrow("company.ambiguous")
+    })
 })
 
 async function detect(header: string | null, path: string, options?: CompanyDetectionOptions): Promise<Response> {

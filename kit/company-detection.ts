@@ -1,5 +1,5 @@
 /**
- * Which company a request is for. Used by the dispatcher on every request (sticky releases) and by the router (zones),
+ * Which company a request is for. Used by the dispatcher on every request (sticky releases, {@link companyOf}) and by router and gateway (zones, {@link decideCompany}),
  * so it allocates nothing on the way to "none", and its answer stays text: ids exceed 53 bits.
  */
 import type { MiddlewareHandler } from "hono"
@@ -9,6 +9,8 @@ import { refuse } from "./problem.ts"
 export const COMPANY_HEADER = "procore-company-id"
 
 const COMPANY_ID = /^[0-9]{1,20}$/
+/** As ids are written. With zeros in front it is another text, and to whoever reads a number the same company. */
+const PLAIN_COMPANY_ID = /^(?:0|[1-9][0-9]{0,19})$/
 const PATH_MARK = "/companies/"
 const QUERY_NAME = "company_id="
 const NONE: readonly string[] = []
@@ -35,8 +37,7 @@ export interface CompanyDetectionOptions {
 }
 
 /**
- * Sets `company`. Refuses `company.required` for a header that is there but is no id, and `company.ambiguous` when path or query name another company than the header:
- * whoever decides by the one must not be made to act on the other.
+ * Sets `company`. Refuses as {@link decideCompany}.
  *
  * ```ts
  * app.use(companyDetection())
@@ -51,18 +52,42 @@ export function companyDetection(
   return async function companyDetection(c, next) {
     const header = c.req.header(COMPANY_HEADER) ?? null
     const [path, query] = pathAndQueryOf(c.req.url)
-    if (header !== null && !COMPANY_ID.test(header)) throw refuse("company.required")
-    if (header !== null && namesAnother(header, path, query)) throw refuse("company.ambiguous")
-    c.set("company", isHeaderOnly ? header : companyOf(header, path, query))
+    const company = decideCompany(header, path, query)
+    c.set("company", isHeaderOnly ? header : company)
     await next()
   }
 }
 
-/** True when path or query name a company, and not `company`. What is no id names none. */
-export function namesAnother(company: string, path: string, query: string): boolean {
-  const inPath = companyInPath(path)
-  if (inPath !== null && inPath !== company) return true
-  return valuesInQuery(query).some((value) => COMPANY_ID.test(value) && value !== company)
+/**
+ * The one company that a request may be acted on for, wherever it is named; null when it names none. For whoever lets a request go by its company, since whoever gets it may read another place:
+ * `company.required` for a header that is there but is no id, `company.ambiguous` when header, path and query do not all name the same, escaped or not, or write it with zeros in front. What is no id names none.
+ * Arguments as those of {@link companyOf}.
+ */
+export function decideCompany(header: string | null, path: string, query: string): string | null {
+  if (header !== null && !PLAIN_COMPANY_ID.test(header)) throw refuse("company.required")
+  let company = header
+  for (const named of companiesNamed(path, query)) {
+    if (!PLAIN_COMPANY_ID.test(named) || (company !== null && named !== company)) throw refuse("company.ambiguous")
+    company = named
+  }
+  return company
+}
+
+/** Every id in path and query, as whoever decodes them reads it. */
+function companiesNamed(path: string, query: string): readonly string[] {
+  const inPath = companyInPath(path.includes("%") ? decoded(path) : path)
+  const isEscaped = query.includes("%") || query.includes("+")
+  const values = isEscaped ? new URLSearchParams(query).getAll("company_id") : valuesInQuery(query)
+  const inQuery = values.filter((value) => COMPANY_ID.test(value))
+  return inPath === null ? inQuery : [inPath, ...inQuery]
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path
+  }
 }
 
 /** Without a URL object, which costs ten times as much. */

@@ -1,4 +1,4 @@
-import { describe, it } from "vitest"
+import { describe, it, vi } from "vitest"
 import {
   type Captured,
   type CaptureOptions,
@@ -116,6 +116,21 @@ describe("differencesOf: JSON field by field", () => {
     expect(await between(first, other, ["at"])).toEqual(["order /"])
   })
 
+  it("writes out what is deep in a nest once, not again at each level", async ({ expect }) => {
+    const nest = (seed: number) => {
+      let value: unknown = Array.from({ length: 1_000 }, (_, index) => (index + seed) % 10)
+      for (let level = 0; level < 60; level++) value = [value, seed]
+      return JSON.stringify(value)
+    }
+    const [first, other] = [await json(nest(1)), await json(nest(2))]
+    const written = vi.spyOn(JSON, "stringify")
+    expect(differencesOf(first, other, none).length).toBeGreaterThan(0)
+    const calls = written.mock.calls.length
+    written.mockRestore()
+    expect(calls).toBeGreaterThan(2_000)
+    expect(calls).toBeLessThan(10_000)
+  })
+
   it("keeps keys that are data out of the names of fields", async ({ expect }) => {
     const first = {
       "alice@example.com": 1,
@@ -169,13 +184,25 @@ describe("differencesOf: status, headers, other bodies", () => {
     expect(differencesOf(await json({ a: 1 }), NO_ANSWER, none)).toMatchObject([{ first: "200", other: "no answer" }])
   })
 
-  it("compares other bodies by digest", async ({ expect }) => {
+  it("ignores members named status and body without ignoring the answer's own", async ({ expect }) => {
+    const [first, other] = [await json({ status: "a", body: "b" }), await json({ status: "c", body: "d" })]
+    const members = ignoring(["status", "body"])
+    expect(differencesOf(first, other, members)).toEqual([])
+    expect(differencesOf(first, await json({}, { status: 500 }), members)).toMatchObject([{ field: "status" }])
+    expect(differencesOf(first, await captured("text"), members)).toContainEqual(
+      expect.objectContaining({ field: "body", kind: "type" }),
+    )
+    const whole = ignoring([":status", ":body"])
+    expect(differencesOf(first, await json({}, { status: 500 }), whole)).toEqual([])
+  })
+
+  it("compares other bodies byte by byte", async ({ expect }) => {
     const text = (body: string) => captured(body, { headers: { "content-type": "text/plain" } })
     expect(differencesOf(await text("abc"), await text("abc"), none)).toEqual([])
     expect(differencesOf(await text("abc"), await text("abd"), none)).toEqual([
       { field: "body", kind: "value", first: "bytes(3)", other: "bytes(3)" },
     ])
-    expect(differencesOf(await text("abc"), await text("abd"), ignoring(["body"]))).toEqual([])
+    expect(differencesOf(await text("abc"), await text("abd"), ignoring([":body"]))).toEqual([])
   })
 
   it("tells JSON from what only says so, and a body from none", async ({ expect }) => {
@@ -186,7 +213,7 @@ describe("differencesOf: status, headers, other bodies", () => {
     expect(differencesOf(await json(""), await json({}), none)).toMatchObject([{ field: "body", kind: "added" }])
   })
 
-  it("compares JSON too deep to walk by digest", async ({ expect }) => {
+  it("compares JSON too deep to walk byte by byte", async ({ expect }) => {
     const deep = (end: string) => `${"[".repeat(100)}${end}${"]".repeat(100)}`
     expect((await json(deep("1"))).body.kind).toBe("bytes")
     expect(differencesOf(await json(deep("1")), await json(deep("2")), none)).toMatchObject([{ field: "body" }])
@@ -194,9 +221,14 @@ describe("differencesOf: status, headers, other bodies", () => {
 })
 
 describe("capture", () => {
+  it("holds JSON as it came, since many wait at once and parsed it is many times as large", async ({ expect }) => {
+    const text = `[${"{},".repeat(1_000)}{}]`
+    expect((await json(text)).body).toMatchObject({ kind: "bytes", bytes: { length: text.length } })
+  })
+
   it("reads a body up to the cap and no byte more", async ({ expect }) => {
     const sized = (size: number) => captured(new Response("x".repeat(size)).body, {}, { bytesMost: 100 })
-    expect((await sized(100)).body).toMatchObject({ kind: "bytes", sizeBytes: 100 })
+    expect((await sized(100)).body).toMatchObject({ kind: "bytes", bytes: { length: 100 } })
     const over = await sized(101)
     expect(over.body).toEqual({ kind: "too-large" })
     expect(isBodyCompared(await sized(100))).toBe(true)
@@ -286,9 +318,18 @@ describe("compareThree", () => {
     const type = { "content-type": "application/json" }
     const long = await capture(new Response(JSON.stringify("x".repeat(5_000)), { headers: type }), OPTIONS)
     const first = await json({ a: 1 })
-    expect(compareThree(first, await json({ a: 2 }), long, none)).toEqual([])
+    expect(compareThree(first, await json({ a: 2 }), long, none)).toEqual([
+      { field: "body", kind: "length", first: "below the cap", other: "over the cap", seenIn: "again" },
+    ])
+    expect(compareThree(first, long, await json({ a: 2 }), none)).toMatchObject([
+      { field: "body", kind: "length", seenIn: "new" },
+    ])
+    expect(compareThree(long, long, long, none)).toEqual([])
     expect(
       compareThree(first, await json({ a: 2 }, { headers: { "cache-control": "no-store" } }), long, none),
-    ).toMatchObject([{ field: "header:cache-control", seenIn: "new" }])
+    ).toMatchObject([
+      { field: "header:cache-control", seenIn: "new" },
+      { field: "body", seenIn: "again" },
+    ])
   })
 })

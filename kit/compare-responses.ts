@@ -5,6 +5,8 @@
 
 /** JSON deeper than this is compared as bytes. */
 const MAX_DEPTH = 64
+/** Characters of a canonical text; a longer one gets a number. */
+const MAX_CANONICAL = 64
 /** Members by which items of an array are the same item, in the order in which they are tried. */
 const IDENTITIES = ["id", "uuid", "guid", "key", "code"] as const
 /** A member's name as a programmer writes it. Others (ids, addresses, sentences) are data: their maps are one field, `{key}`. */
@@ -34,17 +36,24 @@ export interface CaptureOptions {
   readonly signal: AbortSignal
 }
 
+/** As it came: parsed it is many times as large, and others are still waited for. */
 type Body =
-  | { readonly kind: "none" }
-  | { readonly kind: "too-large" }
+  | { readonly kind: "none" | "too-large" }
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array; readonly saysJson: boolean }
+/** A body while it is compared; `not-looked-at` where another was too large. */
+type Content =
+  | { readonly kind: "none" | "too-large" | "not-looked-at" }
   | { readonly kind: "json"; readonly value: Json }
-  | { readonly kind: "bytes"; readonly sha256: string; readonly sizeBytes: number }
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array }
 
 /** What is kept of an answer for comparison. */
 export interface Captured {
   readonly status: number
   readonly headers: ReadonlyMap<string, string>
   readonly body: Body
+}
+interface Opened extends Omit<Captured, "body"> {
+  readonly body: Content
 }
 
 /** A service that gave no answer at all. */
@@ -73,17 +82,17 @@ async function captureBody(response: Response, { method, bytesMost, signal }: Ca
   const bytes = await readAtMost(response.body, bytesMost, signal)
   if (bytes === null) return { kind: "too-large" }
   if (bytes.length === 0) return { kind: "none" }
-  const isJson = JSON_TYPE.test(response.headers.get("content-type") ?? "")
-  const value = isJson ? parseJson(bytes) : undefined
-  return value === undefined ? digestOf(bytes) : { kind: "json", value }
+  return { kind: "bytes", bytes, saysJson: JSON_TYPE.test(response.headers.get("content-type") ?? "") }
+}
+
+function opened(captured: Captured): Opened {
+  const { body } = captured
+  const value = body.kind === "bytes" && body.saysJson ? parseJson(body.bytes) : undefined
+  return { ...captured, body: value === undefined ? body : { kind: "json", value } }
 }
 
 /** Null when there is more than `bytesMost`. */
-async function readAtMost(
-  body: ReadableStream,
-  bytesMost: number,
-  signal: AbortSignal,
-): Promise<Uint8Array<ArrayBuffer> | null> {
+async function readAtMost(body: ReadableStream, bytesMost: number, signal: AbortSignal): Promise<Uint8Array | null> {
   const reader = (body as ReadableStream<Uint8Array>).getReader()
   const cancel = () => void reader.cancel(signal.reason).catch(() => {})
   signal.addEventListener("abort", cancel)
@@ -109,7 +118,7 @@ async function readAtMost(
   }
 }
 
-function joined(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array<ArrayBuffer> {
+function joined(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array {
   const all = new Uint8Array(sizeBytes)
   let at = 0
   for (const chunk of chunks) {
@@ -117,12 +126,6 @@ function joined(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array<Ar
     at += chunk.length
   }
   return all
-}
-
-async function digestOf(bytes: Uint8Array<ArrayBuffer>): Promise<Body> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))
-  const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")
-  return { kind: "bytes", sha256, sizeBytes: bytes.length }
 }
 
 /** Undefined for what is no JSON, or too deep to walk. */
@@ -154,7 +157,7 @@ export interface Ignored {
   readonly names: ReadonlySet<string>
 }
 
-/** `entries`: JSON pointers (with all below), names of members at any depth, `header:<name>`, `status`, `body`. */
+/** `entries`: JSON pointers (with all below), names of members at any depth, `header:<name>`, and `:status` and `:body` for what is no member of a document. */
 export function ignoring(entries: readonly string[]): Ignored {
   return {
     pointers: new Set(entries.filter((each) => each.startsWith("/"))),
@@ -164,18 +167,22 @@ export function ignoring(entries: readonly string[]): Ignored {
 
 /**
  * All that differs between two answers, each field and kind once. Where the statuses differ, nothing else is looked at: the bodies mean different things.
- * A body that is longer than what was captured differs in nothing; see {@link isBodyCompared}.
+ * Two bodies that are both longer than what is captured differ in nothing; see {@link isBodyCompared}.
  */
 export function differencesOf(first: Captured, other: Captured, ignored: Ignored): Difference[] {
+  return differencesOfOpened(opened(first), opened(other), ignored)
+}
+
+function differencesOfOpened(first: Opened, other: Opened, ignored: Ignored): Difference[] {
   const walk = new Walk(ignored)
-  if (first.status !== other.status && !ignored.names.has("status")) {
+  if (first.status !== other.status && !ignored.names.has(":status")) {
     return [{ field: "status", kind: "value", first: describeStatus(first), other: describeStatus(other) }]
   }
   for (const name of new Set([...first.headers.keys(), ...other.headers.keys()])) {
     const field = `header:${name}`
     if (!ignored.names.has(field)) walk.member(field, first.headers.get(name), other.headers.get(name))
   }
-  if (!ignored.names.has("body")) compareBodies(first.body, other.body, walk)
+  if (!ignored.names.has(":body")) compareBodies(first.body, other.body, walk)
   return [...walk.found.values()]
 }
 
@@ -184,20 +191,30 @@ export function isBodyCompared(...answers: readonly Captured[]): boolean {
   return answers.every(({ body }) => body.kind !== "too-large")
 }
 
-function compareBodies(first: Body, other: Body, walk: Walk): void {
-  if (first.kind === "too-large" || other.kind === "too-large") return
+function compareBodies(first: Content, other: Content, walk: Walk): void {
   if (first.kind === "json" && other.kind === "json") walk.values("", first.value, other.value)
-  else if (first.kind !== other.kind) {
-    const kind = other.kind === "none" ? "missing" : first.kind === "none" ? "added" : "type"
-    walk.add("body", kind, describeBody(first), describeBody(other))
-  } else if (first.kind === "bytes" && other.kind === "bytes" && first.sha256 !== other.sha256) {
-    walk.add("body", "value", describeBody(first), describeBody(other))
+  else if (first.kind === "bytes" && other.kind === "bytes") {
+    if (!isSameBytes(first.bytes, other.bytes)) walk.add("body", "value", describeBody(first), describeBody(other))
+  } else if (first.kind !== other.kind) {
+    walk.add("body", kindOfBodies(first.kind, other.kind), describeBody(first), describeBody(other))
   }
+}
+
+function kindOfBodies(first: Content["kind"], other: Content["kind"]): DifferenceKind {
+  if (first === "too-large" || other === "too-large") return "length"
+  if (other === "none") return "missing"
+  return first === "none" ? "added" : "type"
+}
+
+function isSameBytes(first: Uint8Array, other: Uint8Array): boolean {
+  return first.length === other.length && first.every((byte, index) => byte === other[index])
 }
 
 class Walk {
   readonly found = new Map<string, Difference>()
   readonly #ignored: Ignored
+  readonly #canonicals = new WeakMap<object, string>()
+  readonly #numbers = new Map<string, string>()
 
   constructor(ignored: Ignored) {
     this.#ignored = ignored
@@ -261,11 +278,27 @@ class Walk {
       this.add(field, "order", `array(${first.size})`, `array(${other.size})`)
   }
 
-  /** A text that is the same for what is the same but for the order of members and for what is ignored. */
+  /**
+   * A text that is the same for what is the same but for the order of members and for what is ignored. Short, and made once per value,
+   * so that a nest of arrays is not written out again at each of its levels.
+   */
   #canonical(value: Json, field: string): string {
     if (this.#ignored.pointers.has(field)) return ""
-    if (Array.isArray(value)) return `[${value.map((each) => this.#canonical(each, `${field}/*`)).join(",")}]`
-    if (!isObject(value)) return typeof value === "bigint" ? String(value) : JSON.stringify(value)
+    if (typeof value === "bigint") return String(value)
+    if (typeof value !== "object" || value === null) return JSON.stringify(value)
+    const known = this.#canonicals.get(value)
+    if (known !== undefined) return known
+    const text = Array.isArray(value)
+      ? `[${value.map((each) => this.#canonical(each, `${field}/*`)).join(",")}]`
+      : this.#canonicalMembers(value as JsonObject, field)
+    if (text.length <= MAX_CANONICAL) return text
+    const short = this.#numbers.get(text) ?? `#${this.#numbers.size}`
+    this.#numbers.set(text, short)
+    this.#canonicals.set(value, short)
+    return short
+  }
+
+  #canonicalMembers(value: JsonObject, field: string): string {
     const members = Object.keys(value)
       .filter((name) => !this.#ignored.names.has(name))
       .sort()
@@ -322,13 +355,14 @@ function describe(value: Json | undefined): string {
   return isObject(value) ? `object(${Object.keys(value).length})` : typeOf(value)
 }
 
-function describeStatus({ status }: Captured): string {
+function describeStatus({ status }: Opened): string {
   return status === 0 ? "no answer" : String(status)
 }
 
-function describeBody(body: Body): string {
+function describeBody(body: Content): string {
   if (body.kind === "json") return describe(body.value)
-  return body.kind === "bytes" ? `bytes(${body.sizeBytes})` : "absent"
+  if (body.kind === "bytes") return `bytes(${body.bytes.length})`
+  return body.kind === "none" ? "absent" : body.kind === "too-large" ? "over the cap" : "below the cap"
 }
 
 /** One field of a comparison of three answers. */
@@ -349,9 +383,10 @@ export function compareThree(
   ignored: Ignored,
 ): NoisyDifference[] {
   const isWhole = isBodyCompared(first, candidate, again)
-  const seen = (each: Captured): Captured => (isWhole ? each : { ...each, body: { kind: "none" } })
-  const toNew = keyed(differencesOf(seen(first), seen(candidate), ignored))
-  const toAgain = keyed(differencesOf(seen(first), seen(again), ignored))
+  const seen = (each: Captured) => (isWhole ? opened(each) : unopened(each))
+  const asFirst = seen(first)
+  const toNew = keyed(differencesOfOpened(asFirst, seen(candidate), ignored))
+  const toAgain = keyed(differencesOfOpened(asFirst, seen(again), ignored))
   const hiddenInNew = hiding(toNew.values())
   const hiddenInAgain = hiding(toAgain.values())
   const found: NoisyDifference[] = []
@@ -360,6 +395,11 @@ export function compareThree(
     else if (!hiddenInAgain(each)) found.push({ ...each, seenIn: "new" })
   for (const [key, each] of toAgain) if (!toNew.has(key) && !hiddenInNew(each)) found.push({ ...each, seenIn: "again" })
   return found
+}
+
+/** Of its body nothing is left but whether it was too large. */
+function unopened(captured: Captured): Opened {
+  return { ...captured, body: { kind: captured.body.kind === "too-large" ? "too-large" : "not-looked-at" } }
 }
 
 function keyed(differences: readonly Difference[]): Map<string, Difference> {

@@ -159,6 +159,14 @@ describe("cors: origins", () => {
     expect(response.headers.get("access-control-allow-origin")).toBe("*")
     expect(response.headers.has("vary")).toBe(false)
   })
+
+  it("says * to a request without an origin as well: a cache may give that answer to one that has an origin", async ({
+    expect,
+  }) => {
+    const response = await make({ origins: "*", exposeHeaders: ["etag"] }).ask({})
+    expect(response.headers.get("access-control-allow-origin")).toBe("*")
+    expect(response.headers.get("access-control-expose-headers")).toBe("etag")
+  })
 })
 
 describe("cors: preflights", () => {

@@ -51,6 +51,8 @@ export function cors(options: CorsOptions): MiddlewareHandler {
     const { method, headers } = c.req.raw
     const origin = headers.get("origin")
     const isAllowed = origin !== null && policy.allows(origin)
+    // Also without an origin where all get the same: a cache gives that answer to the next, who has one.
+    const said = isAllowed || !policy.variesByOrigin ? policy.answer(origin ?? "") : []
     if (method === "OPTIONS" && origin !== null && headers.has("access-control-request-method")) {
       return new Response(null, {
         status: 204,
@@ -60,7 +62,7 @@ export function cors(options: CorsOptions): MiddlewareHandler {
     await next()
     // A switch of protocols is no answer that a script reads, and cannot be copied.
     if (c.res.status !== 101) {
-      const changed = withCorsHeaders(c.res, isAllowed ? policy.answer(origin) : [], policy.variesByOrigin)
+      const changed = withCorsHeaders(c.res, said, policy.variesByOrigin)
       if (changed !== c.res) {
         // Otherwise Hono writes the old headers over the new ones.
         c.res = undefined

@@ -94,6 +94,12 @@ describe("readReports", () => {
     expect((await reportOf({ blockedURL }))?.blocked).toBe(kept)
   })
 
+  it("keeps no more of an address than a hostname can have", async ({ expect }) => {
+    const long = `https://${"a.".repeat(5_000)}example`
+    const report = await reportOf({ blockedURL: long, documentURL: long, sourceFile: long })
+    expect(Math.max(...[report?.blocked, report?.document, report?.source].map((kept) => kept?.length ?? 0))).toBe(300)
+  })
+
   it("believes no field of another type or alphabet", async ({ expect }) => {
     const odd = {
       documentURL: 5,

@@ -33,6 +33,8 @@ export interface CspReportsOptions {
 const MAX_REPORT_BYTES = 64 * 1024
 /** Of one request; browsers send what gathered within a minute or so. */
 const MAX_REPORTS = 20
+/** A URL, as the standard parses it, may have a hostname of any length. */
+const MAX_ADDRESS_CHARS = 300
 const WINDOW_MS = 60_000
 
 /**
@@ -122,14 +124,14 @@ function dispositionOf(value: unknown): Report["disposition"] {
 function blockedOf(value: unknown): string {
   const url = typeof value === "string" ? URL.parse(value) : null
   if (url === null) return keyword(value)
-  return isOfTheWeb(url) ? url.origin : url.protocol.slice(0, 40)
+  return isOfTheWeb(url) ? url.origin.slice(0, MAX_ADDRESS_CHARS) : url.protocol.slice(0, 40)
 }
 
 function placeOf(value: unknown): string | null {
   const url = typeof value === "string" ? URL.parse(value) : null
   if (url === null) return null
   if (!isOfTheWeb(url)) return url.protocol.slice(0, 40)
-  return (url.origin + url.pathname.split("/").map(withoutId).join("/")).slice(0, 300)
+  return (url.origin + url.pathname.split("/").map(withoutId).join("/")).slice(0, MAX_ADDRESS_CHARS)
 }
 
 function isOfTheWeb({ protocol }: URL): boolean {

@@ -1,8 +1,17 @@
 import { InMemoryProvider } from "@openfeature/server-sdk"
 import { describe, it } from "vitest"
-import { type FlagContext, type FlagProvider, type FlagsVariables, flags, flagsFor, platformFlags } from "./flags.ts"
+import {
+  type FlagContext,
+  type FlagProvider,
+  type FlagsVariables,
+  flags,
+  flagsFor,
+  type PlatformFlagsOptions,
+  platformFlags,
+} from "./flags.ts"
 import { requirePassport } from "./require-passport.ts"
 import { makeTestPassports } from "./sign-test-passport.ts"
+import { tracing } from "./tracing.ts"
 import { worker } from "./worker.ts"
 
 const ALICE: FlagContext = { targetingKey: "alice", kind: "user", company: "9007199254740993" }
@@ -62,6 +71,26 @@ describe("flagsFor", () => {
         expect(await client.details("a", fallback)).toMatchObject({ value: fallback, reason: "ERROR", errorCode })
       expect(await client.boolean("a", true)).toBe(true)
     })
+
+  it("gives the default for a provider that cannot be made, names itself badly, or reasons oddly", async ({
+    expect,
+  }) => {
+    const app = worker<object, FlagsVariables>()
+    app.use(tracing({ service: "example" }))
+    app.use("/made/*", async (c, next) =>
+      flags(() => {
+        throw new TypeError("no binding")
+      })(c, next),
+    )
+    const odd = providerOf(() => ({ value: true, reason: 5, variant: null }))
+    app.use("/odd/*", flags(odd))
+    app.use("/nameless/*", flags({ ...odd, metadata: undefined } as unknown as FlagProvider))
+    app.get("*", async (c) => c.json(await c.var.flags.details("a", false)))
+    const ask = async (path: string) => (await app.request(path, {}, {})).json()
+    expect(await ask("/made/")).toMatchObject({ value: false, reason: "ERROR", errorCode: "PROVIDER_NOT_READY" })
+    expect(await ask("/odd/")).toMatchObject({ value: true })
+    expect(await ask("/nameless/")).toMatchObject({ value: true })
+  })
 
   it("takes no number that is none", async ({ expect }) => {
     const client = flagsFor(
@@ -145,7 +174,7 @@ describe("flags", () => {
 })
 
 describe("platformFlags", () => {
-  function make() {
+  function make(options: PlatformFlagsOptions = {}) {
     const clock = { ms: 0, now: () => clock.ms }
     const platform = {
       asked: 0,
@@ -155,7 +184,7 @@ describe("platformFlags", () => {
         return platform.answer()
       },
     }
-    const provider = platformFlags(platform, { clock })
+    const provider = platformFlags(platform, { clock, ...options })
     /** As a new request each. */
     const details = (key: string, fallback: boolean) => flagsFor(provider, ALICE).details(key, fallback)
     return { clock, platform, provider, details }
@@ -206,6 +235,16 @@ describe("platformFlags", () => {
     platform.answer = async () => ({ on: false })
     clock.ms = 10_000
     expect(await details("on", true)).toEqual({ value: false, reason: "STATIC" })
+  })
+
+  it("keeps what it knew while the platform hangs", async ({ expect }) => {
+    const { clock, platform, details } = make({ lookMs: 5 })
+    await details("on", false)
+    platform.answer = () => new Promise(() => {})
+    clock.ms = 5_000
+    expect(await details("on", false)).toEqual({ value: true, reason: "STALE" })
+    expect(await details("on", false)).toEqual({ value: true, reason: "STALE" })
+    expect(platform.asked).toBe(2)
   })
 
   it("gives defaults while it knows nothing, and asks each time", async ({ expect }) => {

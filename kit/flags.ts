@@ -75,7 +75,7 @@ const DEFAULT_GIVE_UP_MS = 1_000
 
 /**
  * Sets `flags`, for the subject and company of `c.var.passport`; so it stands behind `requirePassport`. Nothing is asked until a flag is.
- * `provider` is made once per isolate from the Worker's bindings, or given as it is.
+ * `provider` is made once per isolate from the Worker's bindings, or given as it is; one that cannot be made gives defaults.
  *
  * ```ts
  * app.use(flags((env: Env) => platformFlags(env.PLATFORM)))
@@ -96,9 +96,24 @@ export function flags<Bindings extends object = object>(
     if (typeof provider !== "function") return provider
     const known = made.get(env)
     if (known !== undefined) return known
-    const fresh = provider(env)
+    const fresh = tryToMake(() => provider(env))
     made.set(env, fresh)
     return fresh
+  }
+}
+
+function tryToMake(make: () => FlagProvider): FlagProvider {
+  try {
+    return make()
+  } catch (thrown) {
+    const resolve = async <T>(_key: string, fallback: T) => failed(fallback, "PROVIDER_NOT_READY", nameOf(thrown))
+    const metadata = { name: "none" }
+    return {
+      metadata,
+      resolveBooleanEvaluation: resolve,
+      resolveStringEvaluation: resolve,
+      resolveNumberEvaluation: resolve,
+    }
   }
 }
 
@@ -144,11 +159,13 @@ async function safely<T extends FlagValue>(
   giveUpMs: number,
 ): Promise<FlagDetails<T>> {
   const details = await resolved(provider, key, fallback, context, giveUpMs)
+  // What a provider says of itself and its reasons is not always what its types promise.
+  const variant: unknown = details.variant
   trace.getActiveSpan()?.addEvent("feature_flag.evaluation", {
     "feature_flag.key": key,
-    "feature_flag.provider.name": provider.metadata.name,
-    "feature_flag.result.reason": (details.reason ?? "unknown").toLowerCase(),
-    ...(details.variant === undefined ? {} : { "feature_flag.result.variant": details.variant }),
+    "feature_flag.provider.name": String(provider.metadata?.name),
+    "feature_flag.result.reason": String(details.reason ?? "unknown").toLowerCase(),
+    ...(typeof variant === "string" ? { "feature_flag.result.variant": variant } : {}),
   })
   return details
 }
@@ -160,21 +177,14 @@ async function resolved<T extends FlagValue>(
   context: FlagContext,
   giveUpMs: number,
 ): Promise<FlagDetails<T>> {
-  let timer: number | null = null
   try {
-    const late = new Promise<null>((resolve) => {
-      timer = setTimeout(() => resolve(null), giveUpMs)
-    })
-    const details = await Promise.race([ask(provider, key, fallback, context), late])
-    if (details === null) return failed(fallback, "GENERAL", `no answer within ${giveUpMs} ms`)
+    const details = await within(giveUpMs, ask(provider, key, fallback, context))
     if (typeof details.value === typeof fallback && !Number.isNaN(details.value)) return details as FlagDetails<T>
     return failed(fallback, details.errorCode ?? "TYPE_MISMATCH", details.errorMessage)
   } catch (thrown) {
     // OpenFeature's providers throw errors that carry the code.
     const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined
     return failed(fallback, typeof code === "string" ? code : "GENERAL", nameOf(thrown))
-  } finally {
-    if (timer !== null) clearTimeout(timer)
   }
 }
 
@@ -200,6 +210,8 @@ function nameOf(thrown: unknown): string {
 export interface PlatformFlagsOptions {
   /** Milliseconds between two looks; default 5000. What ops switch is seen after this and the edge's own delay. */
   readonly refreshMs?: number
+  /** Milliseconds that a look may take before what is known is given, below the flags' `giveUpMs`; default 500. */
+  readonly lookMs?: number
   /** Milliseconds; default `Date`. */
   readonly clock?: { now(): number }
 }
@@ -209,7 +221,7 @@ export interface PlatformFlagsOptions {
  * Needs the grant `flags:read`. Only values are held between requests; a request asks by itself when they are too old.
  */
 export function platformFlags(platform: Pick<PlatformApi, "flags">, options: PlatformFlagsOptions = {}): FlagProvider {
-  const { refreshMs = 5_000, clock = Date } = options
+  const { refreshMs = 5_000, lookMs = 500, clock = Date } = options
   let held: Readonly<Record<string, FlagValue>> | null = null
   let askedAt = Number.NEGATIVE_INFINITY
   let isStale = false
@@ -219,7 +231,7 @@ export function platformFlags(platform: Pick<PlatformApi, "flags">, options: Pla
     // Those who come meanwhile take what there is.
     if (held !== null) askedAt = clock.now()
     try {
-      held = { ...(await platform.flags()) }
+      held = { ...(await (held === null ? platform.flags() : within(lookMs, platform.flags()))) }
       askedAt = clock.now()
       isStale = false
     } catch (thrown) {
@@ -242,5 +254,18 @@ export function platformFlags(platform: Pick<PlatformApi, "flags">, options: Pla
     resolveBooleanEvaluation: resolve,
     resolveStringEvaluation: resolve,
     resolveNumberEvaluation: resolve,
+  }
+}
+
+/** Settles as `work` does, or rejects after `ms` milliseconds. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: number | null = null
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    if (timer !== null) clearTimeout(timer)
   }
 }

@@ -68,14 +68,15 @@ async function make(environment: unknown = ENVIRONMENT) {
   const clientSideId = `client-side-${ids++}`
   const write = (value: unknown) => KV.put(`LD-Env-${clientSideId}`, JSON.stringify(value))
   if (environment !== null) await write(environment)
-  const reads = { count: 0, isDown: false }
+  const reads = { count: 0, isDown: false, hangs: false }
   const kv = {
     get(key: string) {
       reads.count++
+      if (reads.hangs) return new Promise<never>(() => {})
       return reads.isDown ? Promise.reject(new Error("down")) : KV.get(key)
     },
   }
-  const provider = launchDarklyFlags({ clientSideId, kv, clock })
+  const provider = launchDarklyFlags({ clientSideId, kv, clock, lookMs: 100 })
   /** As a new request. */
   const client = (context: FlagContext = ALICE) => flagsFor(provider, context)
   return { client, write, clock, reads }
@@ -165,6 +166,14 @@ describe("launchDarklyFlags", () => {
     await write(ENVIRONMENT)
     clock.ms += 5_000
     expect(await client().details("on", false)).toMatchObject({ value: true, reason: "DEFAULT" })
+  })
+
+  it("keeps what it knew while KV hangs", async ({ expect }) => {
+    const { client, clock, reads } = await make()
+    await client().boolean("on", false)
+    reads.hangs = true
+    clock.ms = 5_000
+    expect(await client().details("on", false)).toEqual({ value: true, reason: "STALE", variant: "0" })
   })
 
   it("gives defaults while KV holds nothing, and begins when it does", async ({ expect }) => {

@@ -15,6 +15,8 @@ export interface LaunchDarklyOptions {
   readonly kv: Text
   /** Milliseconds between two looks at KV; default 5000. A switch is seen after this and KV's own delay. */
   readonly refreshMs?: number
+  /** Milliseconds that a look may take before what is known is given, below the flags' `giveUpMs`; default 500. */
+  readonly lookMs?: number
   /** Milliseconds; default `Date`. */
   readonly clock?: { now(): number }
 }
@@ -77,7 +79,7 @@ const ERRORS: Readonly<Record<string, string>> = {
  * ```
  */
 export function launchDarklyFlags(options: LaunchDarklyOptions): FlagProvider {
-  const { clientSideId, kv, refreshMs = 5_000, clock = Date } = options
+  const { clientSideId, kv, refreshMs = 5_000, lookMs = 500, clock = Date } = options
   if (clientSideId === "") throw new TypeError("launchDarklyFlags: clientSideId is empty")
   const memory = new ParsedEnvironment(clientSideId)
   let client: Client | null = null
@@ -89,7 +91,8 @@ export function launchDarklyFlags(options: LaunchDarklyOptions): FlagProvider {
     // Those who come meanwhile take what there is.
     if (client !== null) lookedAt = clock.now()
     try {
-      await memory.take(await kv.get(`LD-Env-${clientSideId}`))
+      const text = kv.get(`LD-Env-${clientSideId}`)
+      await memory.take(await (client === null ? text : within(lookMs, text)))
       isStale = false
     } catch (thrown) {
       if (client === null) throw Object.assign(new Error("no environment in KV", { cause: thrown }), NOT_READY)
@@ -183,4 +186,17 @@ function assertEnvironment(text: string): void {
   const { flags, segments } = JSON.parse(text) as { flags?: unknown; segments?: unknown }
   if (typeof flags !== "object" || flags === null || typeof segments !== "object" || segments === null)
     throw new TypeError("KV holds no environment of LaunchDarkly")
+}
+
+/** Settles as `work` does, or rejects after `ms` milliseconds. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: number | null = null
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    if (timer !== null) clearTimeout(timer)
+  }
 }

@@ -196,6 +196,90 @@ describe("Scoreboard", () => {
   })
 })
 
+describe("Scoreboard: when a service makes up names", () => {
+  const made = (from: number, seenIn: ScoredDifference["seenIn"]) =>
+    Array.from({ length: 100 }, (_, at) => difference(`/made-${from + at}`, seenIn))
+
+  it("finds no match where the difference has no field of its own any more", async ({ expect }) => {
+    const noise = [0, 100, 200, 300, 400].map((from) => made(from, "both"))
+    const score = await scoreOf(...noise, ...times(95), ...times(100, difference("/name", "new")))
+    expect(score).toMatchObject({ compared: 200, noiseAdjustedMatchPercent: 50, areFieldsFull: true })
+    expect(score.fields).toHaveLength(500)
+    expect(score.fields.every(({ verdict }) => verdict === "noise")).toBe(true)
+  })
+
+  it("still takes noise for noise where the fields are full", async ({ expect }) => {
+    const noise = [0, 100, 200, 300, 400, 500].map((from) => made(from, "both"))
+    const score = await scoreOf(...noise, ...times(100, difference("/at", "both")), [difference("/at", "new")])
+    expect(score).toMatchObject({ noiseAdjustedMatchPercent: 100, areFieldsFull: true })
+  })
+
+  it("finds differences of a rule whose fields are beyond what is read", async ({ expect }) => {
+    const board = new Scoreboard()
+    for (let at = 10; at < 52; at++)
+      for (const from of [0, 100, 200, 300, 400])
+        board.addComparison({ path: `/${at}`, round: 1 }, made(from, "both"), true, "r")
+    board.addComparison({ path: "/z", round: 1 }, [difference("/name", "new")], true, "r")
+    await board.write(database)
+    const score = (await board.read(database)).find(({ path }) => path === "/z")
+    expect(score).toMatchObject({ noiseAdjustedMatchPercent: 0, fields: [{ field: "/name", verdict: "different" }] })
+  })
+
+  it("holds no more of them in memory than it may write", async ({ expect }) => {
+    const board = new Scoreboard()
+    let statements = 0
+    const counted = new Proxy(database, {
+      get: (target, name) => {
+        if (name === "batch")
+          return (batch: D1PreparedStatement[]) => {
+            statements += batch.length
+            return target.batch(batch)
+          }
+        const value = Reflect.get(target, name)
+        return typeof value === "function" ? value.bind(target) : value
+      },
+    })
+    for (let from = 0; from < 10_000; from += 100) board.addComparison(rule, made(from, "both"), true, "r")
+    await board.write(counted)
+    expect(statements).toBeLessThan(600)
+  })
+
+  it("reads no more rows than it must to count a field that it has", async ({ expect }) => {
+    const board = new Scoreboard()
+    for (const from of [0, 100, 200, 300]) board.addComparison(rule, made(from, "both"), true, "r")
+    await board.write(database)
+    let rowsRead = 0
+    const counted = new Proxy(database, {
+      get: (target, name) => {
+        if (name === "batch")
+          return async (batch: D1PreparedStatement[]) => {
+            const results = await target.batch(batch)
+            for (const { meta } of results) rowsRead += meta.rows_read
+            return results
+          }
+        const value = Reflect.get(target, name)
+        return typeof value === "function" ? value.bind(target) : value
+      },
+    })
+    board.addComparison(rule, made(0, "both"), true, "r")
+    await board.write(counted)
+    expect(rowsRead).toBeLessThan(1_000)
+  })
+
+  it("keeps the latest ten rounds of a rule", async ({ expect }) => {
+    const board = new Scoreboard()
+    for (let round = 1; round <= 12; round++) {
+      board.addComparison({ ...rule, round }, [difference("/a", "new")], true, "r")
+      board.addComparison({ path: "/other", round: 1 }, [], true, "r")
+      await board.write(database)
+    }
+    const rounds = (await board.read(database)).filter(({ path }) => path === rule.path).map(({ round }) => round)
+    expect(rounds).toEqual([12, 11, 10, 9, 8, 7, 6, 5, 4, 3])
+    const fields = await database.prepare("SELECT count(*) AS n FROM strangler_field").first<{ n: number }>()
+    expect(fields?.n).toBe(10)
+  })
+})
+
 describe("isMoreThanChance", () => {
   for (const [onlyNew, onlyAgain, inBoth, expected] of [
     [0, 0, 0, false],

@@ -3,11 +3,16 @@
  * What is kept of a difference are names, types, lengths and request ids, never a value. Increments are atomic, so that isolates may count at once.
  */
 
-/** Fields that are kept per rule and round; a service that invents names cannot fill the database. */
+/** Fields that are kept per rule and round, in memory as in the database; a service that invents names can fill neither. */
 const MAX_FIELDS = 500
 /** Fields of one comparison that are counted, real differences first. */
 const MAX_FIELDS_AT_ONCE = 100
 const MAX_EXAMPLES = 3
+/** Rounds of a rule that are kept, the one that counts included. */
+const KEPT_ROUNDS = 10
+/** Rows that are read at once, those that tell of a difference first. */
+const MAX_READ_RULES = 1_000
+const MAX_READ_FIELDS = 20_000
 /** Standard deviations by which a noisy field must differ more often from the new service than from the legacy one: one in a million by chance. */
 const SURE = 4.75
 /** Milliseconds that one request writes for others at most, and after which a writer of whom nothing was heard is given up. */
@@ -28,11 +33,14 @@ const ADD_RULE = `INSERT INTO strangler_rule VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
     only_new = only_new + excluded.only_new, only_again = only_again + excluded.only_again, without_body = without_body + excluded.without_body,
     skipped = skipped + excluded.skipped, fallbacks = fallbacks + excluded.fallbacks, seen_at_ms = max(seen_at_ms, excluded.seen_at_ms)`
 const ADD_FIELD = `INSERT INTO strangler_field SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
-  WHERE (SELECT count(*) FROM strangler_field WHERE path = ?1 AND round = ?2) < ${MAX_FIELDS}
-    OR EXISTS (SELECT 1 FROM strangler_field WHERE path = ?1 AND round = ?2 AND field = ?3 AND kind = ?4)
+  WHERE EXISTS (SELECT 1 FROM strangler_field WHERE path = ?1 AND round = ?2 AND field = ?3 AND kind = ?4)
+    OR (SELECT count(*) FROM strangler_field WHERE path = ?1 AND round = ?2) < ${MAX_FIELDS}
   ON CONFLICT (path, round, field, kind) DO UPDATE SET only_new = only_new + excluded.only_new, only_again = only_again + excluded.only_again,
     in_both = in_both + excluded.in_both, seen_at_ms = max(seen_at_ms, excluded.seen_at_ms),
     examples = CASE WHEN excluded.examples = '[]' THEN examples ELSE excluded.examples END`
+const FORGET_ROUNDS = ["strangler_rule", "strangler_field"].map(
+  (table) => `DELETE FROM ${table} WHERE path = ?1 AND round <= ?2 - ${KEPT_ROUNDS}`,
+)
 
 /** A rule's name on the board. */
 export interface ScoredRule {
@@ -130,14 +138,13 @@ export class Scoreboard {
   async read(database: D1Database): Promise<RuleScore[]> {
     await this.#prepare(database)
     const [rules, fields] = await database.batch<Row>([
-      database.prepare("SELECT * FROM strangler_rule ORDER BY path, round DESC LIMIT 1000"),
+      database.prepare(`SELECT * FROM strangler_rule ORDER BY path, round DESC LIMIT ${MAX_READ_RULES}`),
       database.prepare(
-        "SELECT * FROM strangler_field ORDER BY path, round DESC, only_new DESC, field, kind LIMIT 20000",
+        `SELECT * FROM strangler_field ORDER BY only_new - only_again DESC, only_new DESC, field, kind LIMIT ${MAX_READ_FIELDS}`,
       ),
     ])
-    return (rules?.results ?? []).map((rule) =>
-      scoreOf(rule, fields?.results.filter((each) => each.path === rule.path && each.round === rule.round) ?? []),
-    )
+    const fieldsOf = Map.groupBy(fields?.results ?? [], ({ path, round }) => `${round} ${path}`)
+    return (rules?.results ?? []).map((rule) => scoreOf(rule, fieldsOf.get(`${rule.round} ${rule.path}`) ?? []))
   }
 
   #sumOf(rule: ScoredRule): RuleSum {
@@ -157,6 +164,7 @@ export class Scoreboard {
 
 function addDifference(fields: Map<string, FieldSum>, each: ScoredDifference, requestId: string): void {
   const key = `${each.kind} ${each.field}`
+  if (fields.size >= MAX_FIELDS && !fields.has(key)) return
   const sum = fields.get(key) ?? { onlyNew: 0, onlyAgain: 0, inBoth: 0, examples: [] }
   fields.set(key, sum)
   if (each.seenIn === "again") sum.onlyAgain++
@@ -177,7 +185,8 @@ function statementsOf(sum: RuleSum, database: D1Database, nowMs: number): D1Prep
     const examples = JSON.stringify(field.examples)
     return database.prepare(ADD_FIELD).bind(...name, field.onlyNew, field.onlyAgain, field.inBoth, examples, nowMs)
   })
-  return [database.prepare(ADD_RULE).bind(path, round, ...counts, nowMs), ...fields]
+  const forget = FORGET_ROUNDS.map((each) => database.prepare(each).bind(path, round))
+  return [database.prepare(ADD_RULE).bind(path, round, ...counts, nowMs), ...forget, ...fields]
 }
 
 type Row = Readonly<Record<string, string | number>>
@@ -211,17 +220,21 @@ export interface RuleScore extends ScoredRule {
   /** RFC 3339. */
   readonly seenAt: string
   readonly fields: readonly FieldScore[]
+  /** There may be others that differ: `fields` holds no more. */
+  readonly areFieldsFull: boolean
 }
 
 function scoreOf(row: Row, rows: readonly Row[]): RuleScore {
   const number = (name: string) => Number(row[name])
   const compared = number("compared")
   const fields = rows.map((each) => fieldScoreOf(each, compared))
-  const own = { onlyNew: number("only_new"), onlyAgain: number("only_again"), inBoth: 0 }
-  // Over requests as over fields, noise cancels out; but without a field that differs there is nothing that a request could differ by, and no rule matches
-  // better than its worst field.
-  const differs = fields.some(({ verdict }) => verdict === "different") && isMoreThanChance(own)
-  const adjusted = [adjustedMatch(own, compared, differs), ...fields.map((each) => each.noiseAdjustedMatchPercent)]
+  const [onlyNew, onlyAgain] = [number("only_new"), number("only_again")]
+  const own = { onlyNew, onlyAgain, inBoth: compared - number("matched") - onlyNew }
+  // Over requests as over fields, noise cancels out. Requests are asked too, since not every field has a row, and no rule matches better than its worst field.
+  const adjusted = [
+    adjustedMatch(own, compared, isMoreThanChance(own)),
+    ...fields.map((each) => each.noiseAdjustedMatchPercent),
+  ]
   return {
     path: String(row.path),
     round: number("round"),
@@ -233,6 +246,7 @@ function scoreOf(row: Row, rows: readonly Row[]): RuleScore {
     fallbacks: number("fallbacks"),
     seenAt: new Date(number("seen_at_ms")).toISOString(),
     fields,
+    areFieldsFull: fields.length >= MAX_FIELDS,
   }
 }
 

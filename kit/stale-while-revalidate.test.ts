@@ -144,6 +144,35 @@ describe("staleWhileRevalidate: time", () => {
     }
   })
 
+  it("never gives out a stale one that must be revalidated", async ({ expect }) => {
+    for (const [control, keyedBy, text] of [
+      ["public, must-revalidate", "everybody", "answer 2"],
+      ["public, Must-Revalidate, max-age=60", "everybody", "answer 2"],
+      ["public, proxy-revalidate", "everybody", "answer 2"],
+      ["public, s-maxage=60", "everybody", "answer 2"],
+      ["public, s-maxage=60, stale-while-revalidate=60", "everybody", "answer 1"],
+      ["public, stale-while-revalidate=0", "everybody", "answer 2"],
+      ["private, must-revalidate", "subject", "answer 2"],
+      ["private, proxy-revalidate", "subject", "answer 1"],
+      ["public, x-must-revalidate", "everybody", "answer 1"],
+    ] as const) {
+      const { ask, pass } = make({ keyedBy }, { "cache-control": control })
+      const passport = { kind: "user", sub: "alice" } as const
+      await ask({}, { passport })
+      pass(9)
+      expect((await ask({}, { passport })).text).toBe("answer 1")
+      pass(1)
+      expect([control, (await ask({}, { passport })).text]).toEqual([control, text])
+    }
+  })
+
+  it("keeps no header that tells of the request that made an answer", async ({ expect }) => {
+    const { ask } = make({}, { ...PUBLIC, "x-request-id": "r-1", traceparent: "00-1", "server-timing": "db;dur=5" })
+    await ask()
+    const { response } = await ask()
+    for (const name of ["x-request-id", "traceparent", "server-timing"]) expect(response.headers.has(name)).toBe(false)
+  })
+
   it("counts the age with which an answer came", async ({ expect }) => {
     const { ask } = make({}, { "cache-control": "public, max-age=60", age: "60" })
     await ask()

@@ -12,7 +12,7 @@ export interface StaleWhileRevalidateOptions {
   readonly store: AnswerStore
   /** Seconds that an answer is given out without a thought, at least 1; an answer that allows itself less (`s-maxage`, `max-age`) gets less. */
   readonly freshS: number
-  /** Seconds after that in which it is still given out while a new one is made, at least 0. */
+  /** Seconds after that in which it is still given out while a new one is made, at least 0; less where the answer says less (`stale-while-revalidate`, `must-revalidate`). */
   readonly staleS: number
   /** Whose answers they are: `everybody`'s, or each `subject`'s own. */
   readonly keyedBy: "everybody" | "subject"
@@ -44,7 +44,11 @@ export interface KeptAnswer {
   /** Milliseconds since the epoch. */
   readonly keptAtMs: number
   readonly freshS: number
+  /** Seconds after that in which it may still be given out. */
+  readonly staleS: number
 }
+
+type Times = Pick<KeptAnswer, "freshS" | "staleS">
 
 export interface AnswerStore {
   /** Null when there is none, or one that cannot be read. `key` is 64 hex digits. */
@@ -61,8 +65,18 @@ const MAX_VARY_VALUE = 256
 const RENEWAL_LOST_MS = 30_000
 /** Not modified, and "later": the answer itself may be as it was. */
 const SAYS_NOTHING: ReadonlySet<number> = new Set([304, 408, 425, 429])
-/** Belong to the moment or to the connection, not to what is kept. */
-const NOT_KEPT: ReadonlySet<string> = new Set(["age", "date", "connection", "keep-alive", "transfer-encoding"])
+/** Belong to the moment, the connection or the request that made it, not to what is kept. */
+const NOT_KEPT: ReadonlySet<string> = new Set([
+  "age",
+  "date",
+  "connection",
+  "keep-alive",
+  "transfer-encoding",
+  "x-request-id",
+  "traceparent",
+  "tracestate",
+  "server-timing",
+])
 
 /**
  * Answers GET from what is kept, or from `produce`. Everything else, and a request for a range, goes to `produce` and is not kept. A store that fails is as good as an empty one.
@@ -93,7 +107,7 @@ export function staleWhileRevalidate(options: StaleWhileRevalidateOptions): Stal
     const kept = await store.get(key).catch(() => null)
     const ageS = kept === null ? 0 : Math.max(0, (clock.now() - kept.keptAtMs) / 1000)
     const isShared = keyedBy === "everybody" || asking.passport?.kind === "anonymous"
-    if (kept === null || ageS >= kept.freshS + staleS) return produceAndKeep(key, isShared, asking, produce)
+    if (kept === null || ageS >= kept.freshS + kept.staleS) return produceAndKeep(key, isShared, asking, produce)
     const isFresh = ageS < kept.freshS
     if (!isFresh && begins(key)) asking.waitUntil(renew(key, isShared, produce))
     return answerOf(kept, ageS)
@@ -119,10 +133,10 @@ export function staleWhileRevalidate(options: StaleWhileRevalidateOptions): Stal
     produce: () => Promise<Response> | Response,
   ) {
     const response = await produce()
-    const keepFor = freshnessOf(response, isShared)
-    if (keepFor === null || response.body === null) return withStatus(response, "fwd=uri-miss")
+    const times = timesOf(response, isShared)
+    if (times === null || response.body === null) return withStatus(response, "fwd=uri-miss")
     const [given, kept] = response.body.tee()
-    waitUntil(keep(key, response.headers, kept, keepFor).catch(() => {}))
+    waitUntil(keep(key, response.headers, kept, times).catch(() => {}))
     return withStatus(new Response(given, response), "fwd=uri-miss; stored")
   }
 
@@ -142,8 +156,8 @@ export function staleWhileRevalidate(options: StaleWhileRevalidateOptions): Stal
   async function renew(key: string, isShared: boolean, produce: () => Promise<Response> | Response): Promise<void> {
     try {
       const response = await produce()
-      const keepFor = freshnessOf(response, isShared)
-      if (keepFor !== null && response.body !== null) return await keep(key, response.headers, response.body, keepFor)
+      const times = timesOf(response, isShared)
+      if (times !== null && response.body !== null) return await keep(key, response.headers, response.body, times)
       await response.body?.cancel()
       if (response.status < 500 && !SAYS_NOTHING.has(response.status)) await store.delete(key)
     } catch {
@@ -153,15 +167,15 @@ export function staleWhileRevalidate(options: StaleWhileRevalidateOptions): Stal
     }
   }
 
-  async function keep(key: string, headers: Headers, body: ReadableStream, keepFor: number): Promise<void> {
+  async function keep(key: string, headers: Headers, body: ReadableStream, times: Times): Promise<void> {
     const bytes = await read(body, maxBytes)
     if (bytes === null) return store.delete(key)
     const kept = [...headers].filter(([name]) => !NOT_KEPT.has(name))
-    await store.put(key, { headers: kept, body: bytes, keptAtMs: clock.now(), freshS: keepFor }, keepFor + staleS)
+    await store.put(key, { headers: kept, body: bytes, keptAtMs: clock.now(), ...times }, times.freshS + times.staleS)
   }
 
-  /** Seconds that an answer is fresh; null when it may not be kept. */
-  function freshnessOf({ status, headers }: Response, isShared: boolean): number | null {
+  /** Null when an answer may not be kept. */
+  function timesOf({ status, headers }: Response, isShared: boolean): Times | null {
     if (status !== 200 || headers.has("set-cookie") || headers.has("content-encoding")) return null
     const control = directivesOf(headers.get("cache-control") ?? "")
     if (control.has("no-store") || control.has("no-cache")) return null
@@ -170,8 +184,18 @@ export function staleWhileRevalidate(options: StaleWhileRevalidateOptions): Stal
     if (!variesBy.every((name) => name === "" || vary.includes(name))) return null
     const shared = isShared ? control.get("s-maxage") : undefined
     const allowed = secondsOf(shared ?? control.get("max-age")) - (secondsOf(headers.get("age") ?? "0") || 0)
-    return allowed > 0 ? Math.min(freshS, allowed) : null
+    if (!(allowed > 0)) return null
+    return { freshS: Math.min(freshS, allowed), staleS: Math.min(staleS, allowedStaleS(control, isShared)) }
   }
+}
+
+/** Seconds; RFC 9111 §4.2.4 names what forbids it, RFC 5861 §3 what says how long. */
+function allowedStaleS(control: ReadonlyMap<string, string>, isShared: boolean): number {
+  const stated = control.get("stale-while-revalidate")
+  const isForbidden =
+    control.has("must-revalidate") ||
+    (isShared && (control.has("proxy-revalidate") || (control.has("s-maxage") && stated === undefined)))
+  return isForbidden ? 0 : secondsOf(stated)
 }
 
 function identityOf(passport: AskingRequest["passport"]): readonly (string | null)[] {
@@ -297,10 +321,10 @@ function unpacked(whole: ArrayBuffer): KeptAnswer | null {
   try {
     const end = LENGTH_BYTES + new DataView(whole).getUint32(0)
     const json = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(whole.slice(LENGTH_BYTES, end))
-    const { headers, keptAtMs, freshS } = JSON.parse(json) as Partial<KeptAnswer>
+    const { headers, keptAtMs, freshS, staleS } = JSON.parse(json) as Partial<KeptAnswer>
     const isList = Array.isArray(headers) && headers.every((each) => Array.isArray(each) && each.length === 2)
-    if (!isList || typeof keptAtMs !== "number" || typeof freshS !== "number") return null
-    return { headers, keptAtMs, freshS, body: whole.slice(end) }
+    if (!isList || typeof keptAtMs !== "number" || typeof freshS !== "number" || typeof staleS !== "number") return null
+    return { headers, keptAtMs, freshS, staleS, body: whole.slice(end) }
   } catch {
     return null
   }

@@ -84,7 +84,7 @@ describe("StoredDocument", () => {
   })
 
   it("keeps what it has when the database does not answer, and looks again later", async ({ expect }) => {
-    const { stored, current, clock, noted } = isolate()
+    const { stored, current, clock, noted, background } = isolate()
     await stored.write(database, "good", 0, "alice")
     expect(await current()).toBe("good")
     clock.nowMs += 10_000
@@ -95,6 +95,28 @@ describe("StoredDocument", () => {
     expect(await current(broken)).toBe("good")
     expect(noted).toHaveLength(1)
     clock.nowMs += 100
+    expect(await current()).toBe("good")
+    await Promise.all(background)
+    expect(await current()).toBe("newer")
+  })
+
+  it("lets nobody wait while looks go on failing, and the first that comes after a long sleep", async ({ expect }) => {
+    const { stored, current, clock, noted, background } = isolate()
+    await stored.write(database, "good", 0, "alice")
+    await current()
+    clock.nowMs += 500
+    await current(broken)
+    for (let looks = 1; looks < 20; looks++) {
+      clock.nowMs += 100
+      const looked = background.length
+      expect(await current(broken)).toBe("good")
+      // The look is behind the request: nobody waited for it.
+      expect(background).toHaveLength(looked + 1)
+      await background.at(-1)
+    }
+    expect(noted).toHaveLength(20)
+    await isolate().stored.write(database, "newer", 1, "bob")
+    clock.nowMs += 500
     expect(await current()).toBe("newer")
   })
 
@@ -113,6 +135,15 @@ describe("StoredDocument", () => {
     expect(await stored.read(database)).toMatchObject({ revision: 2 })
   })
 
+  it("loses no revision to a refused write, whatever revision that names", async ({ expect }) => {
+    const { stored } = isolate()
+    await stored.write(database, "first", 0, "alice")
+    for (const ahead of [2, 101, 999_999_999_999_999]) {
+      expect(await stored.write(database, "ahead", ahead, "bob")).toBeNull()
+      expect(await stored.read(database)).toEqual({ revision: 1, text: "first" })
+    }
+  })
+
   it("keeps documents of other names apart", async ({ expect }) => {
     await isolate({ name: "other" }).stored.write(database, "other", 0, "alice")
     expect(await isolate().current()).toBe("none")
@@ -123,7 +154,7 @@ describe("StoredDocument", () => {
     for (let revision = 0; revision < 105; revision++)
       await stored.write(database, `text ${revision}`, revision, "alice")
     const count = await database.prepare("SELECT count(*) AS n FROM stored_document").first<{ n: number }>()
-    expect(count?.n).toBe(101)
+    expect(count?.n).toBe(100)
     expect(await current()).toBe("text 104")
   })
 })

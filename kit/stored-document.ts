@@ -18,7 +18,9 @@ const NEWEST = `SELECT revision, text FROM stored_document WHERE name = ?1 AND r
 /** Compare and set in one statement: it inserts nothing when another revision came first. */
 const APPEND = `INSERT INTO stored_document (name, revision, text, changed_by, changed_at_ms)
   SELECT ?1, ?2 + 1, ?3, ?4, ?5 WHERE ?2 = (SELECT coalesce(max(revision), 0) FROM stored_document WHERE name = ?1)`
-const PRUNE = `DELETE FROM stored_document WHERE name = ?1 AND revision <= ?2 - ${KEPT}`
+/** Counted from what is there: the revision that a writer names may be any number. */
+const PRUNE = `DELETE FROM stored_document WHERE name = ?1
+  AND revision <= (SELECT max(revision) FROM stored_document WHERE name = ?1) - ${KEPT}`
 
 export interface StoredDocumentOptions<T> {
   readonly name: string
@@ -63,8 +65,9 @@ export class StoredDocument<T> {
     const nowMs = this.#clock.now()
     const ageMs = nowMs - this.#lookedAtMs
     if (ageMs < refreshMs) return this.#current
-    // Everybody looks for himself while there is nothing fresh enough: no promise is shared between requests. After a failure nobody waits for a while.
-    if (ageMs >= maxStaleMs && nowMs - this.#failedAtMs >= refreshMs) await this.#look(database)
+    // Everybody looks for himself while there is nothing fresh enough: no promise is shared between requests. While looks fail nobody waits, so that
+    // a database that is down delays the isolate's first requests alone.
+    if (ageMs >= maxStaleMs && nowMs - this.#failedAtMs >= maxStaleMs) await this.#look(database)
     else if (nowMs - this.#startedAtMs >= refreshMs) waitUntil(this.#look(database))
     return this.#current
   }
@@ -80,7 +83,7 @@ export class StoredDocument<T> {
     await this.#prepare(database)
     const { name } = this.#options
     const append = database.prepare(APPEND).bind(name, expected, text, by, this.#clock.now())
-    const [appended] = await database.batch([append, database.prepare(PRUNE).bind(name, expected)])
+    const [appended] = await database.batch([append, database.prepare(PRUNE).bind(name)])
     this.#lookedAtMs = Number.NEGATIVE_INFINITY
     return appended?.meta.changes === 1 ? expected + 1 : null
   }
@@ -118,14 +121,15 @@ export class StoredDocument<T> {
   }
 }
 
+/** Settles as `work` does, or rejects after `ms` milliseconds. */
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | null = null
+  let timer: number | null = null
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("The database did not answer in time")), ms)
+    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
   })
   try {
     return await Promise.race([work, late])
   } finally {
-    clearTimeout(timer)
+    if (timer !== null) clearTimeout(timer)
   }
 }

@@ -38,7 +38,7 @@ const ruleShape = z.strictObject({
         .default([]),
     })
     .default({ companies: [] }),
-  /** What is not compared: JSON pointers with `*` for an index (`/items/*`, with all below), names of fields at any depth, `header:<name>`. */
+  /** What is not compared: JSON pointers with `*` for an index (`/items/*`, with all below), names of fields at any depth, `header:<name>`, `:status`, `:body`. */
   ignore: z.array(z.string().min(1).max(256)).max(100).default([]),
   /** Response headers that are compared. */
   headers: z

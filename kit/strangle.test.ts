@@ -29,6 +29,7 @@ async function run(circumstances: Circumstances) {
     request: new Request(URL_OF_TEST, init),
     side,
     isShadowed,
+    comparedBytesMost: 100,
     deprecationMs: null,
     sunsetMs: null,
     ...dates,
@@ -46,7 +47,7 @@ async function run(circumstances: Circumstances) {
     },
     timeoutMs: { legacy: timeoutMs, new: timeoutMs },
     waitUntil: (work) => background.push(work),
-    shadows: circumstances.shadows ?? new Shadows({ most: 10, deadlineMs: 60_000 }),
+    shadows: circumstances.shadows ?? new Shadows({ most: 10, bytesMost: 3_000, deadlineMs: 60_000 }),
     compare: circumstances.compare ?? readBoth,
     note: (event) => noted.push(event),
   }
@@ -144,6 +145,29 @@ describe("strangle: fallback", () => {
         expect(noted).toEqual([])
       })
   }
+
+  it("sends no body twice: OPTIONS with one that was read gets the new service's own answer", async ({ expect }) => {
+    const request = new Request(URL_OF_TEST, { method: "OPTIONS", body: "body" })
+    const sent: string[] = []
+    const order = { side: "new", isShadowed: false, comparedBytesMost: 1, deprecationMs: null, sunsetMs: null } as const
+    const response = await strangle<Side>(
+      { ...order, request },
+      {
+        access: async (side) => side,
+        send: async (side) => {
+          sent.push(side)
+          await new Request("https://a.example/", { method: "OPTIONS", body: request.body }).text()
+          return new Response("busy", { status: 503 })
+        },
+        timeoutMs: { legacy: 1_000, new: 1_000 },
+        waitUntil: () => {},
+        shadows: new Shadows({ most: 1, bytesMost: 1, deadlineMs: 1_000 }),
+        compare: readBoth,
+        note: () => {},
+      },
+    )
+    expect([response.status, by(response), sent]).toEqual([503, "new", ["new"]])
+  })
 
   it("gives a failing unsafe request the new service's own answer, or a problem without the reason", async ({
     expect,
@@ -297,19 +321,49 @@ describe("strangle: shadow", () => {
     expect,
   }) => {
     const clock = { nowMs: 0, now: () => clock.nowMs }
-    const shadows = new Shadows({ most: 1, deadlineMs: 1_000, clock })
+    const shadows = new Shadows({ most: 1, bytesMost: 1_000, deadlineMs: 1_000, clock })
     const stuck = await run({ isShadowed: true, shadows, compare: () => new Promise(() => {}) })
     await stuck.answered
     const skipped = await run({ isShadowed: true, shadows })
     expect(await (await skipped.answered).text()).toBe("from legacy")
     expect([skipped.sent, skipped.noted]).toEqual([["legacy"], ["skipped"]])
     clock.nowMs = 999
-    expect(shadows.enter()).toBeNull()
+    expect(shadows.enter(1)).toBeNull()
     clock.nowMs = 1_000
-    const slot = shadows.enter()
+    const slot = shadows.enter(1)
     expect(slot).not.toBeNull()
-    expect(shadows.enter()).toBeNull()
+    expect(shadows.enter(1)).toBeNull()
     slot?.leave()
-    expect(shadows.enter()).not.toBeNull()
+    expect(shadows.enter(1)).not.toBeNull()
+  })
+
+  it("skips what would hold more bytes than all comparisons may", async ({ expect }) => {
+    const shadows = new Shadows({ most: 10, bytesMost: 1_000, deadlineMs: 60_000 })
+    const slots = [shadows.enter(600), shadows.enter(400), shadows.enter(1)]
+    expect(slots.map((slot) => slot !== null)).toEqual([true, true, false])
+    slots[0]?.leave()
+    slots[0]?.leave()
+    expect(shadows.enter(601)).toBeNull()
+    expect(shadows.enter(600)).not.toBeNull()
+    const shadowed = await run({ isShadowed: true, shadows: new Shadows({ most: 1, bytesMost: 299, deadlineMs: 9 }) })
+    await shadowed.answered
+    expect([shadowed.sent, shadowed.noted]).toEqual([["legacy"], ["skipped"]])
+  })
+
+  it("waits no longer for a copy than for a request", async ({ expect }) => {
+    const outcomes: string[] = []
+    const { answered, background } = await run({
+      isShadowed: true,
+      timeoutMs: 5,
+      answers: { new: () => new Promise(() => {}) },
+      compare: async (first, ask) => {
+        await first.text()
+        outcomes.push(await ask("new").then(String, ({ code }) => code))
+        outcomes.push(await (await ask("legacy")).text())
+      },
+    })
+    await (await answered).text()
+    await Promise.all(background)
+    expect(outcomes).toEqual(["service.timeout", "from legacy"])
   })
 })

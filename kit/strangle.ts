@@ -20,11 +20,16 @@ const IDEMPOTENT: ReadonlySet<string> = new Set([...SAFE, "PUT", "DELETE"])
 /** They ask for a part, or name a validator of the system that made it. */
 const INCOMPARABLE = ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range"]
 
+/** Legacy's and the new service's while legacy's second is awaited, and what a slow client has not taken of the first. */
+const BODIES_HELD = 3
+
 export interface StrangleOrder {
   readonly request: Request
   readonly side: Side
   /** Compare in the background. Has no effect on methods other than GET and HEAD, on upgrades, on conditional and partial requests, on event streams, or when the new side answers. */
   readonly isShadowed: boolean
+  /** Of each of the three bodies, what the comparison reads at most. */
+  readonly comparedBytesMost: number
   /** Milliseconds since the epoch, for `Deprecation` and `Sunset` on answers of the legacy service; null for none. */
   readonly deprecationMs: number | null
   readonly sunsetMs: number | null
@@ -52,7 +57,7 @@ export interface StrangleDependencies<Access> {
   note(event: "fallback" | "skipped"): void
 }
 
-/** The same request once more, as a copy. */
+/** The same request once more, as a copy, with no more time than the request itself. */
 export type Ask = (side: Side) => Promise<Response>
 
 /**
@@ -61,18 +66,20 @@ export type Ask = (side: Side) => Promise<Response>
  */
 export async function strangle<Access>(order: StrangleOrder, deps: StrangleDependencies<Access>): Promise<Response> {
   if (order.side === "legacy") {
-    const response = await attempt("legacy", order, deps)
-    return stamp(isMirrorable(order, response) ? shadow(response, deps) : response, "legacy", order)
+    const response = await answerOf("legacy", order, deps)
+    return stamp(isMirrorable(order, response) ? shadow(response, order, deps) : response, "legacy", order)
   }
   const response = await attemptNew(order, deps)
   if (response !== null) return stamp(response, "new", order)
   deps.note("fallback")
-  return stamp(await attempt("legacy", order, deps), "fallback", order)
+  return stamp(await answerOf("legacy", order, deps), "fallback", order)
 }
 
 /** Null when the new service failed and the legacy one may answer instead. */
 async function attemptNew<Access>(order: StrangleOrder, deps: StrangleDependencies<Access>): Promise<Response | null> {
-  const { method, signal, bodyUsed } = order.request
+  const { request } = order
+  // Asked after the fact: a body that was read cannot be sent again. GET and HEAD are sent without.
+  const isRepeatable = () => SAFE.has(request.method) && !request.bodyUsed
   let wasSent = false
   const watched = {
     ...deps,
@@ -82,28 +89,31 @@ async function attemptNew<Access>(order: StrangleOrder, deps: StrangleDependenci
     },
   }
   try {
-    const response = await attempt("new", order, watched)
-    if (response.status < 500 || !SAFE.has(method)) return response
+    const response = await answerOf("new", order, watched)
+    if (response.status < 500 || !isRepeatable()) return response
     void response.body?.cancel().catch(() => {})
     return null
   } catch (failure) {
-    const mayFallBack = wasSent ? SAFE.has(method) : IDEMPOTENT.has(method) && !bodyUsed
-    if (signal.aborted || !mayFallBack) throw failure
+    const mayFallBack = wasSent ? isRepeatable() : IDEMPOTENT.has(request.method)
+    if (request.signal.aborted || !mayFallBack) throw failure
     return null
   }
 }
 
+function answerOf<Access>(side: Side, order: StrangleOrder, deps: StrangleDependencies<Access>): Promise<Response> {
+  return attempt(side, { signal: order.request.signal, isCopy: false }, deps)
+}
+
 async function attempt<Access>(
   side: Side,
-  order: StrangleOrder,
+  { signal, isCopy }: SendOptions,
   deps: StrangleDependencies<Access>,
 ): Promise<Response> {
   const access = await deps.access(side)
   const timeout = new AbortController()
   const timer = setTimeout(() => timeout.abort(), deps.timeoutMs[side])
   try {
-    const signal = AbortSignal.any([order.request.signal, timeout.signal])
-    return await deps.send(access, { signal, isCopy: false })
+    return await deps.send(access, { signal: AbortSignal.any([signal, timeout.signal]), isCopy })
   } catch (cause) {
     throw refuse(timeout.signal.aborted ? "service.timeout" : "service.failed", { cause })
   } finally {
@@ -115,20 +125,20 @@ async function attempt<Access>(
 function isMirrorable({ request, isShadowed }: StrangleOrder, response: Response): boolean {
   if (!isShadowed || !MIRRORED.has(request.method) || response.webSocket !== null) return false
   // Endless, and no two are alike.
-  if (response.headers.get("content-type")?.startsWith("text/event-stream") === true) return false
+  if (/^text\/event-stream\b/i.test(response.headers.get("content-type") ?? "")) return false
   return !request.headers.has("upgrade") && !INCOMPARABLE.some((name) => request.headers.has(name))
 }
 
 /** The response for the client; whatever goes wrong with the comparison is only counted. */
-function shadow<Access>(response: Response, deps: StrangleDependencies<Access>): Response {
-  const slot = deps.shadows.enter()
+function shadow<Access>(response: Response, order: StrangleOrder, deps: StrangleDependencies<Access>): Response {
+  const slot = deps.shadows.enter(BODIES_HELD * order.comparedBytesMost)
   if (slot === null) {
     deps.note("skipped")
     return response
   }
   // Each branch reads on its own: the runtime holds for the client what the comparison has read, and that is bounded.
   const [toClient, toCompare] = response.body === null ? [null, null] : response.body.tee()
-  const ask: Ask = async (side) => deps.send(await deps.access(side), { signal: slot.signal, isCopy: true })
+  const ask: Ask = (side) => attempt(side, { signal: slot.signal, isCopy: true }, deps)
   const work = deps
     .compare(new Response(toCompare, response), ask, slot.signal)
     .catch(() => {
@@ -157,33 +167,44 @@ interface Slot {
   leave(): void
 }
 
+export interface ShadowsOptions {
+  /** Comparisons at once. */
+  readonly most: number
+  /** What all of them may hold, of the 128 MB that an isolate has for everything. */
+  readonly bytesMost: number
+  /** Milliseconds for each; the runtime gives work after an answer 30 s. */
+  readonly deadlineMs: number
+  readonly clock?: { now(): number }
+}
+
 /**
  * Bounds what comparisons hold in one isolate. A slot whose request the runtime ended without a word is free again at its deadline.
  */
 export class Shadows {
-  readonly #most: number
-  readonly #deadlineMs: number
-  readonly #clock: { now(): number }
-  #deadlines: number[] = []
+  readonly #options: Required<ShadowsOptions>
+  #entered: Entered[] = []
 
-  /** `most` comparisons at once, `deadlineMs` for each; the runtime gives work after an answer 30 s. */
-  constructor({ most, deadlineMs, clock = Date }: { most: number; deadlineMs: number; clock?: { now(): number } }) {
-    this.#most = most
-    this.#deadlineMs = deadlineMs
-    this.#clock = clock
+  constructor(options: ShadowsOptions) {
+    this.#options = { clock: Date, ...options }
   }
 
-  /** Null when there are too many. */
-  enter(): Slot | null {
-    const now = this.#clock.now()
-    this.#deadlines = this.#deadlines.filter((each) => each > now)
-    if (this.#deadlines.length >= this.#most) return null
-    const deadline = now + this.#deadlineMs
-    this.#deadlines.push(deadline)
+  /** Null when there are too many, or when they hold too much to hold `bytes` more. */
+  enter(bytes: number): Slot | null {
+    const { most, bytesMost, deadlineMs, clock } = this.#options
+    const now = clock.now()
+    this.#entered = this.#entered.filter((each) => each.until > now)
+    const held = this.#entered.reduce((sum, each) => sum + each.bytes, 0)
+    if (this.#entered.length >= most || held + bytes > bytesMost) return null
+    const own = { until: now + deadlineMs, bytes }
+    this.#entered.push(own)
     const leave = () => {
-      const at = this.#deadlines.indexOf(deadline)
-      if (at !== -1) this.#deadlines.splice(at, 1)
+      this.#entered = this.#entered.filter((each) => each !== own)
     }
-    return { signal: AbortSignal.timeout(this.#deadlineMs), leave }
+    return { signal: AbortSignal.timeout(deadlineMs), leave }
   }
+}
+
+interface Entered {
+  readonly until: number
+  readonly bytes: number
 }

@@ -67,6 +67,16 @@ describe("streamToStore: wrong content", () => {
       expect(code).toMatch(/^upload\./)
     })
   }
+
+  for (const length of [65_536, CHUNK, 2 * CHUNK])
+    it(`that goes on after the ${length} bytes announced is no object, though these are right`, async ({ expect }) => {
+      const longer = bytes(length + 1)
+      const target = await targetFor(longer.slice(0, length), "sha256")
+      expect(await send(watchedBody(longer).stream, target)).toMatchObject({
+        code: "upload.length-mismatch",
+        stored: null,
+      })
+    })
 })
 
 describe("streamToStore: a store that", () => {
@@ -103,6 +113,18 @@ describe("streamToStore: a store that", () => {
     expect(outcome.code).toBe("upload.store-timeout")
     expect(outcome.request?.signal.aborted).toBe(true)
   })
+
+  it("does not answer has no longer than is left of the time for everything", async ({ expect }) => {
+    const content = bytes(10)
+    const outcome = await send(content, await targetFor(content, "sha256"), {
+      limits: { storeTimeoutMs: 60_000, uploadTimeoutMs: 100 },
+      store: async (request) => {
+        await request.arrayBuffer()
+        return new Promise(() => undefined)
+      },
+    })
+    expect(outcome.code).toBe("upload.store-timeout")
+  })
 })
 
 describe("streamToStore: a client that", () => {
@@ -128,10 +150,21 @@ describe("streamToStore: a client that", () => {
     })
   }
 
+  for (const digests of ["sha256", "none"] as const)
+    it(`breaks off is not blamed on the store (${digests})`, async ({ expect }) => {
+      const content = bytes(2 * CHUNK)
+      const broken = () => Promise.reject(new TypeError("the connection was lost"))
+      const body = watchedBody(content.slice(0, CHUNK), broken).stream
+      expect(await send(body, await targetFor(content, digests))).toMatchObject({
+        code: "upload.interrupted",
+        stored: null,
+      })
+    })
+
   it("had gone before costs the store nothing", async ({ expect }) => {
     const content = bytes(10)
     const outcome = await send(content, await targetFor(content, "sha256"), { client: AbortSignal.abort() })
-    expect(outcome).toMatchObject({ code: "upload.interrupted", stored: null })
+    expect(outcome).toMatchObject({ code: "upload.interrupted", stored: null, request: null })
   })
 })
 

@@ -58,6 +58,7 @@ function appWith(options: Partial<TracingOptions> = {}) {
   })
   app.get("/origin", (c) => fetch(new Request("https://origin.example:8443/a?sig=secret", c.req.raw)))
   app.post("/origin", (c) => fetch("https://origin.example/b", { method: "POST", body: c.req.raw.body }))
+  app.post("/rewritten", (c) => fetch("https://origin.example/c", c.req.raw))
   app.get("/sibling", (c) => dispatchSibling(platform, "gateway", c.req.raw))
   app.get("/failing", () => fetch("https://origin.example/failing"))
   app.get("/unreachable", () => fetch("https://origin.example/unreachable"))
@@ -217,6 +218,13 @@ describe("calls out", () => {
     const { seen } = await ask("POST /origin", { traceparent: SAMPLED })
     expect(seen).toMatchObject({ method: "POST", body: "body" })
   })
+
+  for (const [how, env] of Object.entries({ recorded: COLLECTOR, "not recorded": {} }))
+    it(`keep them too when a request is given as what another address gets, ${how}`, async ({ expect }) => {
+      const { seen } = await ask("POST /rewritten", { "x-mine": "1", traceparent: SAMPLED }, {}, env)
+      expect(seen).toMatchObject({ method: "POST", body: "body" })
+      expect(seen?.headers).toMatchObject({ "x-mine": "1", traceparent: expect.stringContaining(TRACE) })
+    })
 
   it("carry the state of the trace that came only while it goes on", async ({ expect }) => {
     const { seen } = await ask("/origin", { traceparent: SAMPLED, tracestate: "a=b" }, { isRoot: true })

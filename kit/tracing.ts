@@ -182,6 +182,8 @@ function tracedFetch(runtimeFetch: typeof fetch): typeof fetch {
   return async function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
     const parent = trace.getActiveSpan()
     if (parent === undefined) return runtimeFetch(input, init)
+    // `fetch(address, request)`: what a Request says is not its own properties, and would be lost with a copy of them.
+    if (init instanceof Request) return fetch(new Request(input, init))
     const headers = new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined))
     if (!isRecorded(parent)) return runtimeFetch(input, { ...init, headers: injected(headers, context.active()) })
 

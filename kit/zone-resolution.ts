@@ -54,14 +54,19 @@ export function zoneResolution<Bindings extends object = object>(
       const ask: AskZone = (id, atLeast) => options.ask(id, atLeast, c.env)
       const zone = await directory.zoneOf(company, revisionOf(c.req.raw.headers), ask)
       if (zone === null) throw refuse("company.unknown")
-      checkZone(zone, c.req.method, passport.facts.country)
+      checkZone(zone, methodOf(c.req.raw), passport.facts.country)
       c.set("zone", zone)
     }
     await next()
   }
 }
 
-/** Whether a request may go to the zone. `country`: of the client's address, null when unknown. Throws `zone.country-refused`, `company.moving`. */
+/** By what a request may do: a WebSocket is opened by GET, and then changes what it likes. */
+export function methodOf({ method, headers }: Pick<Request, "method" | "headers">): string {
+  return headers.has("upgrade") ? "POST" : method
+}
+
+/** Whether a request may go to the zone. `method` as {@link methodOf} says. `country`: of the client's address, null when unknown. Throws `zone.country-refused`, `company.moving`. */
 export function checkZone(zone: ZoneOfCompany, method: string, country: string | null): void {
   if (zone.countries !== null && (country === null || !zone.countries.includes(country)))
     throw refuse("zone.country-refused")

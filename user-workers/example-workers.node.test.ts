@@ -85,7 +85,7 @@ describe("router and gateway", () => {
   })
 
   it("go to the route's zone where the hostname implies one", async ({ expect }) => {
-    const response = await platform.fetch("https://app.uk01.procore.com/home", {}, alice)
+    const response = await platform.fetch("https://app.uk01.procore.com/home", {}, { subject: "alice", company: "300" })
     expect(await response.json()).toMatchObject({ cell: "uk01", passport: { aud: "cell:uk01", hops: 0 } })
   })
 

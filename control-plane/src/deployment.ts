@@ -15,7 +15,7 @@ import { retainedAssets } from "./script-host/retain-assets.ts"
 import { type Placed, scriptHost } from "./script-host/script-host.ts"
 import type { RecordOptions } from "./store/deployments.ts"
 import type { DeploymentRow, ScriptRow, VersionRow } from "./store/rows.ts"
-import { artifactStore } from "./upload/artifact-store.ts"
+import { artifactStore, ManifestChanged } from "./upload/artifact-store.ts"
 import type { Upload } from "./upload/build-manifest.ts"
 import { secretSeal } from "./upload/seal-secret.ts"
 
@@ -212,7 +212,7 @@ async function placeVersion(script: ScriptRow, version: number, actor: Actor, de
   }
 }
 
-/** Immutable files of the versions before `version`, as many as the script's settings keep. One whose artifacts are not whole keeps nothing. */
+/** Immutable files of the versions before `version`, as many as the script's settings keep. One whose manifest is gone or changed keeps nothing: what came before stops no release. */
 async function readRetained(
   { name, settings }: ScriptRow,
   version: number,
@@ -220,13 +220,24 @@ async function readRetained(
   deps: Dependencies,
 ): Promise<readonly ManifestAsset[]> {
   if (assets === null || settings.keepAssetVersions === 0) return []
+  return retainedAssets(assets, assetsOfEarlier(name, version, settings.keepAssetVersions, deps))
+}
+
+async function* assetsOfEarlier(
+  name: string,
+  version: number,
+  limit: number,
+  deps: Dependencies,
+): AsyncGenerator<NonNullable<Manifest["assets"]>> {
   const artifacts = artifactStore(deps.artifacts)
-  const rows = await deps.store.versions.earlier(name, version, settings.keepAssetVersions)
-  const manifests = await Promise.all(rows.map(({ number, digest }) => artifacts.readManifest(name, number, digest)))
-  return retainedAssets(
-    assets,
-    manifests.flatMap((each) => each?.assets ?? []),
-  )
+  for (const { number, digest } of await deps.store.versions.earlier(name, version, limit)) {
+    const manifest = await artifacts.readManifest(name, number, digest).catch((failure: unknown) => {
+      if (!(failure instanceof ManifestChanged)) throw failure
+      deps.log({ event: "assets.not-kept", script: name, version: number })
+      return null
+    })
+    if (manifest?.assets != null) yield manifest.assets
+  }
 }
 
 async function shiftTraffic(

@@ -352,8 +352,8 @@ describe("what a script itself asks", () => {
 describe("a CORS preflight", () => {
   const auth = { mode: "required" as const, issuers: ["example-idp"], scopes: ["read"] }
   const preflight = { origin: "https://app.example.com", "access-control-request-method": "PUT" }
-  const ask = async (bed: TestBed, method: string, headers: Record<string, string>) =>
-    send(bed, FILES, { method, headers })
+  const ask = async (bed: TestBed, method: string, headers: Record<string, string>, body?: string) =>
+    send(bed, FILES, { method, headers, ...(body === undefined ? {} : { body }) })
 
   it("reaches the script of a route that hands it over, without a subject", async () => {
     const bed = await testBed(routesWith({ auth, preflight: "worker" }))
@@ -368,6 +368,15 @@ describe("a CORS preflight", () => {
   ])("is not %s: that needs its credential", async (_what, method, headers) => {
     const bed = await testBed(routesWith({ auth, preflight: "worker" }))
     expect(await codeOf(await ask(bed, method, headers))).toBe("auth.credential-required")
+  })
+
+  it("is none when it brings a cookie or a body: its Worker would hear what nobody asked a credential for", async () => {
+    const bed = await testBed(routesWith({ auth, preflight: "worker" }))
+    const cookie = await ask(bed, "OPTIONS", { ...preflight, cookie: "sid=1" })
+    expect(await codeOf(cookie)).toBe("auth.credential-required")
+    const body = await ask(bed, "OPTIONS", preflight, "transfer=1")
+    expect(await codeOf(body)).toBe("auth.credential-required")
+    expect(bed.dispatched).toEqual([])
   })
 
   it("is none with a credential, which is checked", async () => {

@@ -94,6 +94,17 @@ describe("dispatchSibling", () => {
     expect(call?.request.headers.has("tracestate")).toBe(false)
   })
 
+  it("tells the sibling no older config revision than its caller was told: what it remembers of zones is dropped by that", async () => {
+    const { revision } = exampleConfig()
+    const told = async (sent: string) => {
+      const { call } = await dispatch(["dispatch:gateway"], undefined, {}, { "x-sallyport-config": sent })
+      return call?.request.headers.get("x-sallyport-config")
+    }
+    expect(await told(String(revision + 1))).toBe(String(revision + 1))
+    for (const sent of [String(revision - 1), "none", "-1", "1e9", "9".repeat(30)])
+      expect(await told(sent)).toBe(String(revision))
+  })
+
   it("names everyone who acted, the latest outermost", async () => {
     const { passport } = await dispatch(["dispatch:gateway"], undefined, { actor: { sub: "script:pages" } })
     expect(passport?.act).toEqual({ sub: "script:router", act: { sub: "script:pages" } })

@@ -10,6 +10,7 @@ import type { PlatformProps } from "../../contracts/platform.ts"
 import { PASSPORT_HEADER, REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
 import { formatTraceparent } from "../../contracts/trace-context.ts"
 import { refuse } from "../../kit/problem.ts"
+import { revisionOf } from "../../kit/zone-resolution.ts"
 import type { Dependencies, ReadyConfig } from "./dependencies.ts"
 import { readInbound, stripReserved } from "./edge/read-inbound.ts"
 import { forward } from "./forward/forward.ts"
@@ -46,7 +47,7 @@ export async function dispatchSibling(
   try {
     const inbound = trip.entered(readInbound(request, trip.requestId))
     const config = trip.under(await trip.leg("config", deps.config.current(context.waitUntil)))
-    const trace = trip.traced(continueTrace(inbound, deps.makeId()))
+    const trace = trip.traced(continueTrace(inbound, deps.makeId(), config.tracing))
     const claims = await trip.leg("authenticate", callerPassport(request, caller, config, deps))
     const zone = asked.zone ?? claims.zone ?? null
     trip.continued(claims, asked.script, zone, caller.script)
@@ -73,7 +74,8 @@ export async function dispatchSibling(
       strip,
       passport: token,
       traceparent: formatTraceparent(trace),
-      configRevision: config.revision,
+      // This isolate may be behind the one that let the request in. A sibling that was told the older revision could go by what the switch of a company undid.
+      configRevision: Math.max(config.revision, revisionOf(request.headers) ?? 0),
       target,
       timeoutMs: target.timeoutMs,
     }

@@ -35,7 +35,7 @@ interface Traced {
   readonly traceId: string
   readonly spanId: string
   readonly parentSpanId: string | null
-  readonly isSampled: boolean
+  readonly isRecorded: boolean
   readonly isContinued: boolean
 }
 /** Takes the span that a sampled trip is; never rejects. `path` is the route's pattern. */
@@ -162,11 +162,11 @@ export class Trip {
     return problemResponse(this.#refusal, { requestId, instance: path, configRevision: this.#configRevision, traceId })
   }
 
-  /** Writes the record, and hands the span of a sampled trip to `spans`, behind the response. Last thing that happens to a request. */
+  /** Writes the record, and hands the span of a recorded trip to `spans`, behind the response. Last thing that happens to a request. */
   close(spans: TripSpans | null, waitUntil: (work: Promise<unknown>) => void): void {
     const record = this.#record()
     this.#log(record, this.#refusal)
-    if (spans === null || this.#trace === null || !this.#trace.isSampled) return
+    if (spans === null || this.#trace === null || !this.#trace.isRecorded) return
     waitUntil(spans.send(record, this.#trace, this.#route?.config.path ?? null))
   }
 

@@ -1,5 +1,6 @@
 /** The example service by plain HTTP, with stores that only sign: what it promises to clients and to the files Worker. */
 import { randomBytes } from "node:crypto"
+import { type IncomingMessage, request } from "node:http"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { hmacUrl } from "../../kit/hmac-url.ts"
 import { type FileUploadService, startFileUploadService } from "./file-upload-service.ts"
@@ -73,6 +74,10 @@ describe("creating an upload", () => {
     "more than 5 GiB at once": { ...standard(), file_size: 5 * 1024 * MIB + 1 },
     "a digest in capitals": { ...standard(), sha256: SHA256.toUpperCase() },
     "half an MD5": { ...standard(), md5: "b" },
+    "no content type": { ...standard(), content_type: "" },
+    "a content type with a line break": { ...standard(), content_type: "a/b\r\nx-a: 1" },
+    "a content type beyond ASCII": { ...standard(), content_type: "a/\u0100" },
+    "a content type of 256 characters": { ...standard(), content_type: "a".repeat(256) },
     "no parts": { ...standard(), segments: [] },
     "a part of 5 MiB that is not the last": segmented(5 * MIB, 1),
     "a part of more than 100 MiB": segmented(100 * MIB + 1),
@@ -90,6 +95,22 @@ describe("creating an upload", () => {
     expect((await call("POST", "/companies/1/uploads", standard(), { "x-user": "" })).status).toBe(401)
     expect((await call("POST", "/companies/404/uploads", standard())).status).toBe(404)
   })
+})
+
+it("answers a target that is no URL, with traces on", async () => {
+  await using traced = await startFileUploadService({
+    port: 0,
+    storageUrl: "https://storage.procore.com",
+    putKeys: PUT_KEYS,
+    getKeys: GET_KEYS,
+    storeOf: () => store,
+    otlpEndpoint: "http://127.0.0.1:1",
+  })
+  const { port } = new URL(traced.url)
+  const response = await new Promise<IncomingMessage>((resolve, reject) =>
+    request({ host: "127.0.0.1", port, path: "//", agent: false }, resolve).once("error", reject).end(),
+  )
+  expect(response.statusCode).toBe(404)
 })
 
 describe("claiming a URL", () => {

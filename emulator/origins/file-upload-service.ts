@@ -27,6 +27,8 @@ const MOST_PARTS = 10_000
 const BODY_LIMIT = 4 * MIB
 /** Seconds by which clocks may differ. */
 const SKEW_S = 30
+/** What can be a header's value wherever it goes. */
+const CONTENT_TYPE = /^[!-~](?:[ -~]{0,253}[!-~])?$/
 const HEX = { sha256: /^[0-9a-f]{64}$/, md5: /^[0-9a-f]{32}$/ }
 const UPLOAD_PATH =
   /^\/rest\/v2\.1\/companies\/([0-9]{1,20})(?:\/projects\/([0-9]{1,20}))?\/uploads(?:\/([A-Za-z0-9_-]{1,64})(\/parts\/([1-9][0-9]{0,4}))?(\/url)?)?$/
@@ -122,7 +124,7 @@ export async function startFileUploadService(options: FileUploadServiceOptions):
     server.once("error", reject)
     server.listen(options.port, "127.0.0.1", resolve)
   })
-  const close = () => stop(server)
+  const close = () => stop(server).then(() => spans?.stop())
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     objectsOf: (uploadId) => {
@@ -187,8 +189,10 @@ function createUpload(
 ): Upload {
   if (settings.storeOf(place.company) === null) throw new Refused(404, "unknown", "there is no such company")
   const { file_name: fileName, file_size: size, content_type: contentType = "application/octet-stream" } = given
-  if (typeof fileName !== "string" || fileName === "" || typeof contentType !== "string" || !isSize(size))
-    throw new Refused(422, "invalid", "file_name, file_size in bytes and content_type are needed")
+  if (typeof fileName !== "string" || fileName === "" || !isSize(size))
+    throw new Refused(422, "invalid", "file_name and file_size in bytes are needed")
+  if (typeof contentType !== "string" || !CONTENT_TYPE.test(contentType))
+    throw new Refused(422, "invalid", "content_type is 1–255 printable ASCII characters")
   const isStandard = given.segments === undefined
   const segments = isStandard ? [readSegment(given, size)] : readSegments(given.segments, size)
   if (isStandard && size > LARGEST_STANDARD) throw new Refused(422, "invalid", "send more than 5 GiB in segments")

@@ -72,7 +72,8 @@ export async function startLegacyService(options: LegacyServiceOptions): Promise
 }
 
 function answer(request: IncomingMessage, response: ServerResponse, bodyBytes: number): void {
-  const { pathname } = new URL(request.url ?? "/", "http://legacy.invalid")
+  // As it came: not every target that a client can send parses as a URL.
+  const [pathname = ""] = (request.url ?? "").split("?")
   const [, collection, id] = pathname.split("/")
   if (request.method !== "GET" && request.method !== "HEAD") sendJson(response, 200, { service: "legacy", bodyBytes })
   else if (collection === "documents" && id) sendJson(response, 200, documentOf(Number(id)))

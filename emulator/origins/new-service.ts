@@ -79,7 +79,8 @@ async function answer(
   response: ServerResponse,
   fault: NewServiceFault | null,
 ): Promise<void> {
-  const { pathname } = new URL(request.url ?? "/", "http://new.invalid")
+  // As it came: not every target that a client can send parses as a URL.
+  const [pathname = ""] = (request.url ?? "").split("?")
   const parts = pathname.split("/").slice(1)
   if (request.method !== "GET" && request.method !== "HEAD") {
     let bodyBytes = 0

@@ -44,8 +44,9 @@ export function originSpans(service: string, endpoint: string): OriginSpans {
   return {
     begin: (request, response) => {
       const { method = "GET", headers } = request
-      const { pathname } = new URL(request.url ?? "/", "http://origin.invalid")
-      const attributes = { "http.request.method": method, "url.path": pathname }
+      // As it came: not every target that a client can send parses as a URL.
+      const [path = ""] = (request.url ?? "").split("?")
+      const attributes = { "http.request.method": method, "url.path": path }
       const parent = propagator.extract(ROOT_CONTEXT, headers, getter)
       const span = tracer.startSpan(method, { kind: SpanKind.SERVER, attributes }, parent)
       response.once("close", () => {

@@ -39,6 +39,45 @@ const ID = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203
 const times = { startTimeUnixNano: "1800000000000000001", endTimeUnixNano: "1800000000000000002" }
 const payload = (...spans: object[]) => JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans }] }] })
 
+describe("the page of a trace", () => {
+  const pageOf = (traceId: string) => fetch(`${receiver.url}/traces/${traceId}`)
+  const idOf = (number: number) => number.toString(16).padStart(16, "0")
+
+  it("shows what a span says as text, also an object that is no text", async () => {
+    const traceId = "1".repeat(32)
+    const key = `<b>"'`
+    const odd = { kvlistValue: { values: [{ key: "toString", value: { stringValue: "<i>" } }] } }
+    await post(payload({ ...ID, ...times, traceId, name: "<script>", attributes: [{ key, value: odd }] }))
+    const response = await pageOf(traceId)
+    expect(response.status).toBe(200)
+    const html = await response.text()
+    expect(html).toContain("&lt;script&gt;")
+    expect(html).toContain("&quot;toString&quot;")
+    expect(html).not.toMatch(/<(script|b>"|i>)/)
+  })
+
+  it("shows each span once, however often its parent was delivered", async () => {
+    const traceId = "2".repeat(32)
+    const chain = Array.from({ length: 40 }, (_, level) => {
+      const parent = level === 0 ? {} : { parentSpanId: idOf(level) }
+      return { ...times, traceId, spanId: idOf(level + 1), ...parent, name: `level-${level}` }
+    })
+    await post(payload(...chain, ...chain))
+    const html = await pageOf(traceId).then((response) => response.text())
+    expect(html.match(/<b>level-39</g)).toHaveLength(1)
+  })
+
+  it("is there for a trace of any depth", async () => {
+    const traceId = "3".repeat(32)
+    const chain = Array.from({ length: 20_000 }, (_, level) => {
+      const parent = level === 0 ? {} : { parentSpanId: idOf(level) }
+      return { ...times, traceId, spanId: idOf(level + 1), ...parent, name: "n" }
+    })
+    expect((await post(payload(...chain))).status).toBe(200)
+    expect((await pageOf(traceId)).status).toBe(200)
+  })
+})
+
 describe("the receiver", () => {
   it.each([
     ["JSON", "application/json", JsonTraceSerializer],

@@ -63,8 +63,8 @@ export async function startOtlpReceiver(options: { readonly port: number }): Pro
   const requests: IncomingMessage["headers"][] = []
   const waiting = new Set<() => void>()
   const server = createServer(async (request, response) => {
-    if (request.method === "GET") return showPage(request.url ?? "/", kept, response)
     try {
+      if (request.method === "GET") return showPage(request.url ?? "/", kept, response)
       const { body, type } = await readPayload(request)
       const spans = spansOf(type === "json" ? decodeJson(body) : decodeProtobuf(body))
       keep(kept, spans, MOST_SPANS)

@@ -11,10 +11,11 @@ const DEEPEST = 20
 const STYLE = `
   :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
   body { margin: 2rem auto; max-width: 72rem; padding: 0 1rem }
+  h1 { font-size: 1.5rem; overflow-wrap: anywhere }
   table { border-collapse: collapse; width: 100% }
   th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid color-mix(in srgb, currentColor 15%, transparent); vertical-align: top }
   .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-  .lane { position: relative; min-width: 18rem; height: 1rem; margin-top: .25rem }
+  .lane { position: relative; min-width: 4rem; width: 24vw; max-width: 22rem; height: 1rem; margin-top: .25rem }
   .bar { position: absolute; top: 0; bottom: 0; min-width: 2px; border-radius: 3px; background: #3b6fb6 }
   .bar.error { background: #b3423a }
   .quiet { opacity: .7; font-size: .85em; overflow-wrap: anywhere }
@@ -36,7 +37,7 @@ export function traceListPage(spans: readonly ReceivedSpan[]): string {
       const failed = members.some(({ status }) => status === "error") ? "error" : ""
       const at = new Date(Number(BigInt(first.startNs) / 1_000_000n)).toISOString().slice(11, 23)
       return `<tr><td>${at}</td><td><a href="/traces/${traceId}">${escapeHtml(first.service)} ${escapeHtml(first.name)}</a>
-        <div class="quiet">${escapeHtml(String(first.attributes["url.path"] ?? ""))}</div></td>
+        <div class="quiet">${escapeHtml(textOf(first.attributes["url.path"] ?? ""))}</div></td>
         <td class="number">${members.length}</td><td class="number">${durationMs(first).toFixed(1)}</td><td>${failed}</td></tr>`
     })
   const empty = "<p>None yet. Send a request through the edge, and load this page again.</p>"
@@ -49,12 +50,12 @@ export function traceListPage(spans: readonly ReceivedSpan[]): string {
 export function tracePage(spans: readonly ReceivedSpan[]): string | null {
   if (spans.length === 0) return null
   const begin = Number(BigInt(earliest(spans).startNs) / 1000n)
-  const end = Math.max(...spans.map(({ endNs }) => Number(BigInt(endNs) / 1000n)))
+  const end = spans.reduce((latest, { endNs }) => Math.max(latest, Number(BigInt(endNs) / 1000n)), begin)
   const widthUs = Math.max(1, end - begin)
   const rows = inOrder(spans).map(({ span, level, isOrphan }) => {
     const left = ((Number(BigInt(span.startNs) / 1000n) - begin) * 100) / widthUs
     const width = (durationMs(span) * 100_000) / widthUs
-    const facts = Object.entries(span.attributes).map(([name, value]) => `${name}=${String(value)}`)
+    const facts = Object.entries(span.attributes).map(([name, value]) => `${name}=${textOf(value)}`)
     return `<tr><td style="padding-left:${0.6 + Math.min(level, DEEPEST) * 1.2}rem">${escapeHtml(span.service)} <b>${escapeHtml(span.name)}</b>
       <span class="quiet">${span.kind}${isOrphan ? ", its parent did not arrive" : ""}</span>
       <div class="quiet">${escapeHtml(facts.join("  "))}</div></td>
@@ -71,21 +72,24 @@ interface Placed {
   readonly isOrphan: boolean
 }
 
-/** Parents before their children, siblings by time. */
+/** Parents before their children, siblings by time. One that was delivered twice counts once. */
 function inOrder(spans: readonly ReceivedSpan[]): Placed[] {
-  const ids = new Set(spans.map(({ spanId }) => spanId))
-  const children = Map.groupBy(spans, ({ parentSpanId }) =>
-    parentSpanId !== null && ids.has(parentSpanId) ? parentSpanId : "",
+  const byId = new Map(spans.map((span) => [span.spanId, span]))
+  const children = Map.groupBy(byId.values(), ({ parentSpanId }) =>
+    parentSpanId !== null && byId.has(parentSpanId) ? parentSpanId : "",
   )
   const placed: Placed[] = []
-  const place = (parent: string, level: number) => {
-    const below = (children.get(parent) ?? []).toSorted((a, b) => (BigInt(a.startNs) < BigInt(b.startNs) ? -1 : 1))
-    for (const span of below) {
-      placed.push({ span, level, isOrphan: level === 0 && span.parentSpanId !== null })
-      place(span.spanId, level + 1)
-    }
+  // Not by calling itself: whoever sends spans says how deep they go.
+  const waiting: Placed[] = []
+  const wait = (parent: string, level: number) => {
+    const lastFirst = (children.get(parent) ?? []).toSorted((a, b) => (BigInt(a.startNs) < BigInt(b.startNs) ? 1 : -1))
+    waiting.push(...lastFirst.map((span) => ({ span, level, isOrphan: level === 0 && span.parentSpanId !== null })))
   }
-  place("", 0)
+  wait("", 0)
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    placed.push(next)
+    wait(next.span.spanId, next.level + 1)
+  }
   return placed
 }
 
@@ -100,12 +104,17 @@ function earliest(spans: readonly ReceivedSpan[]): ReceivedSpan {
   return rest.reduce((known, span) => (BigInt(span.startNs) < BigInt(known.startNs) ? span : known), first)
 }
 
+/** JSON for lists and objects: an object's own `toString` may be anything. */
+function textOf(value: unknown): string {
+  return typeof value === "object" ? JSON.stringify(value) : String(value)
+}
+
 function durationMs({ startNs, endNs }: ReceivedSpan): number {
   return Number(BigInt(endNs) - BigInt(startNs)) / 1e6
 }
 
 function page(title: string, content: string): string {
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)}</title><style>${STYLE}</style><h1>${escapeHtml(title)}</h1>${content}</html>\n`
 }
 

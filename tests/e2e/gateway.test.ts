@@ -1,6 +1,6 @@
 /** The gateway on the running platform, in front of real origins that are held, cut, slow or dead: what arrives, how often, and what the client is told. */
 import { randomUUID } from "node:crypto"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import http from "node:http"
 import net from "node:net"
 import { tmpdir } from "node:os"
@@ -106,6 +106,23 @@ describe("gateway: an origin of two dies under load", () => {
     } finally {
       await other.stop()
     }
+  })
+
+  it("does not take uploads that clients break off for its death", async ({ expect }) => {
+    origin.act((request, response) => {
+      request.resume()
+      request.once("end", () => response.end("first")).once("error", () => undefined)
+    })
+    for (let each = 1; each <= 6; each++) {
+      const socket = rawRequest("POST /home HTTP/1.1", ["Content-Length: 100000"], "x".repeat(50_000))
+      while (origin.arrivals.length < each) await new Promise((resolve) => setImmediate(resolve))
+      const cut = new Promise((resolve) => socket.once("close", resolve))
+      socket.destroy()
+      await cut
+    }
+    const failures = () => originFailures(origin.url)
+    await expect.poll(failures, { timeout: 5_000 }).toHaveLength(6)
+    expect((await platform.fetch(HOME, {}, alice)).status).toBe(200)
   })
 
   it("keeps a caller on one origin while it lives, and takes it to the other after", async ({ expect }) => {
@@ -354,6 +371,11 @@ async function putOrigins(origins: readonly string[]): Promise<void> {
   const audiences = Object.fromEntries(["us01", "us02", "uk01"].map((zone) => [`cell:${zone}`, { origins }]))
   await platform.api.put("/v1/policy/audiences", audiences)
   await platform.waitForConfig()
+}
+
+async function originFailures(origin: string): Promise<string[]> {
+  const lines = (await readFile(platform.logFile, "utf8")).split("\n")
+  return lines.filter((line) => line.includes('"origin-failed"') && line.includes(origin))
 }
 
 function bearer(): string {

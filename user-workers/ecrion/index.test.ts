@@ -102,6 +102,33 @@ describe("ecrion: to the services", () => {
     })
   })
 
+  it("counts a new service that never answers, or never ends, as one that differs", async ({ expect }) => {
+    const open = () => new ReadableStream({ start: (stream) => stream.enqueue(new Uint8Array(1)) })
+    for (const [round, answer] of [
+      [1, () => new Promise<Response>(() => {})],
+      [2, () => new Response(open())],
+    ] as const) {
+      await setRules({ path: "/silent/*", mode: "shadow", round })
+      const service = (request: Request) => {
+        if (new URL(request.url).hostname !== "new.example") return Response.json({})
+        const ended = new Promise<never>((_, reject) =>
+          request.signal.addEventListener("abort", () => reject(request.signal.reason)),
+        )
+        return Promise.race([answer(), ended])
+      }
+      const { sent } = await call("/silent/1", {}, {}, { service, vars: { NEW_TIMEOUT_MS: "20" } })
+      expect(sides(sent)).toEqual(["legacy", "new", "legacy"])
+      const scores = (await call("/.strangler/scoreboard", {}, operator)).response
+      const { rules } = (await scores.json()) as { rules: { path: string; round: number }[] }
+      expect(rules.find((each) => each.path === "/silent/*" && each.round === round)).toMatchObject({
+        compared: 1,
+        skipped: 0,
+        noiseAdjustedMatchPercent: 0,
+        fields: [{ field: "status", examples: [{ new: "no answer" }] }],
+      })
+    }
+  })
+
   it("never mirrors what is unsafe", async ({ expect }) => {
     await setRules({ path: "/shadowed/*", mode: "shadow" })
     for (const method of ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -142,9 +169,11 @@ describe("requestTo", () => {
   })
 
   it("gives a copy no body, and marks it", ({ expect }) => {
-    const request = new Request("https://a.example/", { method: "POST", body: "body" })
+    const headers = { "content-length": "4" }
+    const request = new Request("https://a.example/", { method: "POST", body: "body", headers })
     const copy = requestTo(access, request, undefined, { signal, isCopy: true })
     expect([copy.body, copy.headers.get("x-strangler-copy"), request.bodyUsed]).toEqual([null, "1", false])
+    expect(copy.headers.has("content-length")).toBe(false)
   })
 })
 
@@ -244,6 +273,7 @@ describe("scoreboardPage", () => {
     comparedWithoutBody: 0,
     skipped: 0,
     fallbacks: 0,
+    areFieldsFull: true,
   }
   const examples = [{ legacy: hostile, new: hostile, requestId: hostile }]
   const page = () =>

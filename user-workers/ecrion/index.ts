@@ -31,8 +31,8 @@ import type { Call, Env } from "./env.ts"
 import { requestTo } from "./request-to.ts"
 import { answerRules, answerScoreboard, RULES_PATH, SCOREBOARD_PATH } from "./strangler-api.ts"
 
-/** Comparisons at once per isolate, each of at most three bodies of `compareBytesMost`, and milliseconds for each: the runtime gives 30 s after an answer. */
-const SHADOWS = { most: 32, deadlineMs: 20_000 }
+/** Comparisons at once per isolate, the bytes that their bodies may take together, and milliseconds for each: the runtime gives 30 s after an answer. */
+const SHADOWS = { most: 32, bytesMost: 24 * 1024 * 1024, deadlineMs: 20_000 }
 
 const passports = new AudiencePassports()
 const scoreboard = new Scoreboard()
@@ -63,6 +63,7 @@ async function migrate(c: Call, path: string): Promise<Response> {
     request,
     side: rule === null ? "legacy" : chooseSide(rule, factsOf(c)),
     isShadowed: rule !== null && isSampled(rule, requestId),
+    comparedBytesMost: rule?.compareBytesMost ?? 0,
     deprecationMs: rule?.deprecationMs ?? null,
     sunsetMs: rule?.sunsetMs ?? null,
   } as const
@@ -77,7 +78,8 @@ async function migrate(c: Call, path: string): Promise<Response> {
     waitUntil,
     shadows,
     compare: async (first, ask, signal) => {
-      if (rule !== null) await compare(rule, request.method, first, ask, signal, requestId)
+      const newTimeoutMs = Number(env.NEW_TIMEOUT_MS)
+      if (rule !== null) await compare({ rule, method: request.method, signal, newTimeoutMs, requestId }, first, ask)
       await writeScores(env)
     },
     note: (event) => {
@@ -104,19 +106,24 @@ function factsOf(c: Call): StrangleFacts {
   }
 }
 
+interface Comparison {
+  readonly rule: StrangleRule
+  readonly method: string
+  /** Ends the comparison. */
+  readonly signal: AbortSignal
+  /** Milliseconds for the new service's headers, and once more for its body, so that enough is left for legacy's second answer. */
+  readonly newTimeoutMs: number
+  readonly requestId: string
+}
+
 /** In this order, one after the other: see compareThree. Without a second legacy answer nothing can be said; a new service that does not answer is a difference. */
-async function compare(
-  rule: StrangleRule,
-  method: string,
-  first: Response,
-  ask: Ask,
-  signal: AbortSignal,
-  requestId: string,
-): Promise<void> {
+async function compare({ rule, method, signal, newTimeoutMs, requestId }: Comparison, first: Response, ask: Ask) {
   const options = { method, signal, bytesMost: rule.compareBytesMost, headers: rule.headers }
   const legacy = await capture(first, options)
   const candidate = await ask("new")
-    .then((answer) => capture(answer, options))
+    .then((answer) =>
+      capture(answer, { ...options, signal: AbortSignal.any([signal, AbortSignal.timeout(newTimeoutMs)]) }),
+    )
     .catch(() => NO_ANSWER)
   const again = await capture(await ask("legacy"), options)
   const differences = compareThree(legacy, candidate, again, ignoring(rule.ignore))

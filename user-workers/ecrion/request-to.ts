@@ -23,8 +23,11 @@ export function requestTo(
   else headers.set("x-forwarded-host", host)
   headers.set("x-forwarded-proto", protocol.slice(0, -1))
   headers.delete(COPY_HEADER)
-  if (isCopy) headers.set(COPY_HEADER, "1")
   const body = isCopy ? null : forwardedBody(request, headers)
+  if (isCopy) {
+    headers.delete("content-length")
+    headers.set(COPY_HEADER, "1")
+  }
   return new Request(origin + pathname + search, {
     method: request.method,
     headers,

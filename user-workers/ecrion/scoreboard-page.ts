@@ -32,6 +32,7 @@ function section(rule: RuleScore) {
   return html`<section><h2><code>${rule.path}</code>, round ${rule.round}</h2>
 <p>${rule.compared} compared, ${share(rule.matchPercent)} match, <strong>${share(rule.noiseAdjustedMatchPercent)} without noise</strong>;
 ${rule.comparedWithoutBody} without body (over the cap), ${rule.skipped} skipped, ${rule.fallbacks} answered by fallback. Last seen <time>${rule.seenAt}</time>.</p>
+${rule.areFieldsFull ? html`<p>No more fields are kept: others may differ.</p>` : ""}
 ${rule.fields.length === 0 ? html`<p>No field differed.</p>` : table(rule)}</section>`
 }
 

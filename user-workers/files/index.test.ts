@@ -170,6 +170,8 @@ describe("files: refuses", () => {
     "a digest in capitals": [{ sha256: SHA256.toUpperCase() }, 502, "upload.service-failed"],
     "no word on the digest": [{ sha256: undefined }, 502, "upload.service-failed"],
     "headers that are none": [{ headers: { a: 1 } }, 502, "upload.service-failed"],
+    "a header with a line break": [{ headers: { a: "1\r\nb: 2" } }, 502, "upload.service-failed"],
+    "a client's header of no name": [{ client_headers: { "a b": "1" } }, 502, "upload.service-failed"],
   }
   for (const [name, [change, status, code]] of Object.entries(announced))
     it(`${name}, storing nothing and giving the claim back`, async ({ expect }) => {
@@ -204,10 +206,23 @@ describe("files: refuses", () => {
   ]
   for (const [claimStatus, claimBody, status, code] of answers)
     it(`what the service answers with ${claimStatus} ${JSON.stringify(claimBody)}, as ${code}`, async ({ expect }) => {
-      const { response, stored } = await upload({ claimStatus, claimBody })
+      const { response, stored, fus } = await upload({ claimStatus, claimBody })
       await expectProblem(response, status, code)
       expect(stored).toEqual([])
+      // Where there is no claim, nothing is given back: who sends a used URL again and again costs one request each.
+      const isUnclaimed = claimStatus === 404 || claimStatus === 409
+      expect(fus.map(({ method }) => method)).toEqual(isUnclaimed ? ["GET"] : ["GET", "DELETE"])
     })
+
+  it("what a silent service leaves open, after the time for one answer, and gives the claim back behind that", async ({
+    expect,
+  }) => {
+    const { response, stored, fus } = await upload({ isServiceSilent: true })
+    await expectProblem(response, 504, "upload.service-timeout")
+    expect(stored).toEqual([])
+    // The second request has neither answer nor end yet: nobody waited for it.
+    expect(fus.map(({ method, signal }) => `${method} ${signal.aborted}`)).toEqual(["GET true", "DELETE false"])
+  })
 })
 
 describe("files: beside uploads", () => {
@@ -244,6 +259,8 @@ interface Circumstances {
   readonly claimStatus?: number | null
   readonly claimBody?: unknown
   readonly burnAnswers?: readonly (number | null)[]
+  /** It takes requests and answers none. */
+  readonly isServiceSilent?: boolean
 }
 
 async function upload(given: Circumstances = {}) {
@@ -256,7 +273,14 @@ async function upload(given: Circumstances = {}) {
     value === null ? request.headers.delete(name) : request.headers.set(name, value)
 
   const stored: string[] = []
-  const fus: { method: string; url: string; path: string; query: URLSearchParams; headers: Headers }[] = []
+  const fus: {
+    method: string
+    url: string
+    path: string
+    query: URLSearchParams
+    headers: Headers
+    signal: AbortSignal
+  }[] = []
   const left = [...burnAnswers]
   const answerOf = (status: number | null | undefined, body: unknown) => {
     if (status === null || status === undefined) throw new Error("no answer of http://fus?sig=secret")
@@ -280,13 +304,17 @@ async function upload(given: Circumstances = {}) {
       stored.push(new TextDecoder().decode(await sent.arrayBuffer()))
       return new Response(null, { headers: { etag: '"0x8D"' } })
     }
-    fus.push({ method: sent.method, url: asked, path: pathname, query: searchParams, headers: sent.headers })
+    const { method, headers, signal } = sent
+    fus.push({ method, url: asked, path: pathname, query: searchParams, headers, signal })
+    if (given.isServiceSilent === true)
+      return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
     if (sent.method === "PATCH") return answerOf(left.shift(), {})
     if (sent.method === "DELETE") return answerOf(204, null)
     return "claimStatus" in given ? answerOf(given.claimStatus, given.claimBody) : answerOf(200, announced)
   })
   const asked: string[] = []
-  const response = await files.fetch(request, environment(asked), executionContext)
+  const env = { ...environment(asked), ...(given.isServiceSilent === true ? { SERVICE_TIMEOUT_MS: "20" } : {}) }
+  const response = await files.fetch(request, env, executionContext)
   return { response, stored, fus, asked }
 }
 

@@ -9,7 +9,7 @@ import { PASSPORT_HEADER } from "../../contracts/reserved-headers.ts"
 import { askPlatform } from "../../kit/ask-platform.ts"
 import { cors } from "../../kit/cors.ts"
 import { type HmacUrl, hmacUrl } from "../../kit/hmac-url.ts"
-import { refuse } from "../../kit/problem.ts"
+import { Refusal, refuse } from "../../kit/problem.ts"
 import { type PassportVariables, requirePassport } from "../../kit/require-passport.ts"
 import { streamToStore } from "../../kit/stream-to-store.ts"
 import { tracing } from "../../kit/tracing.ts"
@@ -23,6 +23,7 @@ import {
   releaseClaim,
   type ServiceKeys,
   serviceKeys,
+  UNCLAIMED,
   type UploadService,
 } from "./upload-service.ts"
 
@@ -91,7 +92,10 @@ async function takeUpload(c: Call): Promise<string> {
     const { body, signal } = request
     etag = await timed("stream_to_cloud_storage", () => streamToStore(body, target, limits, signal))
   } catch (thrown) {
-    await releaseClaim(service, claim)
+    const code = thrown instanceof Refusal ? thrown.code : null
+    // Nobody waits a second time for a service that does not answer.
+    if (code === "upload.service-timeout") c.executionCtx.waitUntil(releaseClaim(service, claim))
+    else if (!UNCLAIMED.has(code)) await releaseClaim(service, claim)
     throw thrown
   }
   await burnClaim(service, claim, etag)

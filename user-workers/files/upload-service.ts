@@ -44,6 +44,13 @@ export function serviceKeys(keys: string): ServiceKeys {
   return { asking: hmacUrl({ keys, parameters }), burning: hmacUrl({ keys, parameters: [...parameters, "etag"] }) }
 }
 
+/** The refusals by which the service says that it made no claim. */
+export const UNCLAIMED: ReadonlySet<string | null> = new Set([
+  "upload.unknown",
+  "upload.in-progress",
+  "upload.already-used",
+])
+
 /** Claims the URL. Refuses `upload.unknown`, `upload.in-progress`, `upload.already-used`, `upload.target-refused`, `upload.service-*`. */
 export async function claimTarget(
   service: UploadService,
@@ -114,7 +121,13 @@ function isDigest(value: unknown, shape: RegExp): value is string | null {
 }
 
 function isHeaders(value: unknown): value is Record<string, string> {
-  return isRecord(value) && Object.values(value).every((each) => typeof each === "string")
+  if (!isRecord(value) || !Object.values(value).every((each) => typeof each === "string")) return false
+  try {
+    new Headers(value as Record<string, string>)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

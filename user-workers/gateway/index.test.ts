@@ -181,6 +181,21 @@ describe("gateway: the company that a request names", () => {
     expect(sent).toHaveLength(0)
   })
 
+  it("holds a request that names none to the company that its credential is bound to", async ({ expect }) => {
+    const bound = { zone: "us01", company: "906" }
+    const { response, sent } = await call("/home", {}, bound, { home: { zone: "uk01" } })
+    expect(await response.json()).toMatchObject({ code: "company.elsewhere" })
+    expect(sent).toHaveLength(0)
+    const own = await call("/home", {}, { ...bound, company: "907" }, { home: { zone: "us01" } })
+    expect(own.sent).toHaveLength(1)
+  })
+
+  it("knows no other company than the one that the credential is bound to", async ({ expect }) => {
+    const { response, sent, looked } = await call("/", named("908"), { zone: "us01", company: "909" }, {})
+    expect(await response.json()).toMatchObject({ status: 404, code: "company.unknown" })
+    expect([sent, looked]).toEqual([[], []])
+  })
+
   it("asks a client to come again when a sibling chose the zone before the switch", async ({ expect }) => {
     const { response, sent } = await call("/", named("902"), { zone: "us01", hops: 1 }, { home: { zone: "uk01" } })
     expect(response.status).toBe(503)
@@ -194,6 +209,33 @@ describe("gateway: the company that a request names", () => {
     const { response, sent } = await call("/", named("903"), { zone: "us01" }, { home: { zone: "us01", moving } })
     expect(response.headers.get("retry-after")).toBe("9")
     expect(sent).toHaveLength(0)
+  })
+
+  for (const [path, headers] of [
+    ["/", { "procore-company-id": "901, 901" }],
+    ["/", { "procore-company-id": "0901" }],
+    ["/", { "procore-company-id": "" }],
+    ["/companies/%3901/home", {}],
+    ["/companies/0901/home", {}],
+    ["/home?company_id=%3901", {}],
+    ["/home?company_id=901&company_id=902", {}],
+    ["/companies/901/home", { "procore-company-id": "902" }],
+  ] as [string, Record<string, string>][])
+    it(`lets nobody past by writing the company as ${path} ${JSON.stringify(headers)}`, async ({ expect }) => {
+      const home = (id: string) => ({ zone: id === "902" ? "us01" : "uk01" })
+      const { response, sent } = await call(path, { headers }, { zone: "us01" }, { homeOf: home })
+      expect([400, 421]).toContain(response.status)
+      expect(sent).toHaveLength(0)
+    })
+
+  it("opens no WebSocket, by which anything could be changed, for a company that is read-only", async ({ expect }) => {
+    const moving = { mode: "read-only", retryAfterS: 9 } as const
+    const headers = { "procore-company-id": "906", upgrade: "websocket" }
+    const { response, sent } = await call("/cable", { headers }, { zone: "us01" }, { home: { zone: "us01", moving } })
+    expect(response.status).toBe(503)
+    expect(sent).toHaveLength(0)
+    const reading = { headers: { "procore-company-id": "906" } }
+    expect((await call("/cable", reading, { zone: "us01" }, { home: { zone: "us01", moving } })).sent).toHaveLength(1)
   })
 
   it("leaves a company that the directory does not know to the cell", async ({ expect }) => {
@@ -218,12 +260,14 @@ interface Circumstances {
   readonly arrivingBody?: ReadableStream | null
   /** What the directory says of any company; null: nothing. Default: that it lives where the request goes. */
   readonly home?: Partial<ZoneOfCompany> | null
+  /** The same, for each by its id. */
+  readonly homeOf?: (company: string) => Partial<ZoneOfCompany> | null
 }
 
 async function call(
   path: string,
   init: RequestInit,
-  claims: { zone?: string; host?: string; hops?: number },
+  claims: { zone?: string; host?: string; hops?: number; company?: string },
   circumstances: Circumstances = {},
 ): Promise<{ response: Response; sent: Request[]; asked: string[]; looked: unknown[] }> {
   const { cell = () => new Response("from the cell"), origin, arrivingBody } = circumstances
@@ -256,10 +300,11 @@ function environment(
     },
     zoneOf: async (company, atLeast) => {
       looked.push([company, atLeast])
-      if (given.home === null) return null
-      const zone = given.home?.zone ?? given.zone ?? ""
+      const home = given.homeOf === undefined ? given.home : given.homeOf(company)
+      if (home === null) return null
+      const zone = home?.zone ?? given.zone ?? ""
       const place = { zone, audience: `cell:${zone}`, baseUrl: `https://app.${zone}.example` }
-      return { ...place, countries: null, moving: null, revision: 1, ...given.home }
+      return { ...place, countries: null, moving: null, revision: 1, ...home }
     },
   }
   const vars = { CELL_TIMEOUT_MS: given.timeoutMs ?? "25000", CELL_IDLE_TIMEOUT_MS: "0", DEPRECATIONS: "[]" }

@@ -7,14 +7,15 @@ import { PASSPORT_HEADER, REQUEST_ID_HEADER } from "../../contracts/reserved-hea
 import { askPlatform } from "../../kit/ask-platform.ts"
 import { AudiencePassports } from "../../kit/audience-passports.ts"
 import { circuitBreaker } from "../../kit/circuit-breaker.ts"
-import { COMPANY_HEADER, companyOf } from "../../kit/company-detection.ts"
+import { COMPANY_HEADER, decideCompany } from "../../kit/company-detection.ts"
 import { announceDeprecation, parseDeprecations } from "../../kit/deprecation.ts"
 import { Refusal, refuse } from "../../kit/problem.ts"
 import { type PassportVariables, requirePassport } from "../../kit/require-passport.ts"
+import { checkCompany } from "../../kit/require-valid-company.ts"
 import { tracing } from "../../kit/tracing.ts"
 import { worker } from "../../kit/worker.ts"
 import { writeLog } from "../../kit/write-log.ts"
-import { requireCompanyInZone, revisionOf, ZoneDirectory } from "../../kit/zone-resolution.ts"
+import { methodOf, requireCompanyInZone, revisionOf, ZoneDirectory } from "../../kit/zone-resolution.ts"
 import { proxyToCell } from "./proxy-to-cell.ts"
 
 interface Env {
@@ -41,22 +42,24 @@ export default app
 async function carryToCell(c: Context<{ Bindings: Env; Variables: PassportVariables }>): Promise<Response> {
   const { passport } = c.var
   const { PLATFORM, CELL_TIMEOUT_MS, CELL_IDLE_TIMEOUT_MS, DEPRECATIONS } = c.env
-  const { headers, url, method } = c.req.raw
+  const { headers, url } = c.req.raw
   const timeouts = { timeoutMs: milliseconds(CELL_TIMEOUT_MS, 1), idleMs: milliseconds(CELL_IDLE_TIMEOUT_MS, 0) }
   const deprecations = parseDeprecations(DEPRECATIONS)
   const { zone, host } = passport
   if (zone === undefined) throw refuse("zone.missing")
   const { pathname, search } = new URL(url)
-  const company = companyOf(headers.get(COMPANY_HEADER), pathname, search)
+  // A credential that is bound to a company names it on every request, and no other.
+  const company = decideCompany(headers.get(COMPANY_HEADER), pathname, search) ?? passport.company ?? null
+  if (company !== null) checkCompany(company, passport, false)
   const revision = revisionOf(headers)
   if (company !== null) {
     const ask = (id: string, atLeast: number) => askPlatform(() => PLATFORM.zoneOf(id, atLeast))
-    requireCompanyInZone(await directory.zoneOf(company, revision, ask), zone, method, passport)
+    requireCompanyInZone(await directory.zoneOf(company, revision, ask), zone, methodOf(c.req.raw), passport)
   }
   const wish = { audience: `cell:${zone}`, ownPassport: headers.get(PASSPORT_HEADER) ?? "", revision }
   const access = await cells.accessTo(wish, () => askForCell(PLATFORM, wish))
   const subject = passport.kind === "anonymous" ? null : passport.sub
-  const stickyKey = passport.company ?? company ?? subject ?? headers.get(REQUEST_ID_HEADER) ?? ""
+  const stickyKey = company ?? subject ?? headers.get(REQUEST_ID_HEADER) ?? ""
   const send = (outgoing: Request) => fetch(outgoing)
   const way = { ...timeouts, ...access, zone, host, stickyKey, health, fetch: send, log: writeLog }
   return announceDeprecation(await proxyToCell(c.req.raw, way), pathname, deprecations)

@@ -109,7 +109,59 @@ describe("proxyToCell: origins that do not answer", () => {
   })
 })
 
+describe("proxyToCell: clients that are slow or go away", () => {
+  for (const [name, origin] of Object.entries({ thrown: refused, told: problem("egress.destination-failed") }))
+    it(`do not count against the origin that their body did not reach, ${name}`, async ({ expect }) => {
+      let breakOff = () => {}
+      const body = new ReadableStream({
+        start: (sender) => {
+          sender.enqueue(new TextEncoder().encode("half"))
+          breakOff = () => sender.error(new Error("gone"))
+        },
+      })
+      const breaking: Origin = async (request) => {
+        const all = request.text().catch(() => undefined)
+        breakOff()
+        await all
+        return origin(request)
+      }
+      const headers = { "content-length": "10" }
+      const broken = await call({ method: "POST", body, headers }, { [A]: breaking })
+      expect(broken.code).toBe("cell.failed")
+      expect(broken.snapshot).toMatchObject([{ calls: 0, failures: 0 }])
+      const dead = await call({ method: "POST", body: "x" }, { [A]: origin })
+      expect(dead.snapshot).toMatchObject([{ calls: 1, failures: 1 }])
+    })
+
+  it("do not count against the origin that fails with a long body, which is passed on as it came", async ({
+    expect,
+  }) => {
+    const headers = { "content-length": String(2 ** 20 + 1) }
+    const { code, snapshot } = await call({ method: "POST", body: "x", headers }, { [A]: refused })
+    expect(code).toBe("cell.failed")
+    expect(snapshot).toMatchObject([{ calls: 0, failures: 0 }])
+  })
+
+  it("do not count against the origin that waits for their body, as one does that answers nobody", async ({
+    expect,
+  }) => {
+    const slow = await call({ method: "POST", body: "x" }, { [A]: hanging }, { timeoutMs: 1 })
+    expect(slow.code).toBe("cell.timeout")
+    expect(slow.snapshot).toMatchObject([{ calls: 0, failures: 0 }])
+    const dead = await call({ method: "POST" }, { [A]: hanging }, { timeoutMs: 1 })
+    expect(dead.snapshot).toMatchObject([{ calls: 1, failures: 1 }])
+  })
+})
+
 describe("proxyToCell: what goes on", () => {
+  it("names no company in a second spelling", async ({ expect }) => {
+    const headers = { "procore-company-id": "1", procore_company_id: "2", "procore-company_id": "3", x_other: "4" }
+    const { sent } = await call({ headers }, { [A]: ok })
+    const names = [...(sent[0]?.headers.keys() ?? [])].filter((name) => name.startsWith("procore"))
+    expect(names).toEqual(["procore-company-id"])
+    expect(sent[0]?.headers.get("x_other")).toBe("4")
+  })
+
   it("is neither Expect nor the config revision", async ({ expect }) => {
     const headers = { expect: "100-continue", "x-sallyport-config": "3", "x-mine": "1" }
     const { sent } = await call({ method: "POST", body: "x", headers }, { [A]: ok })

@@ -238,6 +238,17 @@ describe("router: refusals", () => {
     }
   })
 
+  it("neither believes nor waits for a cell that speaks as the platform", async ({ expect }) => {
+    const gateway = () => {
+      const endless = new ReadableStream({ start: (to) => to.enqueue(new TextEncoder().encode('{"code":')) })
+      const headers = { "content-type": "application/problem+json", "x-sallyport-release": "gateway--v1" }
+      return new Response(endless, { status: 404, headers })
+    }
+    const { response } = await call("/rest/v1.0/me", {}, { gateway })
+    expect(response.status).toBe(404)
+    await response.body?.cancel()
+  })
+
   it("answers 503 when the platform does not answer, without its words", async ({ expect }) => {
     const { response } = await call("/", { headers: { "procore-company-id": "500" } })
     expect(response.status).toBe(503)

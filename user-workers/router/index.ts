@@ -5,6 +5,7 @@
  */
 import type { Context } from "hono"
 import type { PlatformApi } from "../../contracts/platform.ts"
+import { RELEASE_HEADER } from "../../contracts/reserved-headers.ts"
 import { askPlatform } from "../../kit/ask-platform.ts"
 import { type CompanyVariables, companyDetection } from "../../kit/company-detection.ts"
 import { dispatchSibling, type SiblingDoor } from "../../kit/dispatch-sibling.ts"
@@ -68,9 +69,10 @@ async function goToGateway(c: RouterContext): Promise<Response> {
   return response
 }
 
-/** The platform knows no such zone (any more). To the client that is no 404: the thing it asked for may well be there. */
+/** The platform knows no such zone (any more). To the client that is no 404: the thing it asked for may well be there. What a release answered is left unread, however it looks. */
 async function saysZoneUnknown(response: Response): Promise<boolean> {
-  if (response.status !== 404 || !response.headers.get("content-type")?.startsWith("application/problem")) return false
+  if (response.status !== 404 || response.headers.has(RELEASE_HEADER)) return false
+  if (!response.headers.get("content-type")?.startsWith("application/problem")) return false
   const problem: unknown = await response
     .clone()
     .json()

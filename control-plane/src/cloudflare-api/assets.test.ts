@@ -143,6 +143,14 @@ describe("immutable files of earlier versions", () => {
     expect(fourth["/index.html"]).not.toBe(first["/index.html"])
   })
 
+  it("are not kept of a version whose stored manifest was changed, which stops no release", async () => {
+    await release("a")
+    await release("b")
+    await plane.deps.artifacts.put("manifests/pages/1.json", "{}")
+    await release("c")
+    expect(pathsOf(3)).toEqual(["/assets/c.js", "/assets/b.js"])
+  })
+
   it("are not placed where nobody called them immutable, or the script keeps none", async () => {
     await release("a", null)
     await release("b")

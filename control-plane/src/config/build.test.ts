@@ -76,6 +76,16 @@ describe("buildContent", () => {
     expect(parseDispatchConfig(text)).toMatchObject({ ok: true, value: { revision: 7, publishedAt: at } })
   })
 
+  it("names tracing, which a dispatcher of before refuses, only while it says something", ({ expect }) => {
+    const traced = (document: object) => {
+      const policy: Registry["policy"] = new Map([["tracing", { section: "tracing", document }]])
+      return buildContent({ ...registry((rows) => rows), policy }, "https://passports.example").tracing
+    }
+    expect(documentOf(forth, 7, at)).not.toContain('"tracing"')
+    expect(traced({ sampleBps: 0, incoming: "restart" })).toBeUndefined()
+    expect(traced({ sampleBps: 5, incoming: "restart" })).toEqual({ sampleBps: 5, incoming: "restart" })
+  })
+
   it("orders routes by path and shows their hostname only as the key", ({ expect }) => {
     const routes = forth.hostnames["api.procore.com"]?.routes ?? []
     expect(routes.map((route) => route.path)).toEqual(["/", "/a/*", "/b"])

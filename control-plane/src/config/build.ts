@@ -2,13 +2,22 @@
  * Registry → dispatch config. Pure: the same rows give the same text, whatever order they were written in, so that an unchanged registry is known by its digest.
  * Called by change.ts before anything is committed and by publish.ts to make a lost document again.
  */
-import { CONFIG_FORMAT, type DispatchConfig, type RouteConfig } from "../../../contracts/dispatch-config.ts"
+import {
+  CONFIG_FORMAT,
+  type DispatchConfig,
+  type PolicySection,
+  type RouteConfig,
+  type TracingConfig,
+} from "../../../contracts/dispatch-config.ts"
 import { canonicalJson } from "../canonical-json.ts"
 import type { Registry } from "../store/registry.ts"
 import { DEFAULT_POLICY } from "./default-policy.ts"
 
 /** What the registry decides; a revision number and a time make it a {@link DispatchConfig}. */
-export type ConfigContent = Omit<DispatchConfig, "revision" | "publishedAt">
+export type ConfigContent = Omit<DispatchConfig, "revision" | "publishedAt" | "tracing"> & {
+  /** Only where it is not as {@link DEFAULT_POLICY} has it. */
+  readonly tracing?: TracingConfig
+}
 
 /** The content may still be invalid: the parser of the contract has the last word. */
 export function buildContent(registry: Registry, passportIssuer: string): ConfigContent {
@@ -29,9 +38,12 @@ export function documentOf(content: ConfigContent, revision: number, publishedAt
   return canonicalJson({ ...content, revision, publishedAt })
 }
 
-function policyOf(registry: Registry): typeof DEFAULT_POLICY {
+/** `tracing` is younger than the format: a dispatcher of before refuses a config that names it. So it is named only while it says more than its absence does, and till then either side can be rolled back. */
+function policyOf(registry: Registry): Pick<ConfigContent, PolicySection> {
+  const { tracing: quiet, ...always } = DEFAULT_POLICY
   const put = Object.fromEntries([...registry.policy.values()].map((row) => [row.section, row.document]))
-  return { ...DEFAULT_POLICY, ...put }
+  const { tracing = quiet, ...rest } = { ...always, ...put }
+  return canonicalJson(tracing) === canonicalJson(quiet) ? rest : { ...rest, tracing }
 }
 
 function hostnamesOf(registry: Registry): DispatchConfig["hostnames"] {

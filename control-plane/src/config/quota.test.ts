@@ -1,7 +1,7 @@
 import { describe, it } from "vitest"
 import { type Actor, SYSTEM } from "../actor.ts"
 import type { Registry } from "../store/registry.ts"
-import type { RouteRow } from "../store/rows.ts"
+import { DEFAULT_SETTINGS, type RouteRow, type ScriptRow } from "../store/rows.ts"
 import { admitSize, QUOTA } from "./quota.ts"
 
 const WEB: Actor = { tokenId: "t", role: "team", team: "web", name: "token:t" }
@@ -18,6 +18,19 @@ function registryOf(routes: readonly RouteRow[]): Registry {
     ...{ teams, scripts, hostnames, policy, current, latestRevision: null },
     routes: new Map(routes.map((route) => [route.id, route])),
   }
+}
+
+/** A script that asks for as much as one may: about 1,400 bytes. */
+function askingScript(name: string, fields: Partial<ScriptRow> = {}): ScriptRow {
+  const access = { scopes: Array.from({ length: 20 }, (_, index) => `${index}`.padEnd(64, "a")) }
+  const settings = { ...DEFAULT_SETTINGS, access }
+  return { name, team: "web", settings, createdAt: "2026-11-22T10:00:00.000Z", deletedAt: null, ...fields }
+}
+
+function withScripts(registry: Registry, scripts: readonly ScriptRow[], deployed: readonly ScriptRow[]): Registry {
+  const releases = [{ version: 1, weightBps: 10_000 }]
+  const current = deployed.map(({ name }) => [name, { script: name, deploymentId: "d", seq: 1, releases }] as const)
+  return { ...registry, scripts: new Map(scripts.map((each) => [each.name, each])), current: new Map(current) }
 }
 
 const many = (count: number, fields: Partial<RouteRow> = {}) =>
@@ -48,6 +61,24 @@ describe("admitSize", () => {
     expect(() => admitSize(before, registryOf([...many(50, fat), routeOf("more")]), small, WEB)).not.toThrow()
     const over = registryOf([...many(100, fat), routeOf("more", { auth: { ...fat.auth, scopes } })])
     expect(() => admitSize(before, over, small, WEB)).toThrow("route.quota-exceeded")
+  })
+
+  it("counts what a script asks of callers from when it is in the config, however it comes there", ({ expect }) => {
+    const scripts = Array.from({ length: 120 }, (_, index) => askingScript(`s-${index}`))
+    const idle = withScripts(registryOf([]), scripts, [])
+    const nearly = withScripts(registryOf([]), scripts, scripts.slice(1, 80))
+    const over = withScripts(registryOf([]), scripts, scripts.slice(0, 110))
+    expect(() => admitSize(idle, nearly, small, WEB)).not.toThrow()
+    expect(() => admitSize(nearly, over, small, WEB)).toThrow("route.quota-exceeded")
+    expect(() => admitSize(over, over, small, WEB)).not.toThrow()
+  })
+
+  it("counts nothing of deleted scripts", ({ expect }) => {
+    const deletedAt = "2026-11-23T10:00:00.000Z"
+    const deleted = Array.from({ length: 120 }, (_, index) => askingScript(`s-${index}`, { deletedAt }))
+    const before = withScripts(registryOf([]), deleted, [])
+    const after = withScripts(registryOf([routeOf("a")]), deleted, [])
+    expect(() => admitSize(before, after, small, WEB)).not.toThrow()
   })
 
   it("lets a team that is over its quota switch off, shorten and remove", ({ expect }) => {

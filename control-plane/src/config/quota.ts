@@ -7,12 +7,12 @@ import { refuse } from "../../../kit/problem.ts"
 import { type Actor, SYSTEM } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
 import type { Registry } from "../store/registry.ts"
-import type { RouteRow, ScriptRow } from "../store/rows.ts"
+import type { RouteRow } from "../store/rows.ts"
 
 export const QUOTA = {
   /** Routes of one team. The largest we know of has some dozens; 200 teams at the limit would still be within `CONFIG_LIMITS.routes`. */
   routesPerTeam: 500,
-  /** Bytes of one team's routes, and of its scripts' `access`, as JSON in UTF-8: 500 of the usual 250 bytes. One team takes a 32nd of `CONFIG_LIMITS.bytes` at most. */
+  /** Bytes of one team's routes, and of the `access` of its scripts in service, as JSON in UTF-8: 500 of the usual 250 bytes. One team takes a 32nd of `CONFIG_LIMITS.bytes` at most. */
   routeBytesPerTeam: 128 * 1024,
   /** Bytes from which on only ops let the config grow. The rest, some 400 KiB, is room for kill switches (300 bytes each) and for weights of what exists. */
   nearlyFullBytes: Math.floor(CONFIG_LIMITS.bytes * 0.9),
@@ -28,8 +28,9 @@ export function admitSize(before: Registry, after: Registry, sizeBytes: number, 
   if (actor.role === "ops" && actor !== SYSTEM) return
   const changed = [...after.routes.values()].filter((route) => before.routes.get(route.id) !== route)
   const grownRoutes = changed.filter((route) => bytesOf(route) > bytesOf(before.routes.get(route.id)))
-  const grownScripts = [...after.scripts.values()].filter(
-    (script) => accessBytesOf(script) > accessBytesOf(before.scripts.get(script.name)),
+  const accessBefore = accessBytesOf(before)
+  const grownScripts = [...accessBytesOf(after)].flatMap(([name, asks]) =>
+    asks.bytes > (accessBefore.get(name)?.bytes ?? 0) ? [asks] : [],
   )
   const grown = [...grownRoutes, ...grownScripts]
   for (const team of new Set(grown.map((each) => each.team))) admitTeamSize(team, after)
@@ -42,8 +43,9 @@ function admitTeamSize(team: string, registry: Registry): void {
   const routes = [...registry.routes.values()].filter((route) => route.team === team)
   if (routes.length > QUOTA.routesPerTeam)
     throw refuse("route.quota-exceeded", { detail: `A team may have ${QUOTA.routesPerTeam} routes.` })
-  const scripts = [...registry.scripts.values()].filter((script) => script.team === team)
-  const sizeBytes = [...routes.map(bytesOf), ...scripts.map(accessBytesOf)].reduce((sum, each) => sum + each, 0)
+  const asks = [...accessBytesOf(registry).values()].filter((each) => each.team === team)
+  const sizes = [...routes.map(bytesOf), ...asks.map(({ bytes }) => bytes)]
+  const sizeBytes = sizes.reduce((sum, each) => sum + each, 0)
   if (sizeBytes > QUOTA.routeBytesPerTeam)
     throw refuse("route.quota-exceeded", {
       detail: `The team's routes, and what its scripts ask of callers, would take ${sizeBytes} bytes of ${QUOTA.routeBytesPerTeam}.`,
@@ -56,9 +58,16 @@ function bytesOf(route: RouteRow | undefined): number {
   return new TextEncoder().encode(canonicalJson({ ...route, kill: undefined })).byteLength
 }
 
-function accessBytesOf(script: ScriptRow | undefined): number {
-  const access = script?.settings.access ?? null
-  return access === null ? 0 : new TextEncoder().encode(canonicalJson(access)).byteLength
+/** What the scripts in the config ask of callers, by name. A script that is idle or deleted takes nothing of it, and counts from when it enters service. */
+function accessBytesOf(registry: Registry): Map<string, { readonly team: string; readonly bytes: number }> {
+  const asks = new Map<string, { readonly team: string; readonly bytes: number }>()
+  for (const name of inService(registry)) {
+    const script = registry.scripts.get(name)
+    if (script === undefined || script.deletedAt !== null || script.settings.access === null) continue
+    const bytes = new TextEncoder().encode(canonicalJson(script.settings.access)).byteLength
+    asks.set(name, { team: script.team, bytes })
+  }
+  return asks
 }
 
 function inService({ current, routes }: Registry): Set<string> {

@@ -17,16 +17,22 @@ export const RETAIN_LIMITS = {
 /** Of a `_headers` file, as Cloudflare reads it. */
 const MAX_RULES = 100
 const MAX_LINE_CHARS = 2000
+/** Of a rule with placeholders; what it costs to compare is bounded by it. */
+const MAX_SEGMENTS = 16
 
 /**
- * The files to place beside `own`, newest first. `earlier` are the assets of earlier versions, newest first, each judged by its own `_headers`.
+ * The files to place beside `own`, newest first. `earlier` are the assets of earlier versions, newest first, each judged by its own `_headers`; asked for one at
+ * a time, because the lists of several large versions together are more than an isolate holds.
  * A path that is there already is never replaced. HTML is never kept: a page that was taken away has to be gone. What exceeds {@link RETAIN_LIMITS} is left out, oldest first.
  */
-export function retainedAssets(own: Assets, earlier: readonly Assets[]): ManifestAsset[] {
+export async function retainedAssets(
+  own: Assets,
+  earlier: AsyncIterable<Assets> | Iterable<Assets>,
+): Promise<ManifestAsset[]> {
   const taken = new Set(own.files.map(({ path }) => path))
   const kept: ManifestAsset[] = []
   let bytes = 0
-  for (const { files, config } of earlier) {
+  for await (const { files, config } of earlier) {
     const isImmutable = immutablePaths(config._headers)
     for (const file of files) {
       if (taken.has(file.path) || isPage(file) || !isImmutable(file.path)) continue
@@ -43,8 +49,12 @@ function isPage({ path, contentType }: ManifestAsset): boolean {
   return contentType?.startsWith("text/html") === true || /\.html?$/i.test(path)
 }
 
+/** `segments` are the path's. */
+type Matcher = (path: string, segments: readonly string[]) => boolean
+
 interface Rule {
-  readonly matches: (path: string) => boolean
+  /** Null for a form that is not read here. */
+  readonly matches: Matcher | null
   /** What the section says of Cache-Control; null while it says nothing. */
   verdict: "immutable" | "other" | null
 }
@@ -52,8 +62,11 @@ interface Rule {
 /** True for a path of which every rule that speaks of Cache-Control says `immutable`, and at least one does. No file, or none that can be read, keeps nothing. */
 export function immutablePaths(headers: unknown): (path: string) => boolean {
   const rules = typeof headers === "string" ? readRules(headers) : []
+  // What such a rule takes `immutable` from cannot be told, and may be anything.
+  if (rules.some(({ matches, verdict }) => matches === null && verdict === "other")) return () => false
   return (path) => {
-    const verdicts = rules.filter((rule) => rule.matches(path)).map((rule) => rule.verdict)
+    const segments = path.split("/")
+    const verdicts = rules.filter((rule) => rule.matches?.(path, segments)).map((rule) => rule.verdict)
     return verdicts.length > 0 && verdicts.every((verdict) => verdict === "immutable")
   }
 }
@@ -76,15 +89,17 @@ function readRules(text: string): Rule[] {
 }
 
 /**
- * By segments, so that no pattern of a team's can be slow: `:name` is any one segment, `*` at the end is any rest.
- * Of Cloudflare's other forms (`*` elsewhere, a hostname) none matches here, which keeps nothing.
+ * By whole text or by segments, so that no pattern of a team's can be slow: `*`, once, is anything; `:name` is any one segment, and goes with a `*` at the end only.
+ * Null for Cloudflare's other forms, a hostname among them, and for more segments than a person writes.
  */
-function matcherOf(rule: string): (path: string) => boolean {
+function matcherOf(rule: string): Matcher | null {
   const star = rule.indexOf("*")
-  if (!rule.startsWith("/") || (star !== -1 && star !== rule.length - 1)) return () => false
+  if (!rule.startsWith("/") || star !== rule.lastIndexOf("*")) return null
+  if (!rule.includes("/:"))
+    return star === -1 ? (path) => path === rule : around(rule.slice(0, star), rule.slice(star + 1))
   const wanted = rule.split("/")
-  return (path) => {
-    const segments = path.split("/")
+  if ((star !== -1 && star !== rule.length - 1) || wanted.length > MAX_SEGMENTS) return null
+  return (_path, segments) => {
     if (star === -1 && segments.length !== wanted.length) return false
     return wanted.every((each, index) => {
       const segment = segments[index]
@@ -93,4 +108,9 @@ function matcherOf(rule: string): (path: string) => boolean {
       return /^:[A-Za-z]\w*$/.test(each) ? segment !== "" : segment === each
     })
   }
+}
+
+function around(prefix: string, suffix: string): Matcher {
+  const least = prefix.length + suffix.length
+  return (path) => path.length >= least && path.startsWith(prefix) && path.endsWith(suffix)
 }

@@ -22,6 +22,11 @@ export interface ArtifactStore {
   readManifest(script: string, version: number, digest: string): Promise<Manifest | null>
 }
 
+/** What is stored is not what was put: the version cannot be placed, and nothing of it can be believed. */
+export class ManifestChanged extends Error {
+  override readonly name = "ManifestChanged"
+}
+
 export function artifactStore(bucket: R2Bucket): ArtifactStore {
   return {
     async putBlob({ sha256, bytes }) {
@@ -46,7 +51,7 @@ export function artifactStore(bucket: R2Bucket): ArtifactStore {
       const found = await bucket.get(manifestKey(script, version))
       if (found === null) return null
       const text = await found.text()
-      if ((await sha256Hex(text)) !== digest) throw new Error(`manifest of ${script} ${version} was changed`)
+      if ((await sha256Hex(text)) !== digest) throw new ManifestChanged(`manifest of ${script} ${version} was changed`)
       return JSON.parse(text)
     },
   }

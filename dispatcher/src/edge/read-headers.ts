@@ -19,7 +19,7 @@ export interface ReadHeaders {
   readonly hasGatewayCookie: boolean
   /** The browser asks for the script of a service worker (`Service-Worker: script`). */
   readonly isServiceWorkerScript: boolean
-  /** Asks what a page of another origin may send (`Access-Control-Request-Method`), and shows no credential. */
+  /** Asks what a page of another origin may send (`Access-Control-Request-Method`), and shows no credential: neither `Authorization` nor any cookie. */
   readonly asksForCors: boolean
   readonly traceparent: string | null
   /** `tracestate` or `baggage` is there. */
@@ -90,7 +90,7 @@ export function readHeaders(headers: Headers): ReadHeaders {
     upgrade: isWebSocket,
     hasGatewayCookie: read.hasGatewayCookie,
     isServiceWorkerScript: read.serviceWorker !== null,
-    asksForCors: read.corsMethod !== null && read.authorization === null,
+    asksForCors: read.corsMethod !== null && read.authorization === null && !read.hasCookie,
     traceparent: read.traceparent,
     hasTraceState: read.hasTraceState,
     headerNamesToRemove,
@@ -112,6 +112,7 @@ function walk(headers: Headers) {
     corsMethod: null as string | null,
     traceparent: null as string | null,
     hasTraceState: false,
+    hasCookie: false,
     hasGatewayCookie: false,
     headerNamesToRemove: [] as string[],
     headerBytes: 0,
@@ -120,8 +121,10 @@ function walk(headers: Headers) {
     read.headerBytes += name.length + value.length + 4
     const role = roles.get(name) ?? roleOf(name)
     if (role === "plain") return
-    if (role === "cookie") read.hasGatewayCookie = GATEWAY_COOKIE.test(value)
-    else if (role === "traceState") read.hasTraceState = true
+    if (role === "cookie") {
+      read.hasCookie = true
+      read.hasGatewayCookie = GATEWAY_COOKIE.test(value)
+    } else if (role === "traceState") read.hasTraceState = true
     else if (role === "traceparent") read.traceparent = value
     else if (role === "contentLength" || role === "upgrade" || role === "serviceWorker" || role === "corsMethod")
       read[role] = value

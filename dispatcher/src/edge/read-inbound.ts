@@ -26,7 +26,7 @@ export interface Inbound extends Omit<ReadHeaders, "connectingIp" | "asksForCors
   /** Length of the whole URL, which is ASCII. */
   readonly urlBytes: number
   readonly facts: Facts
-  /** A CORS preflight: OPTIONS, without a credential (Fetch §3.2.2). */
+  /** A CORS preflight: OPTIONS, without credential or body (Fetch §4.8). With either it is a request like any: it would pass unasked where others have to say who they are. */
   readonly isPreflight: boolean
 }
 
@@ -65,7 +65,7 @@ export function readInbound(request: Request, requestId: string): Inbound {
     isServiceWorkerScript: headers.isServiceWorkerScript,
     traceparent: headers.traceparent,
     hasTraceState: headers.hasTraceState,
-    isPreflight: headers.asksForCors && method === "OPTIONS",
+    isPreflight: headers.asksForCors && method === "OPTIONS" && !hasBody,
     headerNamesToRemove: headers.headerNamesToRemove,
     headerBytes: headers.headerBytes,
   }

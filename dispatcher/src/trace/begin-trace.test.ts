@@ -15,13 +15,25 @@ const continued = { traceId: sent.traceId, spanId: "8444555555555555", parentSpa
 
 describe("beginTrace", () => {
   it("takes the ids of the request id and nothing from outside", () => {
-    expect(beginTrace(inbound, { incoming: "restart", sampleBps: 0 })).toEqual({ ...begun, isSampled: false })
+    expect(beginTrace(inbound, { incoming: "restart", sampleBps: 0 })).toEqual({
+      ...begun,
+      isSampled: false,
+      isRecorded: false,
+    })
   })
 
   it("goes on where the outside is trusted, and then its flag decides", () => {
-    expect(beginTrace(inbound, { incoming: "trust", sampleBps: 0 })).toEqual({ ...continued, isSampled: true })
+    expect(beginTrace(inbound, { incoming: "trust", sampleBps: 0 })).toEqual({
+      ...continued,
+      isSampled: true,
+      isRecorded: true,
+    })
     const unsampled = { ...inbound, traceparent: formatTraceparent({ ...sent, isSampled: false }) }
-    expect(beginTrace(unsampled, { incoming: "trust", sampleBps: 10_000 })).toEqual({ ...continued, isSampled: false })
+    expect(beginTrace(unsampled, { incoming: "trust", sampleBps: 10_000 })).toEqual({
+      ...continued,
+      isSampled: false,
+      isRecorded: false,
+    })
   })
 
   it.each([null, "", `${inbound.traceparent}, ${inbound.traceparent}`])(
@@ -30,6 +42,7 @@ describe("beginTrace", () => {
       expect(beginTrace({ requestId: ID, traceparent }, { incoming: "trust", sampleBps: 10_000 })).toEqual({
         ...begun,
         isSampled: true,
+        isRecorded: true,
       })
     },
   )
@@ -54,14 +67,26 @@ describe("continueTrace", () => {
   const other = "99999999-9999-4999-8999-999999999999"
 
   it("goes on in the caller's trace, under a span id of its own", () => {
-    expect(continueTrace(inbound, other)).toEqual({ ...continued, spanId: "8999999999999999", isSampled: true })
+    const expected = { ...continued, spanId: "8999999999999999", isSampled: true }
+    for (const policy of [
+      { incoming: "restart", sampleBps: 1 },
+      { incoming: "trust", sampleBps: 0 },
+    ] as const)
+      expect(continueTrace(inbound, other, policy)).toEqual({ ...expected, isRecorded: true })
+  })
+
+  it("passes a Worker's flag on and sends no span for it where ops record no trace", () => {
+    const trace = continueTrace(inbound, other, { incoming: "restart", sampleBps: 0 })
+    expect([trace.isSampled, trace.isRecorded]).toEqual([true, false])
   })
 
   it("is in the trace of the request id, unrecorded, where the caller says nothing", () => {
-    expect(continueTrace({ requestId: ID, traceparent: null }, other)).toEqual({
+    const policy = { incoming: "restart", sampleBps: 10_000 } as const
+    expect(continueTrace({ requestId: ID, traceparent: null }, other, policy)).toEqual({
       ...begun,
       spanId: "8999999999999999",
       isSampled: false,
+      isRecorded: false,
     })
   })
 })

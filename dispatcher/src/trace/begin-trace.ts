@@ -10,6 +10,8 @@ export interface TraceContext extends TraceParent {
   readonly parentSpanId: string | null
   /** The trace began elsewhere, and what else came of it (`tracestate`, `baggage`) goes on. */
   readonly isContinued: boolean
+  /** The trip becomes a span. The flag alone does not say so: a Worker may record its own trace where ops record none. */
+  readonly isRecorded: boolean
 }
 
 /** Sixteen bits of the trace id decide, so that the same trace is judged alike wherever it passes. */
@@ -23,28 +25,35 @@ export function beginTrace(
 ): TraceContext {
   const spanId = spanIdOf(inbound.requestId)
   const sent = incoming === "trust" ? parseTraceparent(inbound.traceparent) : null
-  if (sent !== null) return below(sent, spanId)
+  if (sent !== null) return below(sent, spanId, true)
   const traceId = inbound.requestId.replaceAll("-", "")
-  return { traceId, spanId, parentSpanId: null, isSampled: isSampled(traceId, sampleBps), isContinued: false }
+  const isRecorded = isSampled(traceId, sampleBps)
+  return { traceId, spanId, parentSpanId: null, isSampled: isRecorded, isContinued: false, isRecorded }
 }
 
 /**
  * At a sibling dispatch: the caller's trace goes on, as its Worker says. One that says nothing, or nothing that can be read, is in the trace of its request id all the
- * same, unrecorded. `spanSource` is a UUID that was not used yet: the request id is the entrance's.
+ * same, unrecorded. Where ops record no trace at all, no Worker makes the dispatcher send a span: the flag only goes on. `spanSource` is a UUID that was not used yet: the request
+ * id is the entrance's.
  */
 export function continueTrace(
   inbound: { readonly requestId: string; readonly traceparent: string | null },
   spanSource: string,
+  { incoming, sampleBps }: TracingConfig,
 ): TraceContext {
   const spanId = spanIdOf(spanSource)
   const sent = parseTraceparent(inbound.traceparent)
-  if (sent !== null) return below(sent, spanId)
+  if (sent !== null) return below(sent, spanId, incoming === "trust" || sampleBps > 0)
   const traceId = inbound.requestId.replaceAll("-", "")
-  return { traceId, spanId, parentSpanId: null, isSampled: false, isContinued: false }
+  return { traceId, spanId, parentSpanId: null, isSampled: false, isContinued: false, isRecorded: false }
 }
 
-function below({ traceId, spanId: parentSpanId, isSampled }: TraceParent, spanId: string): TraceContext {
-  return { traceId, spanId, parentSpanId, isSampled, isContinued: true }
+function below(
+  { traceId, spanId: parentSpanId, isSampled }: TraceParent,
+  spanId: string,
+  mayRecord: boolean,
+): TraceContext {
+  return { traceId, spanId, parentSpanId, isSampled, isContinued: true, isRecorded: isSampled && mayRecord }
 }
 
 /** The second half of a UUID: 62 random bits, never all zero. */

@@ -7,6 +7,7 @@ const trace = {
   traceId: "0af7651916cd43dd8448eb211c80319c",
   spanId: "b7ad6b7169203331",
   isSampled: true,
+  isRecorded: true,
   isContinued: false,
 }
 const record: TripRecord = {

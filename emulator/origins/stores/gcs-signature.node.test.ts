@@ -105,6 +105,7 @@ describe("a request without a proper signature", () => {
     ["no time at all", (query: string) => query.replace("Expires=10", "Expires=0"), "InvalidArgument"],
     ["more than seven days", (query: string) => query.replace("Expires=10", "Expires=604801"), "InvalidArgument"],
     ["a signature that is not hex", (query: string) => `${query}g`, "InvalidArgument"],
+    ["a signature with half a byte more", (query: string) => `${query}0`, "InvalidArgument"],
     ["an encoding that is none", (query: string) => `a=%zz&${query}`, "InvalidArgument"],
     ["an account nobody knows", (query: string) => query.replace("test-iam", "else-iam"), "SignatureDoesNotMatch"],
     [

@@ -58,7 +58,7 @@ export function faultOfGcsSignature(
   if (signature === undefined) return { status: 403, code: "AuthenticationRequired" }
   const scope = readScope(credential ?? "")
   const signedAt = readDate(date ?? "")
-  if (algorithm !== ALGORITHM || scope === null || signedAt === null || !/^[0-9a-f]+$/.test(signature))
+  if (algorithm !== ALGORITHM || scope === null || signedAt === null || !/^(?:[0-9a-f]{2})+$/.test(signature))
     return invalid("InvalidArgument")
   if (scope.day !== date?.slice(0, 8) || !/^[1-9][0-9]{0,5}$/.test(expires ?? "") || Number(expires) > MAX_EXPIRES_S)
     return invalid("InvalidArgument")
