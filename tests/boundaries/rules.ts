@@ -127,7 +127,10 @@ const stages: Rule = (file, { target }) => {
 
 const KIT_SHARED: readonly string[] = ["kit/problem.ts", "kit/bounded-cache.ts", "kit/otlp-exporter.ts"]
 /** One helper in two files, so that only those who need the second carry it in their bundle. */
-const KIT_PARTS: Readonly<Record<string, string>> = { "kit/launchdarkly-flags.ts": "kit/flags.ts" }
+const KIT_PARTS: Readonly<Record<string, string>> = {
+  "kit/launchdarkly-flags.ts": "kit/flags.ts",
+  "kit/scoreboard-page.ts": "kit/scoreboard.ts",
+}
 const kitSiblings: Rule = (file, { target }) =>
   top(file) === "kit" &&
   !isTest(file) &&

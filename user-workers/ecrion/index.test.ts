@@ -2,10 +2,10 @@ import { env as bound } from "cloudflare:workers"
 import { afterEach, describe, it, vi } from "vitest"
 import type { PassportClaims } from "../../contracts/passport.ts"
 import type { PlatformApi } from "../../contracts/platform.ts"
+import { scoreboardPage } from "../../kit/scoreboard-page.ts"
 import { makeTestPassports } from "../../kit/sign-test-passport.ts"
 import ecrion from "./index.ts"
 import { requestTo } from "./request-to.ts"
-import { scoreboardPage } from "./scoreboard-page.ts"
 
 const passports = await makeTestPassports()
 const ENTRANCE = "https://documents.procore.com"

@@ -1,11 +1,11 @@
 /** What ecrion answers itself: its scoreboard, and the rules that its team reads and writes. Both end any route that leads here, and are for those with a scope. */
 import { refuse } from "../../kit/problem.ts"
 import type { Scoreboard } from "../../kit/scoreboard.ts"
+import { scoreboardPage } from "../../kit/scoreboard-page.ts"
 import type { StoredDocument } from "../../kit/stored-document.ts"
 import { parseStrangleRules, type StrangleRules } from "../../kit/strangle-rules.ts"
 import { writeLog } from "../../kit/write-log.ts"
 import type { Call } from "./env.ts"
-import { scoreboardPage } from "./scoreboard-page.ts"
 
 /** `/documents/.strangler/scoreboard` on a route `/documents/*`. */
 export const SCOREBOARD_PATH = "/.strangler/scoreboard"

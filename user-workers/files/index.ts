@@ -6,6 +6,7 @@ import { trace } from "@opentelemetry/api"
 import type { Context, MiddlewareHandler } from "hono"
 import type { PlatformApi } from "../../contracts/platform.ts"
 import { PASSPORT_HEADER } from "../../contracts/reserved-headers.ts"
+import type { UploadTarget } from "../../contracts/upload-target.ts"
 import { askPlatform } from "../../kit/ask-platform.ts"
 import { cors } from "../../kit/cors.ts"
 import { type HmacUrl, hmacUrl } from "../../kit/hmac-url.ts"
@@ -17,7 +18,6 @@ import { worker } from "../../kit/worker.ts"
 import { writeLog } from "../../kit/write-log.ts"
 import { checkZone, revisionOf, ZoneDirectory } from "../../kit/zone-resolution.ts"
 import {
-  type Announced,
   burnClaim,
   claimTarget,
   releaseClaim,
@@ -152,7 +152,7 @@ async function serviceOf(company: string, country: string | null, request: Reque
   return { origin, passport: access.token, keys: keysOf(env).outward, timeoutMs: Number(env.SERVICE_TIMEOUT_MS) }
 }
 
-function compareHeaders(given: Headers, { contentLength, clientHeaders }: Announced): void {
+function compareHeaders(given: Headers, { contentLength, clientHeaders }: UploadTarget): void {
   if (given.get("content-length") !== String(contentLength)) throw refuse("upload.length-mismatch")
   const other = Object.entries(clientHeaders).filter(([name, value]) => given.get(name) !== value)
   if (other.length > 0)

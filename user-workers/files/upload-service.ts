@@ -2,15 +2,12 @@
  * The file upload service (FUS) of a company's zone: says where an upload goes, and keeps who is using its URL. Every request to it is signed, and names a
  * claim: made by `GET …/url`, given back by `DELETE`, burnt by `PATCH` with the ETag. Only the FUS decides which claim counts.
  */
+import { parseUploadTarget, type UploadTarget } from "../../contracts/upload-target.ts"
 import { type HmacUrl, hmacUrl } from "../../kit/hmac-url.ts"
 import { refuse } from "../../kit/problem.ts"
-import type { StoreTarget } from "../../kit/stream-to-store.ts"
 
 /** Seconds that a request to the FUS is good for. */
 const LIFETIME_S = 60
-const HEX = { sha256: /^[0-9a-f]{64}$/, md5: /^[0-9a-f]{32}$/ }
-const MIN_PART_BYTES = 5 * 1024 * 1024
-const MAX_PART_BYTES = 100 * 1024 * 1024
 
 export interface UploadService {
   readonly origin: string
@@ -27,11 +24,6 @@ export interface Claim {
   readonly userId: string
   /** Chosen by whoever claims, so that a question asked twice is one claim. */
   readonly id: string
-}
-
-export interface Announced extends StoreTarget {
-  /** What the client was told to send. */
-  readonly clientHeaders: Readonly<Record<string, string>>
 }
 
 export interface ServiceKeys {
@@ -56,12 +48,12 @@ export async function claimTarget(
   service: UploadService,
   claim: Claim,
   storeOrigins: readonly string[],
-): Promise<Announced> {
+): Promise<UploadTarget> {
   const response = await ask(service, "GET", claim)
   const answer: unknown = await response.json().catch(() => null)
   if (response.status === 404) throw refuse("upload.unknown")
   if (response.status === 409) throw refuse(isUsed(answer) ? "upload.already-used" : "upload.in-progress")
-  const announced = response.status === 200 ? readAnnounced(answer, claim.path.includes("/parts/")) : null
+  const announced = response.status === 200 ? parseUploadTarget(answer, claim.path.includes("/parts/")) : null
   if (announced === null) throw refuse("upload.service-failed", { log: { status: response.status } })
   const url = URL.parse(announced.url)
   if (url === null || !storeOrigins.includes(url.origin) || url.username !== "" || url.password !== "")
@@ -100,38 +92,7 @@ async function ask(service: UploadService, method: string, claim: Claim, etag?: 
 }
 
 function isUsed(answer: unknown): boolean {
-  return isRecord(answer) && answer.code === "used"
-}
-
-/** Null for an answer that is not wholly as it must be, or announces a part of a size that no part may have. */
-function readAnnounced(answer: unknown, isPart: boolean): Announced | null {
-  if (!isRecord(answer) || answer.method !== "PUT") return null
-  const { url, headers, client_headers: clientHeaders, content_length: contentLength, sha256, md5 } = answer
-  if (typeof url !== "string" || !isHeaders(headers) || !isHeaders(clientHeaders)) return null
-  if (!Number.isSafeInteger(contentLength) || Number(contentLength) < 1) return null
-  if (!isDigest(sha256, HEX.sha256) || !isDigest(md5, HEX.md5)) return null
-  const sizeBytes = Number(contentLength)
-  const isPartSize = sizeBytes <= MAX_PART_BYTES && (answer.is_last === true || sizeBytes > MIN_PART_BYTES)
-  if (isPart && (!isPartSize || sha256 === null)) return null
-  return { url, headers, clientHeaders, contentLength: sizeBytes, sha256, md5 }
-}
-
-function isDigest(value: unknown, shape: RegExp): value is string | null {
-  return value === null || (typeof value === "string" && shape.test(value))
-}
-
-function isHeaders(value: unknown): value is Record<string, string> {
-  if (!isRecord(value) || !Object.values(value).every((each) => typeof each === "string")) return false
-  try {
-    new Headers(value as Record<string, string>)
-    return true
-  } catch {
-    return false
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
+  return typeof answer === "object" && answer !== null && "code" in answer && answer.code === "used"
 }
 
 function base64url(text: string): string {

@@ -1,6 +1,6 @@
 /** The scoreboard for people: one page without a script. Names of fields come from the services' answers, so everything is escaped. */
 import { html, raw } from "hono/html"
-import type { FieldScore, RuleScore } from "../../kit/scoreboard.ts"
+import type { FieldScore, RuleScore } from "./scoreboard.ts"
 
 const STYLE = `body{font:1rem/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
 table{border-collapse:collapse;width:100%}caption{text-align:left;padding:.5rem 0}th,td{text-align:left;padding:.25rem .75rem;border-bottom:1px solid #ccc;vertical-align:top}
