@@ -33,6 +33,11 @@ describe("asCloudflareWouldSend", () => {
     expect(asCloudflareWouldSend(new Request(url) as Incoming).url).toBe(expected)
   })
 
+  it("hands on as it came what has no hostname, for the dispatcher to refuse", () => {
+    const odd = { url: "http://a b:1/x?sig=s", headers: new Headers() } as Incoming
+    expect(asCloudflareWouldSend(odd)).toBe(odd)
+  })
+
   it("keeps method, body and other headers", async () => {
     const request = new Request("http://api.procore.com/a?b", {
       method: "POST",

@@ -17,7 +17,10 @@ type IncomingRequest = Request<unknown, IncomingRequestCfProperties>
  */
 export function asCloudflareWouldSend(request: IncomingRequest): IncomingRequest {
   const told = request.headers.get(LOCAL_CF_HEADER)
-  const sent = new Request(ofRealHostname(request.url), request) as IncomingRequest
+  const url = ofRealHostname(request.url)
+  // A Host that is none: the dispatcher refuses it by itself, and a failure here would write the whole URL, signature and all, into the log.
+  if (!URL.canParse(url)) return request
+  const sent = new Request(url, request) as IncomingRequest
   let ip: unknown
   let cf: object = DEFAULT_CF
   if (told !== null) {
