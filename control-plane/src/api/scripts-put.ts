@@ -5,8 +5,8 @@ import { change } from "../config/change.ts"
 import type { Dependencies } from "../dependencies.ts"
 import { present } from "../present.ts"
 import type { Registry } from "../store/registry.ts"
-import { DEFAULT_SETTINGS, type ScriptRow } from "../store/rows.ts"
-import { handOver, mayClaim, requireRoom } from "../store/scripts.ts"
+import type { ScriptRow } from "../store/rows.ts"
+import { handOver, mayClaim, requireRoom, settingsOfNew } from "../store/scripts.ts"
 import { checkConditions } from "./conditions.ts"
 import { answerChange, defineOperation } from "./operation.ts"
 import { dryRunQuery, scriptParams } from "./parameters.ts"
@@ -52,10 +52,15 @@ export const scriptsPut = defineOperation({
         const exists = found?.deletedAt === null && !moved
         const show = await showScriptIn(registry, name, deps.store.versions)
         await checkConditions(request.headers, found?.deletedAt === null ? show(found) : null)
+        const before = exists ? found.settings : settingsOfNew(moved ? null : found)
+        if (before.killedByOps && settings.kill !== undefined && actor.role !== "ops")
+          throw refuse("api.forbidden", { detail: "Ops switched this script off; only they switch it on again." })
+        const killedByOps =
+          settings.kill === undefined ? before.killedByOps : settings.kill !== null && actor.role === "ops"
         const put: ScriptRow = {
           name,
           team: owner,
-          settings: { ...(exists ? found.settings : DEFAULT_SETTINGS), ...present(settings) },
+          settings: { ...before, ...present(settings), killedByOps },
           createdAt: exists ? found.createdAt : new Date(deps.clock.now()).toISOString(),
           deletedAt: null,
         }

@@ -61,6 +61,27 @@ describe("scripts: works", () => {
     expect((await platform.published()).scripts.files).not.toHaveProperty("kill")
   })
 
+  it("leaves a switch that ops threw to ops, also when the script is deleted and claimed again", async ({ expect }) => {
+    const kill = { mode: "enforce", reason: "leak" }
+    await platform.send("PUT /v1/scripts/files", { token: alpha, body: {} })
+    await platform.send("PUT /v1/scripts/files", { body: { kill } })
+    const put = (body: object) => platform.send("PUT /v1/scripts/files", { token: alpha, body })
+    for (const changed of [null, { ...kill, mode: "log" }]) {
+      const refused = await put({ kill: changed })
+      expect(refused.status).toBe(403)
+      expect(refused.body.code).toBe("api.forbidden")
+    }
+    expect((await put({ timeoutMs: 500 })).body).toMatchObject({ timeoutMs: 500, kill })
+    await platform.send("DELETE /v1/scripts/files", { token: alpha })
+    expect((await put({})).body).toMatchObject({ kill })
+    await platform.send("DELETE /v1/scripts/files", { token: alpha })
+    await platform.deps.store.scripts.claim("files", actorOf("alpha"))
+    expect((await platform.send("GET /v1/scripts/files", { token: alpha })).body).toMatchObject({ kill })
+    expect((await platform.send("PUT /v1/scripts/files", { body: { kill: null } })).body.kill).toBeNull()
+    expect((await put({ kill })).body).toMatchObject({ kill })
+    expect((await put({ kill: null })).body.kill).toBeNull()
+  })
+
   it("refuses conditions that no credential could meet", async ({ expect }) => {
     const sent = await platform.send("PUT /v1/scripts/files", {
       token: alpha,

@@ -38,6 +38,8 @@ export interface ScriptSettings {
   /** Null: whoever gets there. */
   readonly access: ScriptAccess | null
   readonly kill: KillSwitch | null
+  /** Ops threw it, so that only ops lift it: whoever owns the script may be the reason. */
+  readonly killedByOps: boolean
 }
 
 /** What a script has until its team chooses otherwise. */
@@ -49,6 +51,7 @@ export const DEFAULT_SETTINGS: ScriptSettings = {
   keepAssetVersions: 3,
   access: null,
   kill: null,
+  killedByOps: false,
 }
 
 export interface ScriptRow {

@@ -6,7 +6,7 @@ import type { Actor } from "../actor.ts"
 import { isReservedName } from "../reserved-names.ts"
 import { commit, type Decision, type LedgerDependencies } from "./ledger.ts"
 import { type Page, type PageQuery, readPage } from "./page.ts"
-import { DEFAULT_SETTINGS, type RawRow, type ScriptRow, toScript } from "./rows.ts"
+import { DEFAULT_SETTINGS, type RawRow, type ScriptRow, type ScriptSettings, toScript } from "./rows.ts"
 
 /** Names that one team may hold, deleted ones included: a name costs others more than it costs the one who takes it. */
 export const MAX_SCRIPTS_PER_TEAM = 200
@@ -66,7 +66,7 @@ export function scriptStore(deps: LedgerDependencies) {
         })
       if (found === null) requireRoom(await countOf(team))
       const createdAt = new Date(deps.clock.now()).toISOString()
-      const row: ScriptRow = { name, team, settings: DEFAULT_SETTINGS, createdAt, deletedAt: null }
+      const row: ScriptRow = { name, team, settings: settingsOfNew(found), createdAt, deletedAt: null }
       return {
         statements: [putScript(db, row)],
         audit: [{ action: "script.claim", target: `scripts/${name}`, detail: { team } }],
@@ -90,6 +90,12 @@ function toView(row: RawRow): ScriptView {
     releases: typeof releases === "string" ? JSON.parse(releases) : null,
     latestVersion: typeof latest === "number" ? latest : null,
   }
+}
+
+/** Of a script that is claimed: the usual ones, but what ops switched off before it was deleted stays off. `deleted` is null for a name that nobody had, or that changes hands. */
+export function settingsOfNew(deleted: ScriptRow | null): ScriptSettings {
+  if (deleted?.settings.killedByOps !== true) return DEFAULT_SETTINGS
+  return { ...DEFAULT_SETTINGS, kill: deleted.settings.kill, killedByOps: true }
 }
 
 /** Throws `script.too-many` when a team that holds `held` names may take no other. */
