@@ -1,6 +1,7 @@
 /**
  * Compares what two services answered to the same request, and takes out what the first one does not answer twice alike: a second answer of its own
  * shows which fields are noise (the idea of Diffy). Says names, types and lengths, never a value. Called in the background; the client's answer is gone by then.
+ * Long because capturing, reading and comparing share one notion of what a field is; nothing outside uses a part of it.
  */
 
 /** JSON deeper than this is compared as bytes. */

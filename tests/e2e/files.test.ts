@@ -1,9 +1,8 @@
 /** Uploads on a running platform: real clients, the files Worker as wrangler deploys it, a file upload service per zone, and the stores of three clouds. */
 import { createHash, randomBytes } from "node:crypto"
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { readFile } from "node:fs/promises"
 import http, { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
-import { tmpdir } from "node:os"
 import path from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
 import { policyFor } from "../../emulator/example-layout.ts"
@@ -12,7 +11,6 @@ import { startAzureStore } from "../../emulator/origins/stores/azure-store.ts"
 import { startGcsStore } from "../../emulator/origins/stores/gcs-store.ts"
 import type { ObjectStore } from "../../emulator/origins/stores/object-store.ts"
 import { startS3Store } from "../../emulator/origins/stores/s3-store.ts"
-import { deployWithWrangler } from "../../emulator/upload.ts"
 import { expectProblem, ROOT, usePlatform } from "../harness.ts"
 
 const MIB = 1024 * 1024
@@ -72,29 +70,17 @@ const platform = usePlatform({}, async (running) => {
     egress: origins,
   })
   await running.api.put("/v1/scripts/files", { team: "files", timeoutMs: 300_000 })
-  const folder = await mkdtemp(path.join(tmpdir(), "sallyport-secrets-"))
-  const secrets = path.join(folder, "secrets.json")
   // The services sign with their first key and verify with both: the Worker holds them the other way round, as while keys change.
   const held = {
     URI_INTEGRITY_V2_1_PUT_DECRYPT: [PUT_KEYS[1], PUT_KEYS[0]].join(","),
     URI_INTEGRITY_V2_1_GET_ENCRYPT: [GET_KEYS[1], GET_KEYS[0]].join(","),
   }
-  await writeFile(secrets, JSON.stringify(held))
-  const vars = Object.entries({ ...VARS, STORE_ORIGINS: origins.join(" ") })
-  const flags = vars.flatMap(([name, value]) => ["--var", `${name}:${value}`])
-  const folderOfWorker = path.join(ROOT, "user-workers/files")
-  await deployWithWrangler(running, await running.tokenOf("files"), folderOfWorker, [
-    "--secrets-file",
-    secrets,
-    ...flags,
-  ])
-  await rm(folder, { recursive: true })
-  await running.putRoute("storage", {
-    hostname: "storage.procore.com",
-    path: "/rest/v2.1/*",
-    script: "files",
+  await running.uploadWorker({
+    directory: path.join(ROOT, "user-workers/files"),
     team: "files",
-    auth: "optional",
+    vars: { ...VARS, STORE_ORIGINS: origins.join(" ") },
+    secrets: held,
+    route: { hostname: "storage.procore.com", path: "/rest/v2.1/*", auth: "optional" },
   })
 })
 

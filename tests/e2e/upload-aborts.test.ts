@@ -4,10 +4,8 @@
  */
 import { createHash, randomBytes, randomInt } from "node:crypto"
 import { once } from "node:events"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import http from "node:http"
 import { connect } from "node:net"
-import { tmpdir } from "node:os"
 import path from "node:path"
 import { json } from "node:stream/consumers"
 import { afterAll, expect, it } from "vitest"
@@ -18,7 +16,6 @@ import { startGcsStore } from "../../emulator/origins/stores/gcs-store.ts"
 import type { ObjectStore } from "../../emulator/origins/stores/object-store.ts"
 import { startS3Store } from "../../emulator/origins/stores/s3-store.ts"
 import type { TestPlatform } from "../../emulator/testing.ts"
-import { deployWithWrangler } from "../../emulator/upload.ts"
 import { ROOT, usePlatform } from "../harness.ts"
 
 const ABORTS = Number(process.env.SALLYPORT_UPLOAD_ABORTS ?? 300)
@@ -188,17 +185,13 @@ async function deployFiles(running: TestPlatform, secrets: Readonly<Record<strin
   const grants = ["zones:read", ...ZONES.map((zone) => `audience:fus:${zone}`)]
   await running.putTeam("files", { grants, egress })
   await running.api.put("/v1/scripts/files", { team: "files", timeoutMs: 300_000 })
-  const folder = await mkdtemp(path.join(tmpdir(), "sallyport-secrets-"))
-  try {
-    const file = path.join(folder, "secrets.json")
-    await writeFile(file, JSON.stringify(secrets), { mode: 0o600 })
-    const flags = ["--secrets-file", file, "--var", `STORE_ORIGINS:${egress.join(" ")}`]
-    await deployWithWrangler(running, await running.tokenOf("files"), path.join(ROOT, "user-workers/files"), flags)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
-  const route = { hostname: "storage.procore.com", path: "/rest/v2.1/*", script: "files", team: "files" }
-  await running.putRoute("storage", { ...route, auth: "none" })
+  await running.uploadWorker({
+    directory: path.join(ROOT, "user-workers/files"),
+    team: "files",
+    vars: { STORE_ORIGINS: egress.join(" ") },
+    secrets,
+    route: { hostname: "storage.procore.com", path: "/rest/v2.1/*", auth: "none" },
+  })
 }
 
 function openUploads(): number {
