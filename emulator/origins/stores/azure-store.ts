@@ -22,6 +22,8 @@ import { startUploadFront } from "./upload-front.ts"
 const ACCOUNT = "sallyport"
 const CONTAINER = "uploads"
 const AZURITE = createRequire(import.meta.url).resolve("azurite/dist/src/blob/main.js")
+/** Azurite itself would go on for ever when whoever started it is killed outright: the end of its input tells. It is no reason to stay, either. */
+const UNTIL_PARENT_ENDS = `process.stdin.resume().once("end", () => process.exit()).unref(); require(${JSON.stringify(AZURITE)})`
 
 /** Starts Azurite behind a port of 127.0.0.1, without telemetry; takes some seconds. Rejects when it ends before it listens. */
 export async function startAzureStore({ port = 0, now = Date.now }: StoreOptions = {}): Promise<ObjectStore> {
@@ -84,10 +86,10 @@ type Azurite = ReturnType<typeof spawnAzurite>
 function spawnAzurite(folder: string, key: string) {
   const flags = ["--silent", "--disableTelemetry", "--disableProductStyleUrl", "--skipApiVersionCheck"]
   const place = ["--blobHost", "127.0.0.1", "--blobPort", "0", "--location", folder]
-  return spawn(process.execPath, [AZURITE, ...place, ...flags], {
+  return spawn(process.execPath, ["-e", UNTIL_PARENT_ENDS, "--", "azurite", ...place, ...flags], {
     cwd: folder,
     env: { PATH: process.env.PATH ?? "", AZURITE_ACCOUNTS: `${ACCOUNT}:${key}` },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
   })
 }
 
