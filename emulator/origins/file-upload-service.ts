@@ -4,6 +4,7 @@
  *
  * It is the one place that knows whether an upload URL was used. A **claim** is made when the Worker asks for a target, names an object of its own in the store, and
  * counts only once it is burnt: whatever a claim that lapsed still writes is an object that nobody refers to.
+ * Long because it stands for a backend of somebody else's and shares no code with the gateway.
  */
 import { createHmac, randomBytes, randomUUID, timingSafeEqual } from "node:crypto"
 import {
