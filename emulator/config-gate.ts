@@ -28,7 +28,9 @@ export async function startConfigGate(): Promise<ConfigGate> {
       failures += 1
       return void response.writeHead(500).end("shut")
     }
-    const value = await store.get(key)
+    // The edge may look once more while the platform goes down: then the store is gone, which to the edge is KV that fails.
+    const value = await store.get(key).catch(() => undefined)
+    if (value === undefined) return void response.writeHead(500).end("gone")
     if (value === null) return void response.writeHead(404).end("Not Found")
     return void response.writeHead(200).end(value)
   })
