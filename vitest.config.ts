@@ -7,6 +7,7 @@ const workers = [
   "dispatcher",
   "outbound",
   "control-plane",
+  "revocations",
   "emulator",
   "emulator/cloudflare-api",
   "user-workers/router",
@@ -14,6 +15,8 @@ const workers = [
   "user-workers/pages",
   "user-workers/ecrion",
   "user-workers/files",
+  "user-workers/login",
+  "user-workers/sessions",
 ] as const
 
 /** Those of the kit's tests that need a database run where there is one. */
@@ -55,15 +58,20 @@ function configPath(folder: (typeof workers)[number]): string {
 
 /** Workers that service bindings lead to, as fixtures that speak the real protocol. */
 function neighbours(folder: (typeof workers)[number]) {
+  const fixture = (name: string, scriptPath: string) => ({
+    name,
+    modules: true,
+    scriptPath,
+    compatibilityDate: "2026-10-01",
+  })
+  const revocations = {
+    ...fixture("sallyport-revocations", "./revocations/test/revocations-fixture.mjs"),
+    durableObjects: { RELAYS: { className: "RevocationRelay", useSQLite: true } },
+  }
+  if (folder === "dispatcher") return [revocations]
+  if (folder === "outbound") return [fixture("sallyport-dispatcher", "./outbound/test/dispatcher-fixture.mjs")]
   if (folder !== "control-plane") return []
-  return [
-    {
-      name: "sallyport-dispatcher",
-      modules: true,
-      scriptPath: "./control-plane/test/dispatcher-fixture.mjs",
-      compatibilityDate: "2026-10-01",
-    },
-  ]
+  return [fixture("sallyport-dispatcher", "./control-plane/test/dispatcher-fixture.mjs"), revocations]
 }
 
 function exclude(folder: (typeof workers)[number]): string[] {

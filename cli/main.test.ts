@@ -82,6 +82,23 @@ describe("changes", () => {
     open: false,
   }
 
+  it("ask of a route's callers what is named, and take back what is named with no-", async () => {
+    const auth = { mode: "required" as const, issuers: ["corporate"], scopes: ["read"] }
+    const asked = { accept: ["session" as const], audiences: ["a"], minLevel: 2, maxAuthAgeS: 300, sensitive: true }
+    bench.api.on("GET /v1/routes/web-pages", thing(routeShape, { ...route, auth }))
+    bench.api.on("PUT /v1/routes/web-pages", thing(routeShape, route))
+    const set = ["routes", "set", "web-pages"]
+    const options = "--accept session --audience a --min-level 2 --max-auth-age 300 --sensitive --login /login/start"
+    await bench.run([...set, ...options.split(" ")])
+    expect(bench.api.received[1]?.body).toMatchObject({ auth: { ...auth, ...asked, login: "/login/start" } })
+    bench.api.on("GET /v1/routes/web-pages", thing(routeShape, { ...route, auth: { ...auth, ...asked, login: "/l" } }))
+    const back = "--accept bearer --no-audience --no-min-level --no-max-auth-age --no-sensitive --no-login"
+    await bench.run([...set, ...back.split(" ")])
+    expect(bench.api.received[3]?.body).toMatchObject({ auth: { ...auth, accept: ["bearer"] } })
+    const sent = bench.api.received[3]?.body as { readonly auth: object }
+    expect(Object.keys(sent.auth).toSorted()).toEqual(["accept", "issuers", "mode", "scopes"])
+  })
+
   it("say what a new route lacks", async () => {
     const { code, err } = await bench.run(["routes", "set", "web-pages", "--path", "/webclients/*"])
     expect(code).toBe(1)
@@ -117,6 +134,24 @@ describe("changes", () => {
     expect(bench.api.received[1]?.body).toMatchObject({ kill: { mode: "enforce", reason: "wrong assets" } })
     await bench.run(["routes", "set", "web-pages", "--no-kill"])
     expect(bench.api.received[3]?.body).not.toHaveProperty("kill")
+    await bench.run(["routes", "set", "web-pages", "--kill", "who calls it?", "--kill-mode", "log"])
+    expect(bench.api.received[5]?.body).toMatchObject({ kill: { mode: "log", reason: "who calls it?" } })
+    await bench.run(["routes", "set", "web-pages", "--timeout-ms", "500"])
+    expect(bench.api.received[7]?.body).toMatchObject({ kill: { mode: "enforce", reason: "x" } })
+  })
+
+  it("refuse the mode of a switch without the switch, which would change nothing", async () => {
+    for (const [what, mode] of [
+      ["routes", "log"],
+      ["routes", "enforce"],
+      ["scripts", "log"],
+    ] as const)
+      for (const also of [[], ["--no-kill"]]) {
+        const { code, err } = await bench.run([what, "set", "files", "--kill-mode", mode, ...also])
+        expect(code).toBe(1)
+        expect(err).toContain(`--kill-mode ${mode}`)
+      }
+    expect(bench.api.received).toEqual([])
   })
 
   it("check a policy section before sending it", async () => {
@@ -282,7 +317,7 @@ describe("every command", () => {
 /** Names under `Commands:` of a help text. */
 function leaves(help: string): string[] {
   const section = /Commands:\n([\s\S]*?)(\n\n|$)/.exec(help)?.[1] ?? ""
-  return [...section.matchAll(/^ {2}([a-z]+)/gm)].flatMap(([, name]) =>
+  return [...section.matchAll(/^ {2}([a-z-]+)/gm)].flatMap(([, name]) =>
     name === undefined || name === "help" ? [] : [name],
   )
 }

@@ -16,11 +16,17 @@ import { hostnamesGet } from "./commands/hostnames-get.ts"
 import { hostnamesList } from "./commands/hostnames-list.ts"
 import { hostnamesSet } from "./commands/hostnames-set.ts"
 import { init } from "./commands/init.ts"
+import { keysList } from "./commands/keys-list.ts"
+import { keysRollback } from "./commands/keys-rollback.ts"
+import { keysRotate } from "./commands/keys-rotate.ts"
 import { login } from "./commands/login.ts"
+import { passportInspect } from "./commands/passport-inspect.ts"
 import { ping } from "./commands/ping.ts"
 import { pinsCreate } from "./commands/pins-create.ts"
 import { policyGet } from "./commands/policy-get.ts"
 import { policySet } from "./commands/policy-set.ts"
+import { revocationsCreate } from "./commands/revocations-create.ts"
+import { revocationsList } from "./commands/revocations-list.ts"
 import { rollback } from "./commands/rollback.ts"
 import { routesDelete } from "./commands/routes-delete.ts"
 import { routesGet } from "./commands/routes-get.ts"
@@ -30,6 +36,12 @@ import { scriptsDelete } from "./commands/scripts-delete.ts"
 import { scriptsGet } from "./commands/scripts-get.ts"
 import { scriptsList } from "./commands/scripts-list.ts"
 import { scriptsSet } from "./commands/scripts-set.ts"
+import { serviceAccountsDelete } from "./commands/service-accounts-delete.ts"
+import { serviceAccountsGet } from "./commands/service-accounts-get.ts"
+import { serviceAccountsCreateKey, serviceAccountsDeleteKey } from "./commands/service-accounts-keys.ts"
+import { serviceAccountsList } from "./commands/service-accounts-list.ts"
+import { serviceAccountsSet } from "./commands/service-accounts-set.ts"
+import { status } from "./commands/status.ts"
 import { teamsGet } from "./commands/teams-get.ts"
 import { teamsList } from "./commands/teams-list.ts"
 import { teamsSet } from "./commands/teams-set.ts"
@@ -46,7 +58,7 @@ import type { Io } from "./io.ts"
 /** Makes a command; `finish` lets it end with another code than 0. */
 export type MakeCommand = (io: Io, finish: (code: ExitCode) => void) => Command
 
-const SINGLE: readonly MakeCommand[] = [login, whoami, ping, init, explain, rollback]
+const SINGLE: readonly MakeCommand[] = [login, whoami, ping, status, init, explain, rollback]
 
 const NOUNS: Readonly<Record<string, { about: string; verbs: readonly MakeCommand[] }>> = {
   teams: { about: "teams, their grants and where they may call", verbs: [teamsList, teamsGet, teamsSet] },
@@ -64,6 +76,16 @@ const NOUNS: Readonly<Record<string, { about: string; verbs: readonly MakeComman
   hostnames: { about: "hostnames and who may attach routes", verbs: [hostnamesList, hostnamesGet, hostnamesSet] },
   policy: { about: "what ops decide for the whole edge", verbs: [policyGet, policySet] },
   pins: { about: "signed requests for one version", verbs: [pinsCreate] },
+  keys: { about: "the keys that sign passports", verbs: [keysList, keysRotate, keysRollback] },
+  passport: { about: "what the gateway says of a caller", verbs: [passportInspect] },
+  revocations: { about: "what is refused although it has not expired", verbs: [revocationsList, revocationsCreate] },
+  "service-accounts": {
+    about: "what machines call with",
+    verbs: [
+      ...[serviceAccountsList, serviceAccountsGet, serviceAccountsSet, serviceAccountsDelete],
+      ...[serviceAccountsCreateKey, serviceAccountsDeleteKey],
+    ],
+  },
   config: { about: "the published dispatch config", verbs: [configShow, configHistory] },
   audit: { about: "the record of every change", verbs: [auditList, auditVerify] },
 }

@@ -177,6 +177,24 @@ export const configShape = z.object({
   reason: z.string(),
 })
 
+/** A key of the passports as ops see it: no part of the key itself. */
+export const passportKeyShape = z.object({
+  kid: z.string(),
+  state: z.enum(["next", "current", "retiring", "taken-back", "retired"]),
+  signsFrom: timestamp.nullable().describe("null for a key that was taken back: it never signs again"),
+  verifiesUntil: timestamp.nullable().describe("Published and accepted until then; null: until something is said"),
+})
+export const keyRingShape = z.object({
+  keys: z.array(passportKeyShape),
+  configured: z.boolean().describe("False without the secret RING_KEY: no key can be made"),
+  rotatesAt: timestamp
+    .nullable()
+    .describe("When the schedule will rotate; null while a key waits, or before the first rotation"),
+})
+/** `immediately`: the new key signs at once. Verifiers that keep their key set refuse its passports until they look again, up to five minutes. */
+export const keysRotate = z.strictObject({ immediately: z.boolean().default(false), message })
+export const keysRollback = z.strictObject({ message })
+
 export const auditShape = z.object({
   seq: z.number(),
   at: timestamp,
@@ -247,5 +265,6 @@ export type Version = z.output<typeof versionShape>
 export type Deployment = z.output<typeof deploymentShape>
 export type Hostname = z.output<typeof hostnameShape>
 export type Route = z.output<typeof routeShape>
+export type KeyRing = z.output<typeof keyRingShape>
 export type AuditRecord = z.output<typeof auditShape>
 export type ProblemBody = z.output<typeof problemShape>

@@ -68,13 +68,26 @@ const origin = z
 /** Company ids are decimal text: they exceed 53 bits and are never parsed into a number. */
 export const companyId = z.string().regex(/^[0-9]{1,20}$/, "must be 1–20 decimal digits")
 
-/** Bearer JWTs of this issuer are accepted on routes that name it. Keys come with the config: no isolate ever fetches them. */
+/** Id of an identity provider: a name among `issuers`. */
+export const idpName = name
+/** `idp` of whoever comes with a service account's key. */
+export const SERVICE_ACCOUNTS_IDP = "service-accounts"
+/** Names that `idp` has another meaning under: no issuer may have them. `passports` is contracts/revocation.ts's. */
+const RESERVED_IDPS: readonly string[] = [SERVICE_ACCOUNTS_IDP, "passports"]
+
+/** Bearer JWTs of this issuer are accepted on routes that name it, and sessions that began with it. Keys come with the config: no isolate ever fetches them. */
 const issuer = z.strictObject({
   issuer: z.string().min(1).max(500),
   /** One of these must be the token's `aud`. */
   audiences: z.array(z.string().min(1).max(500)).min(1).max(20),
   algorithms: z.array(z.enum(["ES256", "EdDSA", "RS256"])).min(1),
   jwks: publicKeySet,
+  /** Where the control plane looks for newer keys (RFC 7517 §5): https, or http on loopback. Absent: ops put the keys in. */
+  jwksUri: z
+    .url()
+    .max(500)
+    .refine((url) => /^https:\/\/|^http:\/\/(127\.0\.0\.1|localhost)[:/]/.test(url), "must be https")
+    .optional(),
   kind: z.enum(["user", "service"]).default("user"),
   /** Claim that holds the company id, if any. */
   companyClaim: z.string().min(1).max(100).optional(),
@@ -100,11 +113,11 @@ export const releases = z
 /** What keeps a caller on one version. The first of these that the request has, beginning at the named one: company, subject, request. */
 export const stickyBy = z.enum(["company", "subject", "request"])
 
+export const scopeName = z
+  .string()
+  .regex(/^[\x21\x23-\x5B\x5D-\x7E]{1,64}$/, "must be a scope of at most 64 characters")
 /** All of these must be among the subject's scopes. Few and short: what one route may take of {@link CONFIG_LIMITS} is everybody's. */
-const scopes = z
-  .array(z.string().regex(/^[\x21\x23-\x5B\x5D-\x7E]{1,64}$/, "must be a scope of at most 64 characters"))
-  .max(20)
-  .default([])
+const scopes = z.array(scopeName).max(20).default([])
 const kinds = z.array(z.enum(["user", "service"])).min(1)
 
 /** Who may reach a script, whatever the way: asked at the entrance after the route's own conditions, and again at each sibling dispatch. */
@@ -117,6 +130,29 @@ const auth = z.strictObject({
   issuers: z.array(name).max(20).default([]),
   scopes,
   kinds: kinds.optional(),
+  /**
+   * Which credentials are looked at; absent: bearer tokens alone. The session's cookie is as none where sessions are not listed, and `Authorization` where neither of the others is;
+   * where one of those is, it must hold one that is listed.
+   */
+  accept: z
+    .array(z.enum(["bearer", "session", "service-key"]))
+    .min(1)
+    .max(3)
+    .optional(),
+  /** The `aud` of a bearer token must be one of these, beyond what its issuer asks. */
+  audiences: z.array(z.string().min(1).max(500)).min(1).max(20).optional(),
+  /** Step-up: the least level that a session must have, contracts/session.ts. Other credentials have level 0. */
+  minLevel: z.int().min(1).max(3).optional(),
+  /** Step-up: seconds since the person last proved who they are. */
+  maxAuthAgeS: z.int().min(30).max(31_536_000).optional(),
+  /** Refuses while it is not known what was revoked; others pass and say so in their trip. */
+  sensitive: z.boolean().optional(),
+  /** Path on this hostname to which a browser without a session is sent. */
+  login: z
+    .string()
+    .max(200)
+    .regex(/^(\/[A-Za-z0-9._~-]+)+$/, "must be a path such as /login/start")
+    .optional(),
 })
 
 /** Counted in bytes like the config that it lies in: 200 characters may be 600 bytes. */
@@ -166,13 +202,14 @@ const script = z.strictObject({
 })
 
 /**
- * `dispatch:<script>` send a request to a sibling; `audience:<audience>` ask for its passport; `zone:<zone>` name another zone when dispatching; `zones:read`, `flags:read`;
+ * `dispatch:<script>` send a request to a sibling; `audience:<audience>` learn where its origins are, and have passports attached on the way there; `zone:<zone>` name another zone when dispatching;
+ * `zones:read`, `flags:read`; `sessions:login` begin sessions, with the gateway's cookies; `revoke:<kind>` revoke what contracts/revocation.ts names so;
  * `resource:<type>:<id>` bind a resource of the account in an upload, such as `resource:kv_namespace:0f2a…`.
  */
 export const grant = z
   .string()
   .regex(
-    /^(dispatch:[a-z][a-z0-9-]{0,62}|audience:[a-z][a-z0-9:-]{0,62}|zone:[a-z][a-z0-9-]{0,62}|zones:read|flags:read|resource:(kv_namespace|r2_bucket|d1|queue|analytics_engine):[A-Za-z0-9][A-Za-z0-9._-]{0,127})$/,
+    /^(dispatch:[a-z][a-z0-9-]{0,62}|audience:[a-z][a-z0-9:-]{0,62}|zone:[a-z][a-z0-9-]{0,62}|zones:read|flags:read|sessions:login|revoke:(session|subject|company|everything|key)|resource:(kv_namespace|r2_bucket|d1|queue|analytics_engine):[A-Za-z0-9][A-Za-z0-9._-]{0,127})$/,
     "is not a grant",
   )
 
@@ -233,7 +270,73 @@ export const tracing = z.strictObject({
 })
 
 /** A destination that passports are made for. */
-const audience = z.strictObject({ origins: z.array(origin).min(1).max(50) })
+const audience = z.strictObject({
+  origins: z.array(origin).min(1).max(50),
+  /** `txn-token`: a Transaction Token in the header `txn-token` instead (contracts/passport.ts). Absent: a passport. */
+  profile: z.enum(["passport", "txn-token"]).optional(),
+})
+
+/** How sessions and revocations are dealt with. */
+const identity = z.strictObject({
+  /** Seconds since an isolate last reached the session store for which it goes by what the cookie says alone. */
+  sessionGraceS: z.int().min(0).max(86_400).default(3600),
+  /** Age of the revocation feed, milliseconds, from which on sensitive routes refuse. */
+  feedMaxAgeMs: z.int().min(1000).max(300_000).default(5000),
+})
+
+/**
+ * Calls with keys of its own making, `spsa_<name>_<secret>`; the config holds their hashes. A key lives as long as it stands here: a revocation refuses it within seconds,
+ * but is forgotten after the longest life of any other credential, so that a key which must go is taken out of the config too.
+ */
+const serviceAccount = z.strictObject({
+  scopes: z.array(scopeName).max(100).default([]),
+  company: companyId.optional(),
+  keys: z
+    .array(
+      z.strictObject({
+        id: name,
+        /** SHA-256 of the whole key, lower-case hex. */
+        hash: z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in lower-case hex"),
+        /** Revocations "until T" go by it; without it they refuse the key whenever it was made. */
+        createdAt: z.iso.datetime().optional(),
+        expiresAt: z.iso.datetime().optional(),
+      }),
+    )
+    .max(5),
+})
+
+/** What a subject may beyond what its identity provider says: `<idp>/<subject>` → … */
+const subject = z.strictObject({
+  /** Added to those of the credential. */
+  scopes: z.array(scopeName).max(100).optional(),
+  /** Companies that the subject is a member of; absent: as the credential says. */
+  companies: z.array(companyId).max(200).optional(),
+})
+const subjects = z.record(
+  z
+    .string()
+    .min(3)
+    .max(600)
+    .regex(/^[a-z][a-z0-9-]{0,62}\/./, "must be <idp>/<subject>"),
+  subject,
+)
+
+/** A key of the passports: its public part in the clear, its private part sealed for the dispatcher (contracts/passport-keys.ts). */
+const passportKey = z.strictObject({
+  kid: z.string().regex(/^[A-Za-z0-9._-]{1,100}$/),
+  x: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  y: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  sealed: z.string().regex(/^[A-Za-z0-9_-]{40,400}$/),
+  /** Milliseconds since the epoch. The key with the latest of those in the past signs. */
+  signsFromMs: z.int().min(0),
+  /** Published and accepted until then; absent: until something is said. */
+  verifiesUntilMs: z.int().min(0).optional(),
+})
+const passportKeys = z
+  .array(passportKey)
+  .min(1)
+  .max(8)
+  .refine((keys) => new Set(keys.map((key) => key.kid)).size === keys.length, "a kid may appear once")
 
 const zone = z.strictObject({
   audience: audienceName,
@@ -275,6 +378,12 @@ export const dispatchConfigSchema = z.strictObject({
   /** Absent in configs of before there was any. */
   tracing: tracing.default({ incoming: "restart", sampleBps: 0 }),
   issuers: z.record(name, issuer),
+  // The next four are younger than the format: absent where nothing was said, so that a dispatcher of before takes the config up.
+  identity: identity.optional(),
+  serviceAccounts: z.record(name, serviceAccount).optional(),
+  subjects: subjects.optional(),
+  /** Absent: the dispatcher signs with its secret PASSPORT_KEYS. */
+  passportKeys: passportKeys.optional(),
   /** `team`: whose hostname it is; null when it is nobody's in particular. */
   hostnames: z.record(hostname, z.strictObject({ team: name.nullable().default(null), routes: z.array(route) })),
   scripts: z.record(scriptName, script),
@@ -294,6 +403,14 @@ export type IssuerConfig = z.output<typeof issuer>
 export type ReleaseWeight = z.output<typeof release>
 export type StickyBy = z.output<typeof stickyBy>
 export type RouteAuth = z.output<typeof auth>
+export type IdentityConfig = z.output<typeof identity>
+export type ServiceAccountConfig = z.output<typeof serviceAccount>
+export type SubjectConfig = z.output<typeof subject>
+export type PassportKeyConfig = z.output<typeof passportKey>
+export type AudienceConfig = z.output<typeof audience>
+
+/** For configs that say nothing of it. */
+export const DEFAULT_IDENTITY: IdentityConfig = identity.parse({})
 export type ScriptAccess = z.output<typeof access>
 export type KillSwitch = z.output<typeof kill>
 
@@ -302,6 +419,9 @@ export const policySections = {
   screen,
   tracing,
   issuers: z.record(name, issuer),
+  identity,
+  serviceAccounts: z.record(name, serviceAccount),
+  subjects,
   audiences: z.record(audienceName, audience),
   directory,
   flags: z.record(z.string().max(100), flagValue),
@@ -365,6 +485,7 @@ function tooMany(config: DispatchConfig): ConfigFault[] {
   bound("/hostnames", Object.keys(config.hostnames).length, CONFIG_LIMITS.hostnames)
   bound("/scripts", Object.keys(config.scripts).length, CONFIG_LIMITS.scripts)
   bound("/teams", Object.keys(config.teams).length, CONFIG_LIMITS.teams)
+  bound("/subjects", Object.keys(config.subjects ?? {}).length, CONFIG_LIMITS.companies)
   bound("/directory/companies", Object.keys(config.directory.companies).length, CONFIG_LIMITS.companies)
   bound("/directory/overrides", Object.keys(config.directory.overrides ?? {}).length, CONFIG_LIMITS.companies)
   bound("/directory/moving", Object.keys(config.directory.moving ?? {}).length, CONFIG_LIMITS.companies)
@@ -393,18 +514,26 @@ function* danglingReferences(config: DispatchConfig): Generator<ConfigFault> {
       if (!has(config.teams, each.team)) yield { pointer: `${pointer}/team`, detail: `no such team: ${each.team}` }
       if (each.zone !== undefined && !has(config.directory.zones, each.zone))
         yield { pointer: `${pointer}/zone`, detail: `no such zone: ${each.zone}` }
-      const asks = each.auth.scopes.length > 0 || each.auth.kinds !== undefined
+      const { scopes: scopesAsked, kinds: kindsAsked, accept: acceptAsked, sensitive, login } = each.auth
+      const asks =
+        scopesAsked.length > 0 || [kindsAsked, acceptAsked, sensitive, login].some((what) => what !== undefined)
       if (each.auth.mode === "none" && asks)
         yield {
           pointer: `${pointer}/auth/mode`,
-          detail: "a route that checks no credential cannot ask for scopes or kinds",
+          detail: "a route that checks no credential cannot ask anything of one",
         }
-      if (each.auth.mode !== "none" && each.auth.issuers.length === 0)
+      const accept = each.auth.accept ?? ["bearer"]
+      if (each.auth.mode !== "none" && each.auth.issuers.length === 0 && accept.some((kind) => kind !== "service-key"))
         yield { pointer: `${pointer}/auth/issuers`, detail: "at least one issuer is needed" }
+      const asksForSession = each.auth.minLevel !== undefined || each.auth.maxAuthAgeS !== undefined
+      if (asksForSession && !accept.includes("session"))
+        yield { pointer: `${pointer}/auth/accept`, detail: "a level or an age can be asked of sessions only" }
       for (const id of each.auth.issuers)
         if (!has(config.issuers, id)) yield { pointer: `${pointer}/auth/issuers`, detail: `no such issuer: ${id}` }
     }
   }
+  for (const id of RESERVED_IDPS)
+    if (has(config.issuers, id)) yield { pointer: `/issuers/${id}`, detail: "the name is the gateway's own" }
   for (const [zone, { audience: name }] of Object.entries(config.directory.zones)) {
     if (!has(config.audiences, name))
       yield { pointer: `/directory/zones/${zone}/audience`, detail: `no such audience: ${name}` }

@@ -55,6 +55,14 @@ export interface PassportClaims {
   readonly scope?: string
   /** Company id; text, because ids exceed 53 bits. */
   readonly company?: string
+  /** Companies that the subject is a member of, where the directory says; at most 200. */
+  readonly companies?: readonly string[]
+  /** Handle of the session (contracts/session.ts), when the credential was one: for {@link PlatformApi.revoke}, never for logging in. */
+  readonly sid?: string
+  /** When the person proved who they are, or else the credential was issued: seconds since the epoch, OpenID Connect Core §2. */
+  readonly auth_time?: number
+  /** Level of the session, 1–3; absent when nothing is known. */
+  readonly level?: number
   /** Zone the request is for: the route's own, or the one a sibling dispatch named. */
   readonly zone?: string
   /** The route by which the request entered. */
@@ -67,6 +75,10 @@ export interface PassportClaims {
   readonly hops: number
   readonly facts: Facts
 }
+
+/** Header and `typ` of a Transaction Token, draft-ietf-oauth-transaction-tokens-10. */
+export const TXN_TOKEN_HEADER = "txn-token"
+export const TXN_TOKEN_TYP = "txntoken+jwt"
 
 /** Audience of a user Worker: worthless to any other script and to every cell. */
 export function scriptAudience(script: string): string {

@@ -3,6 +3,7 @@
  * Served by dispatcher/src/platform.ts; the caller is known by the binding's props, which user code can neither read nor forge.
  * Every method throws an Error whose `message` is a problem code (contracts/problem-codes.ts) when it refuses.
  */
+import type { Revocation } from "./revocation.ts"
 
 /** Set by the control plane when it places a version; grants are looked up live, so that taking one away acts in seconds. */
 export interface PlatformProps {
@@ -11,14 +12,30 @@ export interface PlatformProps {
   readonly team: string
 }
 
-export interface AudiencePassport {
-  /** The passport, for the header `x-passport`. */
-  readonly token: string
+export interface AudienceOrigins {
   readonly audience: string
+  /** Where requests for it may go, at least one. */
+  readonly origins: readonly string[]
+  /** The config revision that says so. */
+  readonly revision: number
+}
+
+/** What the outbound Worker puts on a call in place of the calling script's own passport. */
+export interface ExchangedPassport {
+  /** Header to set: `x-passport` or `txn-token`, by the audience's profile. */
+  readonly header: string
+  readonly token: string
   /** Seconds since the epoch, as its `exp`. */
   readonly expiresS: number
-  /** Origins that it may be sent to. */
-  readonly origins: readonly string[]
+}
+
+/** RPC surface of the dispatcher's entrypoint `PassportExchange`, bound by the outbound Worker alone. */
+export interface PassportExchangeApi {
+  /**
+   * A passport for `audience` and the subject of `ownPassport`, which must be one for `caller.script`. Needs the grant `audience:<audience>` of the caller's team.
+   * Throws an Error whose message is a problem code: `platform.not-granted`, `platform.audience-unknown`, `platform.passport-required`, `zone.country-refused`, `auth.revoked`.
+   */
+  exchange(ownPassport: string, audience: string, caller: PlatformProps): Promise<ExchangedPassport>
 }
 
 export interface ZoneOfCompany {
@@ -49,8 +66,16 @@ export interface PlatformApi {
   dispatch(script: string, request: Request, options?: { readonly zone?: string }): Promise<Response>
   /** The same for what an RPC call cannot carry, a WebSocket upgrade: the script stands in the header `x-sallyport-sibling`, a zone in `x-sallyport-sibling-zone`. */
   fetch(request: Request): Promise<Response>
-  /** A passport for the same subject and an audience outside, such as a cell. Needs the grant `audience:<audience>`. `passport` is the caller's own. */
-  passportFor(audience: string, passport: string): Promise<AudiencePassport>
+  /**
+   * Where the origins of an audience outside are, such as a cell's. Needs the grant `audience:<audience>`. A request that goes there with the caller's own `x-passport`
+   * arrives with one made for the audience in its place: no script ever holds that.
+   */
+  originsOf(audience: string): Promise<AudienceOrigins>
+  /**
+   * Revokes sessions and other credentials everywhere, durably when it answers. Needs the grant `revoke:<kind>`.
+   * `boundMs`: within so many milliseconds the edge refuses them, on routes marked sensitive whatever happens.
+   */
+  revoke(revocations: readonly Revocation[]): Promise<{ readonly seq: number; readonly boundMs: number }>
   /**
    * The zone of a company, or null when the directory does not know it. Needs `zones:read`.
    * `atLeast` is the config revision that the request is under (its header `x-sallyport-config`): an isolate that has only an older one refuses `config.unavailable` rather than answer from it.

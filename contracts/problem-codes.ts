@@ -110,15 +110,142 @@ export const PROBLEMS = {
   "auth.credential-invalid": {
     status: 401,
     title: "The credential is not valid",
-    fix: "Get a new token. A wrong credential is refused even where none is required.",
+    fix: "Get a new one, and send one alone: a session's cookie or Authorization. A wrong credential is refused even where none is required.",
   },
   "auth.token-expired": { status: 401, title: "The token has expired", fix: "Get a new token." },
+  "auth.session-expired": {
+    status: 401,
+    title: "The session is over",
+    fix: "Log in again.",
+  },
+  "auth.session-unconfirmed": {
+    status: 503,
+    title: "It cannot be confirmed at the moment that the session goes on",
+    fix: "Wait as long as Retry-After says. Nothing was done.",
+  },
+  "auth.cross-site": {
+    status: 403,
+    title: "A session changes nothing at the request of another site",
+    fix: "Send the request from a page of the same origin, or with a token in Authorization and without cookies.",
+  },
+  "auth.step-up-required": {
+    status: 401,
+    title: "The session does not suffice for this",
+    fix: "Log in again as WWW-Authenticate says: acr_values is the level, max_age the seconds since the login.",
+  },
+  "auth.login-required": {
+    status: 302,
+    title: "Log in first",
+    fix: "Follow Location; after the login it leads back here.",
+  },
+  "auth.revoked": {
+    status: 401,
+    title: "The credential was revoked",
+    fix: "Log in again, or get a new token.",
+  },
+  "auth.revocation-unknown": {
+    status: 503,
+    title: "It is not known at the moment what was revoked",
+    fix: "Wait as long as Retry-After says. Nothing was done.",
+  },
+  "revocation.invalid": {
+    status: 400,
+    title: "This revocation is not valid",
+    fix: "Name one target, a reason, and a time that is not in the future; `errors` says what is wrong.",
+  },
+  "revocation.not-recorded": {
+    status: 503,
+    title: "It is not certain that the revocations were recorded",
+    fix: "Send them again: to revoke twice does no harm.",
+  },
+  "revocation.unavailable": {
+    status: 503,
+    title: "The revocation log does not answer",
+    fix: "Try again shortly. What was revoked stays revoked meanwhile.",
+  },
+  "revocation.log-full": {
+    status: 503,
+    title: "As many single revocations are in force as can be held",
+    fix: "Revoke by company or by time, which takes one entry; nothing of this call was revoked.",
+  },
   "auth.not-allowed": {
     status: 403,
     title: "The credential does not allow this",
     fix: "Ask for the scopes that the route requires.",
   },
+  // The login Worker
+  "login.request-invalid": {
+    status: 400,
+    title: "The request for a login is not valid",
+    fix: "Begin at /login/start, with nothing in the query but return_to, idp, level and max_age.",
+  },
+  "login.state-unknown": {
+    status: 400,
+    title: "This login is not under way in this browser",
+    fix: "Begin again. A login is good for ten minutes, once, in the browser that began it.",
+  },
+  "login.denied": {
+    status: 403,
+    title: "The identity provider did not let you in",
+    fix: "Begin again, and agree at the identity provider; or ask its administrators.",
+  },
+  "login.answer-invalid": {
+    status: 403,
+    title: "The identity provider's answer is not accepted",
+    fix: "Begin again. If it happens every time, tell the operators the request id.",
+  },
+  "login.level-not-reached": {
+    status: 403,
+    title: "The identity provider is less sure of you than is asked",
+    fix: "Begin again, and prove who you are with a second factor.",
+  },
+  "login.provider-unavailable": {
+    status: 503,
+    title: "The identity provider does not answer",
+    fix: "Try again later. Whoever is logged in stays so.",
+  },
+  "login.store-unavailable": {
+    status: 503,
+    title: "Logins cannot be noted at the moment",
+    fix: "Try again later. Whoever is logged in stays so.",
+  },
+  "login.not-configured": {
+    status: 500,
+    title: "The login is not set up",
+    fix: "Tell the operators; the log of the login Worker says which setting is missing.",
+  },
+  "login.pin-wrong": {
+    status: 403,
+    title: "The PIN is wrong or no longer good",
+    fix: "Ask for a new one. A PIN is good for ten minutes and five attempts, in the browser that asked for it.",
+  },
+  "login.too-many-attempts": {
+    status: 429,
+    title: "Too many PINs were asked for",
+    fix: "Wait as long as Retry-After says.",
+  },
+  "login.logout-token-invalid": {
+    status: 400,
+    title: "The logout token is not valid",
+    fix: "Send a logout token as OpenID Connect Back-Channel Logout 1.0 §2.4 says, each once.",
+  },
   // What happened behind the dispatcher
+  // The sessions Worker
+  "session.unknown": {
+    status: 404,
+    title: "There is no such session of yours",
+    fix: "`GET /sessions` lists them; one that is over, or somebody else's, answers the same.",
+  },
+  "session.request-invalid": {
+    status: 400,
+    title: "The request for sessions is not as it must be",
+    fix: "See `errors` for what is wrong and where.",
+  },
+  "session.not-known-yet": {
+    status: 503,
+    title: "The session that the event names is not known here, or not yet",
+    fix: "Send the event again as Retry-After says.",
+  },
   "dispatch.script-missing": {
     status: 503,
     title: "The Worker of this route is not in place",
@@ -381,8 +508,18 @@ export const PROBLEMS = {
   },
   "egress.passport-misdirected": {
     status: 403,
-    title: "A passport may only go to an origin of its audience",
-    fix: "Ask for a passport of the audience that names this origin.",
+    title: "A passport may only go to an origin of an audience that the team was granted",
+    fix: "Send the script's own passport in x-passport, and only to origins that `originsOf` names; the one for the destination is put in its place.",
+  },
+  "egress.audience-ambiguous": {
+    status: 403,
+    title: "This origin is one of several audiences",
+    fix: "Name the audience that is meant in the header x-sallyport-audience of the call.",
+  },
+  "egress.passport-exchange-failed": {
+    status: 503,
+    title: "No passport for the destination was to be had",
+    fix: "Nothing was sent. Try again shortly; the operators have been alerted.",
   },
   "egress.destination-failed": {
     status: 502,
@@ -546,6 +683,26 @@ export const PROBLEMS = {
     status: 503,
     title: "The change is recorded but not yet in force",
     fix: "It will be published within a minute or two; sending the request again tries at once.",
+  },
+  "keys.none-to-sign": {
+    status: 503,
+    title: "There is no key to sign passports with",
+    fix: "Tell the operators: the dispatcher can open no key of the config and has none of its own; see docs/runbooks/key-rotation.md.",
+  },
+  "keys.not-configured": {
+    status: 409,
+    title: "This installation cannot keep passport keys",
+    fix: "Set the secret RING_KEY of the control plane and, with the same value, of the dispatcher; see docs/deploy.md.",
+  },
+  "keys.none-before": {
+    status: 409,
+    title: "There is no key to go back to",
+    fix: "The former key verifies no longer, or not long enough. `sallyport keys list` shows the ring; rotate to get away from a bad key.",
+  },
+  "keys.ring-full": {
+    status: 409,
+    title: "The key ring is full",
+    fix: "Wait until a retiring key is gone; `sallyport keys list` says when that is.",
   },
   "cloudflare.refused": {
     status: 502,

@@ -19,6 +19,8 @@ export const PIN_HEADER = "x-sallyport-pin"
 export const SIBLING_HEADER = "x-sallyport-sibling"
 /** Beside {@link SIBLING_HEADER}: the zone for the sibling's passport, when it differs. */
 export const SIBLING_ZONE_HEADER = "x-sallyport-sibling-zone"
+/** Request of a team's Worker on its way out: for which audience the call's passport is to be made, where an origin is of several. Taken off by the outbound Worker. */
+export const AUDIENCE_HEADER = "x-sallyport-audience"
 /** Everything the gateway serves itself on every hostname lies under this path prefix. */
 export const RESERVED_PATH_PREFIX = "/.sallyport/"
 export const JWKS_PATH = "/.well-known/jwks.json"
@@ -31,6 +33,7 @@ export function isGatewayOwned(path: string): boolean {
 /** Exact names, already normalised. `cf-connecting-ip` and `cf-ray` are read by the dispatcher first, then removed like the rest. */
 const RESERVED_REQUEST_NAMES: ReadonlySet<string> = new Set([
   "x-passport",
+  "txn-token",
   "x-request-id",
   "forwarded",
   "via",
@@ -76,6 +79,7 @@ const RESERVED_REQUEST_PREFIXES: readonly string[] = [
  */
 const RESERVED_RESPONSE_NAMES: ReadonlySet<string> = new Set([
   "x-passport",
+  "txn-token",
   "x-request-id",
   "strict-transport-security",
   "clear-site-data",

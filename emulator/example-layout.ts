@@ -4,7 +4,9 @@
  */
 import type { TokenRequest } from "./cells/issuer.ts"
 import { EXAMPLE_AUDIENCE, EXAMPLE_COMPANY_CLAIM, EXAMPLE_ISSUER, EXAMPLE_ISSUER_ID } from "./cells/issuer.ts"
+import { SESSIONS_NAMESPACE_ID } from "./cloudflare-api/account-resources.ts"
 import type { ExampleOrigins } from "./example-origins.ts"
+import { COMPANY_CLAIM } from "./origins/identity-provider.ts"
 import type { Platform } from "./platform.ts"
 import { ZONES } from "./platform.ts"
 
@@ -18,6 +20,13 @@ export const TEAMS = {
   web: [],
   storage: ["zones:read", ...ZONES.map((zone) => `audience:fus:${zone}`)],
   documents: ["audience:ecrion:legacy", "audience:ecrion:new"],
+  identity: [
+    "sessions:login",
+    "revoke:session",
+    "revoke:subject",
+    "revoke:company",
+    `resource:kv_namespace:${SESSIONS_NAMESPACE_ID}`,
+  ],
 } as const
 export type ExampleTeam = keyof typeof TEAMS
 export const TEAM_NAMES = Object.keys(TEAMS) as readonly ExampleTeam[]
@@ -29,11 +38,14 @@ export const SCRIPTS: Readonly<Record<string, ExampleTeam>> = {
   pages: "web",
   files: "storage",
   ecrion: "documents",
+  login: "identity",
+  sessions: "identity",
 }
 
 /** Settings of scripts beside their team. An upload may take minutes, and its digest some CPU. */
 export const SCRIPT_SETTINGS: Readonly<Record<string, object>> = {
   files: { timeoutMs: 300_000, limits: { cpuMs: 30_000, subRequests: 50 } },
+  sessions: { limits: { cpuMs: 1_000, subRequests: 500 } },
 }
 
 /** `open`: every team may attach routes, so that the single-page apps need nobody's leave. */
@@ -47,10 +59,24 @@ export const HOSTNAMES: Readonly<Record<string, { readonly team: ExampleTeam; re
 
 /** Origins that a team's Worker calls beside what its audiences name. The collector is one: whoever is traced sends its spans there. */
 export function egressOf(team: ExampleTeam, origins: ExampleOrigins): readonly string[] {
-  return team === "storage" ? [origins.traces, ...Object.values(origins.stores)] : [origins.traces]
+  const { traces, fileUpload, stores, identityProvider, mailbox } = origins
+  if (team === "storage") return [traces, fileUpload, ...Object.values(stores)]
+  return team === "identity" ? [traces, identityProvider.issuer, mailbox] : [traces]
 }
 
+/** The identity provider that people log in with: its id in the dispatch config, and in every session that began there. */
+export const LOGIN_IDP = "identity-provider"
+
 const bearer = { mode: "required", issuers: [EXAMPLE_ISSUER_ID] } as const
+/** Apps bring a token, people their session; a browser that has neither is sent to log in. */
+const bearerOrSession = {
+  mode: "required",
+  issuers: [EXAMPLE_ISSUER_ID, LOGIN_IDP],
+  accept: ["bearer", "session"],
+  login: "/login/start",
+} as const
+
+const peopleOnly = { mode: "required", issuers: [LOGIN_IDP], accept: ["session"], login: "/login/start" } as const
 
 /** `PUT /v1/routes/{id}` bodies. `open` lets other teams attach more specific paths. */
 export const ROUTES = {
@@ -61,8 +87,17 @@ export const ROUTES = {
     script: "gateway",
     team: "edge-routing",
     zone: "us01",
-    auth: bearer,
+    auth: bearerOrSession,
     open: true,
+  },
+  /** For this a session must have been begun with two factors, and revocations are known or it waits. */
+  "app-us01-payments": {
+    hostname: "app.procore.com",
+    path: "/rest/v1.0/payments/*",
+    script: "gateway",
+    team: "edge-routing",
+    zone: "us01",
+    auth: { ...peopleOnly, minLevel: 2, sensitive: true },
   },
   "app-webclients": {
     hostname: "app.procore.com",
@@ -99,11 +134,46 @@ export const ORIGIN_ROUTES = {
     team: "storage",
     auth: { mode: "none" },
   },
-  documents: { hostname: "app.procore.com", path: "/documents/*", script: "ecrion", team: "documents", auth: bearer },
+  // Who comes with a session may log out; who comes without may log in.
+  login: {
+    hostname: "app.procore.com",
+    path: "/login/*",
+    script: "login",
+    team: "identity",
+    auth: { mode: "optional", issuers: [LOGIN_IDP], accept: ["session"], login: "/login/start" },
+  },
+  sessions: {
+    hostname: "app.procore.com",
+    path: "/sessions/*",
+    script: "sessions",
+    team: "identity",
+    auth: { mode: "required", issuers: [EXAMPLE_ISSUER_ID, LOGIN_IDP], accept: ["bearer", "session", "service-key"] },
+  },
+  // A security event is a credential itself, and its sender has no other.
+  "session-events": {
+    hostname: "app.procore.com",
+    path: "/sessions/events",
+    script: "sessions",
+    team: "identity",
+    auth: { mode: "none" },
+  },
+  documents: {
+    hostname: "app.procore.com",
+    path: "/documents/*",
+    script: "ecrion",
+    team: "documents",
+    auth: bearerOrSession,
+  },
 } as const
 
 /** Company ids are text: the last one is 2^53 + 1, which a JavaScript number cannot hold. */
 export const COMPANIES = { "100": "us01", "200": "us02", "300": "uk01", "9007199254740993": "us02" } as const
+
+/** Who may log in with a PIN by e-mail, and as whom; addresses of the example's mailbox. */
+export const PIN_ADDRESSES = {
+  "alice@example.com": { idp: LOGIN_IDP, subject: "alice", company: "100", scopes: ["projects:read"] },
+  "bob@example.com": { idp: LOGIN_IDP, subject: "bob", company: "300", scopes: ["projects:read"] },
+}
 
 export const ALICE = { subject: "alice", company: "100", scope: "projects:read" } satisfies TokenRequest
 
@@ -130,6 +200,7 @@ export function policyFor(platform: Platform, origins?: ExampleOrigins): Readonl
         jwks: platform.issuerJwks,
         companyClaim: EXAMPLE_COMPANY_CLAIM,
       },
+      ...(origins === undefined ? {} : { [LOGIN_IDP]: loginIssuer(origins.identityProvider) }),
     },
     screen: {
       tls: { mode: "enforce" },
@@ -141,6 +212,18 @@ export function policyFor(platform: Platform, origins?: ExampleOrigins): Readonl
       countries: { mode: "enforce" },
       asns: { mode: "enforce" },
     },
+  }
+}
+
+/** Sessions go by its name. Its id tokens are for the login Worker, so that none of them is a bearer token here. */
+export function loginIssuer({ issuer, jwks }: ExampleOrigins["identityProvider"]) {
+  return {
+    issuer,
+    audiences: [EXAMPLE_AUDIENCE],
+    algorithms: ["ES256"],
+    jwks,
+    jwksUri: `${issuer}/jwks`,
+    companyClaim: COMPANY_CLAIM,
   }
 }
 

@@ -5,13 +5,14 @@
 import { createWriteStream } from "node:fs"
 import path from "node:path"
 import { Log, LogLevel, Miniflare } from "miniflare"
+import type { RevocationsApi } from "../contracts/revocation.ts"
 import type { EgressRecord, TripRecord } from "../contracts/trip.ts"
 import { ROOT } from "./build.ts"
 import { startCell } from "./cells/cell.ts"
 import { type Issuer, startIssuer, type TokenRequest } from "./cells/issuer.ts"
 import type { ConfigGate } from "./config-gate.ts"
 import { applyMigrations, type MigratableDatabase } from "./migrations.ts"
-import { choosePorts, type Ports } from "./ports.ts"
+import { choosePorts, freePorts, type Ports } from "./ports.ts"
 import { loadSecrets } from "./secrets.ts"
 import { lockState } from "./state-lock.ts"
 import {
@@ -22,6 +23,7 @@ import {
   miniflareOptions,
   NAMESPACE,
   passportIssuerOf,
+  REVOCATIONS_DOOR,
   type WorkerSettings,
 } from "./workers.ts"
 
@@ -31,7 +33,9 @@ export type Zone = (typeof ZONES)[number]
 const KEY_SET_HOSTNAME = "api.procore.com"
 const MINUTE_MS = 60_000
 
-export interface PlatformOptions extends Pick<WorkerSettings, "vars" | "without"> {
+export interface PlatformOptions extends Pick<WorkerSettings, "vars" | "without" | "revocationsStandIn"> {
+  /** Isolates of the dispatcher, each with an address of its own; default 1. The first alone is told at once of what changes. */
+  readonly edges?: number
   /** Between the dispatcher and its config KV, for tests that make it fail. */
   readonly configGate?: ConfigGate
   /** Where databases, artifacts, secrets and logs are kept; default `.sallyport/state` of the repository. */
@@ -58,6 +62,8 @@ export interface ConfigStore {
 /** URLs are `http://127.0.0.1:<port>` without a path. */
 export interface Platform {
   readonly edgeUrl: string
+  /** Of each isolate of the dispatcher; the first is `edgeUrl`. */
+  readonly edgeUrls: readonly string[]
   readonly controlPlaneUrl: string
   readonly cloudflareApiUrl: string
   readonly cells: Readonly<Record<Zone, string>>
@@ -72,11 +78,15 @@ export interface Platform {
   /** File to which the Workers' console output goes. */
   readonly logFile: string
   readonly configStore: ConfigStore
+  /** Past the control plane, for tests and benchmarks of what comes after it. */
+  readonly revocations: RevocationsApi
   issueToken(request: TokenRequest): string
   trips(query?: TripQuery): Promise<TripRecord[]>
   egress(query?: TripQuery): Promise<EgressRecord[]>
+  /** Runs the control plane's schedule once, beside what its minute clock does; resolves when that has ended, which may take most of a minute. */
+  runSchedule(): Promise<void>
   /** Starts workerd again on the same state and ports, with or without some of the Workers. */
-  restart(changes: Pick<PlatformOptions, "without" | "vars">): Promise<void>
+  restart(changes: Pick<PlatformOptions, "without" | "vars" | "revocationsStandIn">): Promise<void>
   /** Stops everything and waits for it; safe to call twice. */
   dispose(): Promise<void>
 }
@@ -109,7 +119,8 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
 
     const traced = otlpEndpoint === undefined ? {} : { OTLP_ENDPOINT: otlpEndpoint }
     const vars = { ...options.vars, dispatcher: { ...traced, ...options.vars?.dispatcher } }
-    const settings: WorkerSettings = { ...options, vars, ports, secrets, stateDir }
+    const moreEdges = await freePorts((options.edges ?? 1) - 1)
+    const settings: WorkerSettings = { ...options, vars, ports, moreEdges, secrets, stateDir }
     const logFile = path.join(stateDir, "platform.log")
     const runtime = await startRuntime(workers, settings, logFile)
     cleanups.push(runtime.stop)
@@ -121,6 +132,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
 
     return {
       edgeUrl,
+      edgeUrls: [edgeUrl, ...moreEdges.map(urlOf)],
       controlPlaneUrl: urlOf(ports.controlPlane),
       cloudflareApiUrl: urlOf(ports.cloudflareApi),
       cells: { us01: urlOf(ports.us01), us02: urlOf(ports.us02), uk01: urlOf(ports.uk01) },
@@ -132,9 +144,11 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       stateDir,
       logFile,
       configStore: runtime.configStore,
+      revocations: runtime.revocations,
       issueToken: issuer.issueToken,
       trips: (query) => readRing<TripRecord>(edgeUrl, "trips", query),
       egress: (query) => readRing<EgressRecord>(edgeUrl, "egress", query),
+      runSchedule: runtime.runSchedule,
       restart: (changes) => runtime.restart({ ...settings, ...changes }),
       dispose,
     }
@@ -179,6 +193,7 @@ async function startRuntime(workers: BuiltWorkers, settings: WorkerSettings, log
   const hasControlPlane = !settings.without?.includes("controlPlane")
   return {
     stop,
+    runSchedule: clock.tick,
     prepare: async () => {
       if (!hasControlPlane) return []
       const database = await miniflare.getD1Database("DB", workers.controlPlane.name)
@@ -197,6 +212,23 @@ async function startRuntime(workers: BuiltWorkers, settings: WorkerSettings, log
       if (!changed.without?.includes("controlPlane")) clock.start()
     },
     configStore: configStore(miniflare, workers.dispatcher.name),
+    revocations: revocationsOf(miniflare),
+  }
+}
+
+/** Over the door that emulator/workers.ts puts before the revocations Worker. */
+function revocationsOf(miniflare: Miniflare): RevocationsApi {
+  const call = async <T>(...line: readonly unknown[]): Promise<T> => {
+    const door = await miniflare.getWorker(REVOCATIONS_DOOR)
+    const response = await door.fetch("http://revocations", { method: "POST", body: JSON.stringify(line) })
+    const { value, error } = (await response.json()) as { value: T; error?: string }
+    if (error !== undefined) throw new Error(error)
+    return value
+  }
+  return {
+    append: (revocations, actor) => call("append", revocations, actor),
+    list: (query) => call("list", query),
+    status: () => call("status"),
   }
 }
 
@@ -223,6 +255,7 @@ function cronClock(miniflare: Miniflare, workers: BuiltWorkers) {
     }
   }
   return {
+    tick,
     start: () => {
       void tick()
       timer = setInterval(() => void tick(), MINUTE_MS)

@@ -23,6 +23,8 @@ export const ORIGIN_PORTS = {
   legacyService: { default: 8798, what: "the example service that is being replaced" },
   newService: { default: 8799, what: "the example service that replaces it" },
   traces: { default: 8800, what: "the collector of traces" },
+  identityProvider: { default: 8801, what: "the identity provider that people log in with" },
+  mailbox: { default: 8802, what: "the mailbox" },
 } as const
 
 export type PortName = keyof typeof PORTS
@@ -84,7 +86,7 @@ async function choose<Name extends PortName | OriginPortName>(
 }
 
 /** All held at once, so that they differ, then let go: another process could take one before it is used, which the caller sees as a failed start. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(Array.from({ length: count }, () => hold(0)))
   const ports = servers.map((server) => {
     const address = server.address()

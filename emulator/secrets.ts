@@ -11,6 +11,10 @@ export interface Secrets {
   readonly passportKeys: { readonly current: string; readonly keys: readonly JsonWebKey[] }
   /** 32 bytes, base64url. */
   readonly pinKey: string
+  /** 32 bytes, base64url: seals session cookies. */
+  readonly sessionKeys: string
+  /** 32 bytes, base64url: the control plane seals passport keys with it, the dispatcher opens them. */
+  readonly ringKey: string
   /** 32 bytes, base64url: the control plane seals the secrets of uploads with it. */
   readonly artifactKey: string
   /** First token of the role `ops`; the control plane knows its SHA-256 only. */
@@ -21,6 +25,8 @@ export interface Secrets {
   readonly issuerKey: JsonWebKey
   /** Of the example uploads, 32 bytes each, base64url: what signs the URLs that clients bring, and what signs the files Worker's questions. */
   readonly uploadKeys: { readonly put: string; readonly get: string }
+  /** What the login Worker shows to the example identity provider. */
+  readonly loginClientSecret: string
 }
 
 /** Reads them, or makes them on the first start, and those that an older state lacks. Throws when the file exists and cannot be read: new keys beside old data would puzzle more. */
@@ -43,11 +49,14 @@ function makeSecrets(): Secrets {
   return {
     passportKeys: { current: "passport-1", keys: [passportKey] },
     pinKey: randomBytes(32).toString("base64url"),
+    sessionKeys: randomBytes(32).toString("base64url"),
+    ringKey: randomBytes(32).toString("base64url"),
     artifactKey: randomBytes(32).toString("base64url"),
     opsToken: `spt_${randomBytes(32).toString("base64url")}`,
     cloudflareApiToken: randomBytes(32).toString("base64url"),
     issuerKey: makeKey("example-idp-1"),
     uploadKeys: { put: randomBytes(32).toString("base64url"), get: randomBytes(32).toString("base64url") },
+    loginClientSecret: randomBytes(32).toString("base64url"),
   }
 }
 

@@ -32,6 +32,9 @@ interface SeedRecord {
   readonly tokens: Partial<Record<ExampleTeam, string>>
   /** Id of the D1 database that ecrion's team made for itself. */
   database?: string
+  /** The same of the team that login and sessions are of. */
+  loginDatabase?: string
+  sessionsDatabase?: string
 }
 
 export type TeamTokens = Readonly<Record<ExampleTeam, string>>
@@ -39,17 +42,25 @@ export type TeamTokens = Readonly<Record<ExampleTeam, string>>
 export interface Seeded {
   readonly tokens: TeamTokens
   readonly database: string
+  readonly loginDatabase: string
+  readonly sessionsDatabase: string
 }
 
 /** Everything that uploads need. */
 export async function seedPolicy(platform: Platform, origins: ExampleOrigins): Promise<Seeded> {
   return withRecord(platform, async (record, client) => {
     record.database ??= await createDatabase(platform, "ecrion")
-    const { database } = record
+    record.loginDatabase ??= await createDatabase(platform, "logins")
+    record.sessionsDatabase ??= await createDatabase(platform, "sessions")
+    const { database, loginDatabase, sessionsDatabase } = record
+    const databases: Partial<Record<ExampleTeam, readonly string[]>> = {
+      documents: [database],
+      identity: [loginDatabase, sessionsDatabase],
+    }
     for (const [section, document] of Object.entries(policyFor(platform, origins)))
       await putOnce(record, client, `/v1/policy/${section}`, document)
     for (const team of TEAM_NAMES) {
-      const grants = [...TEAMS[team], ...(team === "documents" ? [`resource:d1:${database}`] : [])]
+      const grants = [...TEAMS[team], ...(databases[team] ?? []).map((id) => `resource:d1:${id}`)]
       await putOnce(record, client, `/v1/teams/${team}`, { grants, egress: egressOf(team, origins), message: WHY })
     }
     for (const [hostname, settings] of Object.entries(HOSTNAMES))
@@ -58,12 +69,15 @@ export async function seedPolicy(platform: Platform, origins: ExampleOrigins): P
       await putOnce(record, client, `/v1/scripts/${script}`, { team, ...SCRIPT_SETTINGS[script], message: WHY })
     const tokens: Partial<Record<ExampleTeam, string>> = {}
     for (const team of TEAM_NAMES) tokens[team] = await tokenOf(team, record, client)
-    return { tokens: tokens as TeamTokens, database }
+    return { tokens: tokens as TeamTokens, database, loginDatabase, sessionsDatabase }
   })
 }
 
 /** What a team does once in a real account: `wrangler d1 create ecrion`. Returns the id. */
-async function createDatabase(platform: Platform, name: string): Promise<string> {
+export async function createDatabase(
+  platform: Pick<Platform, "stateDir" | "cloudflareApiUrl" | "accountId">,
+  name: string,
+): Promise<string> {
   const { cloudflareApiToken } = await loadSecrets(platform.stateDir)
   const url = `${platform.cloudflareApiUrl}/client/v4/accounts/${platform.accountId}/d1/database`
   const headers = { authorization: `Bearer ${cloudflareApiToken}`, "content-type": "application/json" }

@@ -36,7 +36,7 @@ export function addresses(platform: Platform, origins: ExampleOrigins | null): s
     `in a browser       ${platform.edgeUrl.replace("127.0.0.1", "app.procore.localhost")}/webclients/      *.localhost stands for *.com`,
     `control plane      ${platform.controlPlaneUrl}      API /v1 (described at /docs), wrangler's door /client/v4`,
     `Cloudflare API     ${platform.cloudflareApiUrl}      local stand-in, under /client/v4`,
-    `identity provider  ${platform.issuerUrl}      /token?subject=alice&company=100`,
+    `token issuer       ${platform.issuerUrl}      /token?subject=alice&company=100`,
     `cells              ${Object.entries(platform.cells)
       .map(([zone, url]) => `${zone} ${url}`)
       .join("  ")}`,
@@ -45,6 +45,8 @@ export function addresses(platform: Platform, origins: ExampleOrigins | null): s
       : [
           `uploads            ${origins.fileUpload}      file upload service; stores ${Object.values(origins.stores).join(" ")}`,
           `documents          ${origins.legacyService} being replaced by ${origins.newService}`,
+          `log in             ${origins.browserOrigin}/login/start      in a browser, as alice or bob of ${origins.identityProvider.issuer}; by PIN at /login/pin`,
+          `mailbox            ${origins.mailbox}      PINs arrive here`,
           `traces             ${origins.traces}      the newest first`,
         ]),
     `console output     ${path.relative(process.cwd(), platform.logFile)}`,

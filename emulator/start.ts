@@ -83,10 +83,9 @@ try {
 
 async function populate(running: Platform, started: StartedOrigins | null): Promise<void> {
   let rows: VerifiedRow[] = []
-  const examples =
-    started === null ? null : await started.join(running, (await loadSecrets(running.stateDir)).uploadKeys)
+  const examples = started === null ? null : await started.join(running, await loadSecrets(running.stateDir))
   if (examples !== null) {
-    say("example stores, file upload service and document services listen")
+    say("example stores, services, identity provider and mailbox listen")
     const seeded = await seedPolicy(running, examples)
     await writeEnvironmentFiles(running, seeded.tokens)
     const uploaded = await uploadExamples(running, seeded, examples, (script, team) =>

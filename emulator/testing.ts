@@ -149,7 +149,10 @@ export interface TestPlatform extends Platform {
 }
 
 /** Options of {@link startTestPlatform}: as {@link PlatformOptions}; state and ports are chosen for you. */
-export type TestPlatformOptions = Pick<PlatformOptions, "vars" | "configGate" | "onProgress">
+export type TestPlatformOptions = Pick<
+  PlatformOptions,
+  "vars" | "configGate" | "onProgress" | "edges" | "revocationsStandIn"
+>
 
 /**
  * Starts a platform with the example cells, identity provider, zones and companies, but no team, route or Worker.

@@ -6,8 +6,10 @@ import { createHash } from "node:crypto"
 import { readdir, readFile, writeFile } from "node:fs/promises"
 import path from "node:path"
 import { ROOT, runWrangler } from "./build.ts"
-import { type ExampleTeam, SCRIPTS } from "./example-layout.ts"
-import type { ExampleOrigins } from "./example-origins.ts"
+import { SESSIONS_NAMESPACE_ID } from "./cloudflare-api/account-resources.ts"
+import { type ExampleTeam, LOGIN_IDP, PIN_ADDRESSES, SCRIPTS } from "./example-layout.ts"
+import { type ExampleOrigins, LOGIN_CLIENT_ID } from "./example-origins.ts"
+import { ACRS, COMPANY_CLAIM, SCOPES_CLAIM } from "./origins/identity-provider.ts"
 import type { Platform } from "./platform.ts"
 import { loadSecrets } from "./secrets.ts"
 import type { Seeded } from "./seed.ts"
@@ -44,21 +46,14 @@ export async function deployWithWrangler(
  */
 export async function uploadExamples(
   platform: Platform,
-  { tokens, database }: Seeded,
+  seeded: Seeded,
   origins: ExampleOrigins,
   onUpload: (script: string, team: ExampleTeam) => void,
 ): Promise<string[]> {
   const file = path.join(platform.stateDir, "uploads.json")
   const known = JSON.parse(await readFile(file, "utf8").catch(() => "{}")) as Record<string, string>
-  const secretsFile = await writeUploadSecrets(platform.stateDir)
-  const configFile = await writeEcrionConfig(platform.stateDir, database)
-  const argumentsOf = (script: string): string[] => {
-    const traced = ["--var", `OTLP_ENDPOINT:${origins.traces}`]
-    if (script === "ecrion") return [...traced, "--config", configFile]
-    if (script !== "files") return traced
-    const stores = `STORE_ORIGINS:${Object.values(origins.stores).join(" ")}`
-    return [...traced, "--var", stores, "--secrets-file", secretsFile]
-  }
+  const told = await exampleArguments(platform, seeded, origins)
+  const argumentsOf = (script: string) => ["--var", `OTLP_ENDPOINT:${origins.traces}`, ...(told[script] ?? [])]
   const digests = await Promise.all(
     Object.keys(SCRIPTS).map(async (script) => [script, await inputsDigest(script, argumentsOf(script))] as const),
   )
@@ -67,12 +62,38 @@ export async function uploadExamples(
     changed.map(async ([script, digest]) => {
       const team = SCRIPTS[script] ?? "web"
       onUpload(script, team)
-      await deployWithWrangler(platform, tokens[team], path.join(ROOT, "user-workers", script), argumentsOf(script))
+      await deployWithWrangler(
+        platform,
+        seeded.tokens[team],
+        path.join(ROOT, "user-workers", script),
+        argumentsOf(script),
+      )
       known[script] = digest
     }),
   )
   if (changed.length > 0) await writeFile(file, `${JSON.stringify(known, null, 2)}\n`)
   return changed.map(([script]) => script)
+}
+
+/** Wrangler's options by script, for what only this platform knows: ids, addresses, secrets. */
+async function exampleArguments(
+  platform: Platform,
+  { database, loginDatabase, sessionsDatabase }: Seeded,
+  origins: ExampleOrigins,
+): Promise<Readonly<Record<string, readonly string[]>>> {
+  const { stateDir } = platform
+  const ecrion = await writeConfig(stateDir, "ecrion", { 'database_id = "ecrion"': `database_id = "${database}"` })
+  const sessions = await writeConfig(stateDir, "sessions", {
+    'database_id = "sessions"': `database_id = "${sessionsDatabase}"`,
+    '\nid = "sessions"': `\nid = "${SESSIONS_NAMESPACE_ID}"`,
+  })
+  const stores = `STORE_ORIGINS:${Object.values(origins.stores).join(" ")}`
+  return {
+    ecrion: ["--config", ecrion],
+    files: ["--var", stores, "--secrets-file", await writeUploadSecrets(stateDir)],
+    login: await loginArguments(stateDir, loginDatabase, origins),
+    sessions: ["--config", sessions],
+  }
 }
 
 /** What the storage team keeps from everybody: the keys of its URLs. */
@@ -84,15 +105,57 @@ async function writeUploadSecrets(stateDir: string): Promise<string> {
   return file
 }
 
-/** ecrion's own configuration with the id that its database got on this platform, as its team would write it in. */
-async function writeEcrionConfig(stateDir: string, database: string): Promise<string> {
-  const source = path.join(ROOT, "user-workers", "ecrion")
-  const config = await readFile(path.join(source, "wrangler.toml"), "utf8")
-  const filled = config
-    .replace('main = "index.ts"', () => `main = ${JSON.stringify(path.join(source, "index.ts"))}`)
-    .replace('database_id = "ecrion"', () => `database_id = "${database}"`)
-  const file = path.join(stateDir, "ecrion.wrangler.toml")
-  await writeFile(file, filled)
+/** Wrangler's options for the login Worker in front of an identity provider and a mailbox of the example. */
+export async function loginArguments(
+  stateDir: string,
+  database: string,
+  { identityProvider, mailbox, browserOrigin }: Pick<ExampleOrigins, "identityProvider" | "mailbox" | "browserOrigin">,
+): Promise<readonly string[]> {
+  const config = await writeConfig(stateDir, "login", { 'database_id = "logins"': `database_id = "${database}"` })
+  const provider = {
+    idp: LOGIN_IDP,
+    issuer: identityProvider.issuer,
+    clientId: LOGIN_CLIENT_ID,
+    clientAuth: "client_secret_basic",
+    scopes: "openid profile",
+    companyClaim: COMPANY_CLAIM,
+    scopesClaim: SCOPES_CLAIM,
+    levels: Object.fromEntries(Object.entries(ACRS).map(([level, acr]) => [acr, Number(level)])),
+  }
+  const variables = {
+    PROVIDERS: JSON.stringify([provider]),
+    PUBLIC_ORIGIN: browserOrigin,
+    MAIL_URL: `${mailbox}/mails`,
+    PIN_ADDRESSES: JSON.stringify(PIN_ADDRESSES),
+  }
+  const named = Object.entries(variables).flatMap(([name, value]) => ["--var", `${name}:${value}`])
+  return ["--config", config, ...named, "--secrets-file", await writeLoginSecrets(stateDir)]
+}
+
+/** What the identity team keeps from everybody: the dispatcher's keys of session cookies, and what the identity provider knows it by. */
+async function writeLoginSecrets(stateDir: string): Promise<string> {
+  const { sessionKeys, loginClientSecret } = await loadSecrets(stateDir)
+  const file = path.join(stateDir, "login-secrets.json")
+  const name = `CLIENT_SECRET_${LOGIN_IDP.toUpperCase().replaceAll("-", "_")}`
+  await writeFile(file, JSON.stringify({ SESSION_KEYS: sessionKeys, [name]: loginClientSecret }), { mode: 0o600 })
+  return file
+}
+
+/** A Worker's own configuration with the ids that its resources got on this platform, as its team would write them in. Throws for a text that is not there. */
+export async function writeConfig(
+  stateDir: string,
+  script: string,
+  replaced: Readonly<Record<string, string>>,
+): Promise<string> {
+  const source = path.join(ROOT, "user-workers", script)
+  const main = { 'main = "index.ts"': `main = ${JSON.stringify(path.join(source, "index.ts"))}` }
+  let config = await readFile(path.join(source, "wrangler.toml"), "utf8")
+  for (const [from, to] of Object.entries({ ...main, ...replaced })) {
+    if (!config.includes(from)) throw new Error(`wrangler.toml of ${script} has no ${from}`)
+    config = config.replace(from, () => to)
+  }
+  const file = path.join(stateDir, `${script}.wrangler.toml`)
+  await writeFile(file, config)
   return file
 }
 

@@ -16,6 +16,7 @@ export const NAMESPACE = "production"
 export const CONFIG_FILES = {
   dispatcher: "emulator/namespace/wrangler.toml",
   controlPlane: "control-plane/wrangler.toml",
+  revocations: "revocations/wrangler.toml",
   cloudflareApi: "emulator/cloudflare-api/wrangler.toml",
 } as const
 export type WorkerKey = keyof typeof CONFIG_FILES
@@ -37,17 +38,22 @@ export interface WorkerSettings {
   readonly without?: readonly WorkerKey[]
   /** Where the dispatcher reads its config instead of the local KV; see emulator/config-gate.ts. */
   readonly configGate?: { readonly url: URL }
+  /** Further isolates of the dispatcher, one per port: what is true at several places at once can be tested on one machine. */
+  readonly moreEdges?: readonly number[]
+  /** A module in place of the revocations Worker, for tests of what happens while that fails. It exports `Revocations`, `RevocationLog` and `RevocationRelay`. */
+  readonly revocationsStandIn?: string
 }
 
-/** Bundles all three at once; `onBuild` hears the file of each that has to be made. */
+/** Bundles all of them at once; `onBuild` hears the file of each that has to be made. */
 export async function buildWorkers(onBuild: (configFile: string) => void): Promise<BuiltWorkers> {
-  const [dispatcher, controlPlane, cloudflareApi] = await Promise.all(
-    [CONFIG_FILES.dispatcher, CONFIG_FILES.controlPlane, CONFIG_FILES.cloudflareApi].map((file) =>
-      buildWorker(file, () => onBuild(file)),
-    ),
-  )
-  if (!dispatcher || !controlPlane || !cloudflareApi) throw new Error("unreachable: three files, three Workers")
-  return { dispatcher, controlPlane, cloudflareApi }
+  const build = (key: WorkerKey) => buildWorker(CONFIG_FILES[key], () => onBuild(CONFIG_FILES[key]))
+  const [dispatcher, controlPlane, revocations, cloudflareApi] = await Promise.all([
+    build("dispatcher"),
+    build("controlPlane"),
+    build("revocations"),
+    build("cloudflareApi"),
+  ])
+  return { dispatcher, controlPlane, revocations, cloudflareApi }
 }
 
 /** `iss` of the passports, as the control plane's wrangler.toml names it. */
@@ -64,6 +70,8 @@ export function miniflareOptions(workers: BuiltWorkers, settings: WorkerSettings
       ENVIRONMENT: "local",
       PASSPORT_KEYS: JSON.stringify(secrets.passportKeys),
       PIN_KEY: secrets.pinKey,
+      SESSION_KEYS: secrets.sessionKeys,
+      RING_KEY: secrets.ringKey,
       // Far apart from production's. Changes by the control plane are seen at once (FRONT); this is for what others write.
       CONFIG_REFRESH_MS: "200",
       CONFIG_MAX_STALE_MS: "500",
@@ -71,6 +79,8 @@ export function miniflareOptions(workers: BuiltWorkers, settings: WorkerSettings
     controlPlane: {
       ENVIRONMENT: "local",
       PIN_KEY: secrets.pinKey,
+      SESSION_KEYS: secrets.sessionKeys,
+      RING_KEY: secrets.ringKey,
       ARTIFACT_KEY: secrets.artifactKey,
       CLOUDFLARE_API_TOKEN: secrets.cloudflareApiToken,
       CLOUDFLARE_API_BASE_URL: `http://127.0.0.1:${ports.cloudflareApi}/client/v4`,
@@ -79,6 +89,7 @@ export function miniflareOptions(workers: BuiltWorkers, settings: WorkerSettings
       DISPATCHER_SERVICE: workers.dispatcher.name,
       BOOTSTRAP_TOKEN_HASH: createHash("sha256").update(secrets.opsToken).digest("hex"),
     },
+    revocations: { ENVIRONMENT: "local" },
     cloudflareApi: { ACCOUNT_ID, API_TOKEN: secrets.cloudflareApiToken },
   }
   const notify = { NAMESPACE: { name: workers.dispatcher.name, entrypoint: "NamespaceMemory" } }
@@ -87,8 +98,18 @@ export function miniflareOptions(workers: BuiltWorkers, settings: WorkerSettings
       kvNamespaces: { CONFIG: configStore(settings.configGate?.url), [CONFIG_STORE]: configStore(undefined) },
     },
     controlPlane: { kvNamespaces: { CONFIG: configStore(undefined) } },
+    revocations: {},
     cloudflareApi: { serviceBindings: { ...record(workers.cloudflareApi.options.serviceBindings), ...notify } },
   }
+  const worker = (key: WorkerKey) => ({
+    ...workers[key].options,
+    ...own[key],
+    name: workers[key].name,
+    modules: [...workers[key].modules],
+    bindings: { ...bindingsOf(workers[key]), ...extra[key], ...settings.vars?.[key] },
+    ...socketOf(key, ports),
+    ...(key === "revocations" ? standIn(settings.revocationsStandIn) : {}),
+  })
   const front = settings.without?.includes("controlPlane") ? [] : [controlPlaneFront(workers, ports)]
   // The bundles' options come from a file; the conversion checks them with a schema of its own.
   const options = {
@@ -98,18 +119,23 @@ export function miniflareOptions(workers: BuiltWorkers, settings: WorkerSettings
     cf: false,
     resourcePersistencePath: settings.stateDir,
     workers: [
-      ...WORKER_KEYS.filter((key) => !settings.without?.includes(key)).map((key) => ({
-        ...workers[key].options,
-        ...own[key],
-        name: workers[key].name,
-        modules: [...workers[key].modules],
-        bindings: { ...bindingsOf(workers[key]), ...extra[key], ...settings.vars?.[key] },
-        ...(key === "controlPlane" ? {} : socket(ports[key === "dispatcher" ? "edge" : key])),
+      ...WORKER_KEYS.filter((key) => !settings.without?.includes(key)).map((key) => worker(key)),
+      ...(settings.moreEdges ?? []).map((port, index) => ({
+        ...worker("dispatcher"),
+        name: `${workers.dispatcher.name}-${index + 2}`,
+        ...socket(port),
       })),
       ...front,
+      revocationsDoor(workers),
     ],
   }
   return convertV4MiniflareOptions(options as V4MiniflareOptions)
+}
+
+/** The control plane has its front's; revocations are reached by bindings alone. */
+function socketOf(key: WorkerKey, ports: Ports): object {
+  if (key === "dispatcher") return socket(ports.edge)
+  return key === "cloudflareApi" ? socket(ports.cloudflareApi) : {}
 }
 
 function socket(port: number): object {
@@ -138,6 +164,32 @@ function controlPlaneFront({ controlPlane, dispatcher }: BuiltWorkers, ports: Po
       EDGE: { name: dispatcher.name, entrypoint: "ConfigMemory" },
     },
     ...socket(ports.controlPlane),
+  }
+}
+
+function standIn(contents: string | undefined): object {
+  return contents === undefined ? {} : { modules: [{ type: "ESModule", path: "stand-in.js", contents }] }
+}
+
+/** By which Node reaches the entrypoint of the revocations Worker: `[method, ...arguments]` as JSON. */
+const DOOR = `export default {
+  async fetch(request, env) {
+    const [method, ...given] = await request.json()
+    try {
+      return Response.json({ value: await env.REVOCATIONS[method](...given) })
+    } catch (failure) {
+      return Response.json({ error: failure.message })
+    }
+  },
+}`
+export const REVOCATIONS_DOOR = "sallyport-revocations-door"
+
+function revocationsDoor({ revocations }: BuiltWorkers): object {
+  return {
+    name: REVOCATIONS_DOOR,
+    modules: [{ type: "ESModule", path: "door.js", contents: DOOR }],
+    compatibilityDate: "2026-10-01",
+    serviceBindings: { REVOCATIONS: { name: revocations.name, entrypoint: "Revocations" } },
   }
 }
 

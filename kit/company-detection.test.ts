@@ -126,9 +126,37 @@ describe("decideCompany", () => {
     ["/companies/02", ""],
     ["/a", "?company_id=2&company_id=3"],
     ["/a", "?company_id=2&company_id=%33"],
+    ["/companies/2", "?a=1;company_id=3"],
+    ["/a", "?company_id=2;company_id=3"],
+    ["/companies/2", "?[company_id]=3"],
+    ["/companies/2", "?company_id%5D=3"],
+    ["/companies/2", "?company_id=3-acme"],
+    ["/companies/2", "?company_id=+3"],
+    ["/companies/3-acme", "?company_id=2"],
+    ["/companies/%33/%ff", "?company_id=2"],
+    ["/companies/%33/%", "?company_id=2"],
+    ["/companies/3;x/a", "?company_id=2"],
+    ["/companies/123456789012345678901", ""],
+    ["/companies/2", "?a=%&company%5Fid=3"],
   ] as const)
     it(`refuses ${path}${query}, which can be read as another company`, ({ expect }) => {
       expect(() => decideCompany(null, path, query)).toThrow("company.ambiguous")
+    })
+
+  for (const [path, query, company] of [
+    ["/companies/2", "?company_id=2;b=1", "2"],
+    ["/companies/2-acme", "?company_id=2", "2"],
+    ["/companies/%32/%ff", "", "2"],
+    ["/a", "?company_id[]=3", null],
+    ["/a", "?company_id=x3", null],
+    ["/a", "?company_id=-3", null],
+    ["/a", "?my[company_id]=3", null],
+    ["/a", "?company_ids=3;b=company_id=3", null],
+    ["/companies/x3", "?a=%33", null],
+    ["/companies/", "?company_id", null],
+  ] as const)
+    it(`takes ${path}${query} for ${company}`, ({ expect }) => {
+      expect(decideCompany(null, path, query)).toBe(company)
     })
 })
 

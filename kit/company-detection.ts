@@ -60,8 +60,8 @@ export function companyDetection(
 
 /**
  * The one company that a request may be acted on for, wherever it is named; null when it names none. For whoever lets a request go by its company, since whoever gets it may read another place:
- * `company.required` for a header that is there but is no id, `company.ambiguous` when header, path and query do not all name the same, escaped or not, or write it with zeros in front. What is no id names none.
- * Arguments as those of {@link companyOf}.
+ * `company.required` for a header that is there but is no id, `company.ambiguous` when header, path and query do not all name the same, or write it with zeros in front. What names one is read as
+ * generously as servers do: escaped or not, between `&` or `;`, in brackets, and by the number that it begins with. What begins with none names none. Arguments as those of {@link companyOf}.
  */
 export function decideCompany(header: string | null, path: string, query: string): string | null {
   if (header !== null && !PLAIN_COMPANY_ID.test(header)) throw refuse("company.required")
@@ -73,21 +73,27 @@ export function decideCompany(header: string | null, path: string, query: string
   return company
 }
 
-/** Every id in path and query, as whoever decodes them reads it. */
+/** Every company in path and query, as whoever decodes them may read it: `to_i` of Ruby takes `901-acme` for 901. */
 function companiesNamed(path: string, query: string): readonly string[] {
-  const inPath = companyInPath(path.includes("%") ? decoded(path) : path)
-  const isEscaped = query.includes("%") || query.includes("+")
-  const values = isEscaped ? new URLSearchParams(query).getAll("company_id") : valuesInQuery(query)
-  const inQuery = values.filter((value) => COMPANY_ID.test(value))
-  return inPath === null ? inQuery : [inPath, ...inQuery]
+  const segment = segmentInPath(unescaped(path))
+  if (segment === null && !QUERY_MAY_NAME.test(query)) return NONE
+  const values = segment === null ? [] : [segment]
+  for (const pair of query.replace(/^\?/, "").split(/[&;]/)) {
+    const [name = "", ...value] = pair.split("=")
+    if (READ_AS_QUERY_NAME.test(unescaped(name))) values.push(unescaped(value.join("=")).replaceAll("+", " "))
+  }
+  return values.flatMap((value) => LEADING_NUMBER.exec(value)?.[1] ?? [])
 }
 
-function decoded(path: string): string {
-  try {
-    return decodeURIComponent(path)
-  } catch {
-    return path
-  }
+const QUERY_MAY_NAME = /company_id|%/
+/** Rack up to its version 2 reads `[company_id]` as the plain name. `company_id[]` is a list, and no company. */
+const READ_AS_QUERY_NAME = /^[[\]]*company_id\]*$/
+const LEADING_NUMBER = /^[\s+]*([0-9]+)/
+
+/** Whatever else is wrong with it: a text of which one escape is malformed is no less decoded by others. */
+function unescaped(text: string): string {
+  if (!text.includes("%")) return text
+  return text.replace(/%([0-7][0-9a-f])/gi, (_escape, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 }
 
 /** Without a URL object, which costs ten times as much. */
@@ -100,12 +106,16 @@ function pathAndQueryOf(url: string): [path: string, query: string] {
 }
 
 function companyInPath(path: string): string | null {
+  const segment = segmentInPath(path)
+  return segment !== null && COMPANY_ID.test(segment) ? segment : null
+}
+
+function segmentInPath(path: string): string | null {
   const at = path.indexOf(PATH_MARK)
   if (at === -1) return null
   const start = at + PATH_MARK.length
   const slash = path.indexOf("/", start)
-  const segment = slash === -1 ? path.slice(start) : path.slice(start, slash)
-  return COMPANY_ID.test(segment) ? segment : null
+  return slash === -1 ? path.slice(start) : path.slice(start, slash)
 }
 
 function companyInQuery(query: string): string | null {

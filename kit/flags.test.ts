@@ -3,6 +3,7 @@ import { describe, it } from "vitest"
 import {
   type FlagContext,
   type FlagProvider,
+  type FlagsOptions,
   type FlagsVariables,
   flags,
   flagsFor,
@@ -151,17 +152,39 @@ describe("flags", () => {
     )
     app.get("/", async (c) => c.text(String(await c.var.flags.boolean("a", false))))
     const claims = { company: "9007199254740993", zone: "uk01" }
-    const request = await passports.request("https://app.example.com/", "example", {}, claims)
+    const request = await passports.request("https://app.example.com/", "example", {}, { idp: "example", ...claims })
     expect(await (await app.fetch(request, env)).text()).toBe("true")
     const anonymous = { sub: "anonymous", kind: "anonymous" } as const
     await app.fetch(await passports.request("https://app.example.com/", "example", {}, anonymous), env)
     expect(seen).toEqual([
-      { targetingKey: "alice", kind: "user", ...claims },
+      { targetingKey: "example|alice", kind: "user", ...claims },
       { targetingKey: "anonymous", kind: "anonymous" },
     ])
     expect(made).toBe(1)
     await app.fetch(await passports.request("https://app.example.com/", "example"), { ...env })
     expect(made).toBe(2)
+  })
+
+  it("tells subjects of the same name at two identity providers apart, unless it is told to go by the name", async ({
+    expect,
+  }) => {
+    const passports = await makeTestPassports()
+    const env = { PLATFORM: passports }
+    const echo = providerOf((_key, _fallback, { targetingKey }) => ({ value: targetingKey }))
+    const keysBy = async (options: FlagsOptions) => {
+      const app = worker<typeof env, FlagsVariables>()
+      app.use(requirePassport({ script: "example" }))
+      app.use(flags(echo, options))
+      app.get("/", async (c) => c.text(await c.var.flags.string("a", "")))
+      const asked = [{ idp: "one" }, { idp: "two" }, { kind: "anonymous", sub: "anonymous" } as const].map(
+        async (claims) =>
+          (await app.fetch(await passports.request("https://app.example.com/", "example", {}, claims), env)).text(),
+      )
+      return Promise.all(asked)
+    }
+    expect(await keysBy({})).toEqual(["one|alice", "two|alice", "anonymous"])
+    expect(await keysBy({ targetBy: "issuer-and-subject" })).toEqual(["one|alice", "two|alice", "anonymous"])
+    expect(await keysBy({ targetBy: "subject" })).toEqual(["alice", "alice", "anonymous"])
   })
 
   it("knows nobody where there is no passport, whatever the client says", async ({ expect }) => {

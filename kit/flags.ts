@@ -7,12 +7,13 @@ import { trace } from "@opentelemetry/api"
 import type { MiddlewareHandler } from "hono"
 import type { PassportClaims, SubjectKind } from "../contracts/passport.ts"
 import type { PlatformApi } from "../contracts/platform.ts"
+import { within } from "./within.ts"
 
 export type FlagValue = boolean | string | number
 
 /** Whom a flag is evaluated for: the passport's subject, never what a client says of itself. A type, since an interface would not pass for OpenFeature's context. */
 export type FlagContext = {
-  /** The subject; all anonymous callers are one. */
+  /** `<idp>|<sub>`, since a subject is unique only beside who names it, or as {@link FlagsOptions.targetBy} says; all anonymous callers are one, `anonymous`. */
   readonly targetingKey: string
   readonly kind: SubjectKind
   /** Text, as ids exceed 53 bits. */
@@ -65,6 +66,11 @@ export interface FlagsVariables {
 export interface FlagsOptions {
   /** Milliseconds that an evaluation may take before its default is given; default 1000. */
   readonly giveUpMs?: number
+  /**
+   * What the targeting key is. Default `issuer-and-subject`. `subject`: the subject alone, as it was before, for a Worker whose flags still list subjects or whose rollouts must not be drawn
+   * anew; subjects of the same name at two identity providers are then one, so it is for Workers that only one provider's callers reach, until their flags name both.
+   */
+  readonly targetBy?: "issuer-and-subject" | "subject"
 }
 
 /** What is known of a caller whose request has no passport. */
@@ -88,7 +94,7 @@ export function flags<Bindings extends object = object>(
 ): MiddlewareHandler<{ Bindings: Bindings; Variables: FlagsVariables & { readonly passport?: PassportClaims } }> {
   const made = new WeakMap<Bindings, FlagProvider>()
   return async function flags(c, next) {
-    c.set("flags", flagsFor(providerOf(c.env), contextOf(c.get("passport")), options))
+    c.set("flags", flagsFor(providerOf(c.env), contextOf(c.get("passport"), options), options))
     await next()
   }
 
@@ -117,11 +123,14 @@ function tryToMake(make: () => FlagProvider): FlagProvider {
   }
 }
 
-function contextOf(passport: PassportClaims | undefined): FlagContext {
+function contextOf(
+  passport: PassportClaims | undefined,
+  { targetBy = "issuer-and-subject" }: FlagsOptions,
+): FlagContext {
   if (passport === undefined) return NOBODY
-  const { sub, kind, company, zone } = passport
+  const { sub, idp, kind, company, zone } = passport
   return {
-    targetingKey: sub,
+    targetingKey: kind === "anonymous" || targetBy === "subject" ? sub : `${idp ?? ""}|${sub}`,
     kind,
     ...(company === undefined ? {} : { company }),
     ...(zone === undefined ? {} : { zone }),
@@ -254,18 +263,5 @@ export function platformFlags(platform: Pick<PlatformApi, "flags">, options: Pla
     resolveBooleanEvaluation: resolve,
     resolveStringEvaluation: resolve,
     resolveNumberEvaluation: resolve,
-  }
-}
-
-/** Settles as `work` does, or rejects after `ms` milliseconds. */
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: number | null = null
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    if (timer !== null) clearTimeout(timer)
   }
 }

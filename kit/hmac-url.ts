@@ -5,15 +5,12 @@
  * @see RFC 2104, RFC 3986 §2.3 (the characters that never need escaping)
  */
 
-/** Bytes: a shorter key would be weaker than the hash. */
-const MIN_KEY_BYTES = 32
-/** The key in use, its successor and predecessors that still verify. */
-const MAX_KEYS = 4
+import { importHmacKeys, parseHmacKeys, signHmac, verifyHmac } from "./hmac-keys.ts"
+
 const MAX_URL_LENGTH = 4_096
 /** Seconds. */
 const MAX_SKEW_S = 30
 
-const ALGORITHM = { name: "HMAC", hash: "SHA-256" }
 const ORIGIN_AND_PATH = /^https?:\/\/([a-z0-9.-]+(?::[0-9]{1,5})?)((?:\/[A-Za-z0-9._~-]+)+)$/
 const DOT_SEGMENT = /\/\.\.?(?:\/|$)/
 const SIGNED_QUERY = /^(.+)&sig=([0-9a-f]{64})$/
@@ -22,10 +19,7 @@ const VALUE = /^[A-Za-z0-9._~-]{1,256}$/
 const SECONDS = /^[1-9][0-9]{9,11}$/
 
 export interface HmacUrlOptions {
-  /**
-   * One to four keys, separated by commas or spaces: each in base64url without padding, of at least 32 bytes. The first signs and all verify, so that keys overlap:
-   * add the new one behind the old at whoever verifies, then put it first at whoever signs, then take the old one away.
-   */
+  /** As hmac-keys.ts says; the first signs. */
   readonly keys: string
   /** Names of the parameters beside `sig`, in the order in which they stand. `expires_at` must be among them. */
   readonly parameters: readonly string[]
@@ -60,7 +54,7 @@ export interface HmacUrl {
  * ```
  */
 export function hmacUrl(options: HmacUrlOptions): HmacUrl {
-  const rawKeys = parseKeys(options.keys)
+  const rawKeys = parseHmacKeys(options.keys)
   const names = checkNames(options.parameters)
   const skewS = checkSkew(options.skewS ?? MAX_SKEW_S)
   const clock = options.clock ?? Date
@@ -68,9 +62,7 @@ export function hmacUrl(options: HmacUrlOptions): HmacUrl {
 
   /** Only keys are kept for other requests, never the promise of one. */
   async function keys(): Promise<readonly CryptoKey[]> {
-    imported ??= await Promise.all(
-      rawKeys.map((raw) => crypto.subtle.importKey("raw", raw, ALGORITHM, false, ["sign", "verify"])),
-    )
+    imported ??= await importHmacKeys(rawKeys)
     return imported
   }
 
@@ -80,10 +72,8 @@ export function hmacUrl(options: HmacUrlOptions): HmacUrl {
       const query = names.map((name) => `${name}=${parameters[name] ?? ""}`).join("&")
       if (target === null || Object.keys(parameters).length !== names.length || readQuery(query, names) === null)
         throw new TypeError("Only a URL of unreserved characters with exactly the named parameters can be signed")
-      const [key] = await keys()
-      if (key === undefined) throw new TypeError("There is no key")
-      const mac = await crypto.subtle.sign("HMAC", key, signedBytes(method, target, query))
-      const signed = `${url}?${query}&sig=${hex(new Uint8Array(mac))}`
+      const mac = await signHmac(await keys(), signedBytes(method, target, query))
+      const signed = `${url}?${query}&sig=${hex(mac)}`
       if (signed.length > MAX_URL_LENGTH) throw new TypeError("The URL is too long")
       return signed
     },
@@ -92,10 +82,7 @@ export function hmacUrl(options: HmacUrlOptions): HmacUrl {
       const read = url.length > MAX_URL_LENGTH ? null : readSigned(url, names)
       if (read === null) return { ok: false, reason: "forged" }
       const bytes = signedBytes(method, read.target, read.query)
-      let isGenuine = false
-      for (const key of await keys())
-        isGenuine = (await crypto.subtle.verify("HMAC", key, read.mac, bytes)) || isGenuine
-      if (!isGenuine) return { ok: false, reason: "forged" }
+      if (!(await verifyHmac(await keys(), read.mac, bytes))) return { ok: false, reason: "forged" }
       const expiresS = Number(read.parameters.expires_at)
       return clock.now() / 1000 >= expiresS + skewS
         ? { ok: false, reason: "expired" }
@@ -137,18 +124,6 @@ function readSigned(url: string, names: readonly string[]) {
 /** No part can hold a line feed, so that no two requests have the same bytes. The scheme is left out: TLS may end before whoever verifies. */
 function signedBytes(method: string, { host, path }: Target, query: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`${method}\n${host}\n${path}\n${query}`) as Uint8Array<ArrayBuffer>
-}
-
-function parseKeys(text: string): readonly Uint8Array<ArrayBuffer>[] {
-  const keys = text.split(/[\s,]+/).filter((each) => each !== "")
-  if (keys.length === 0 || keys.length > MAX_KEYS) throw new TypeError(`There must be 1–${MAX_KEYS} keys`)
-  return keys.map((key) => {
-    if (!/^[A-Za-z0-9_-]+$/.test(key) || key.length % 4 === 1)
-      throw new TypeError("A key must be base64url without padding")
-    const bytes = Uint8Array.from(atob(key.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0))
-    if (bytes.length < MIN_KEY_BYTES) throw new TypeError(`A key must have at least ${MIN_KEY_BYTES} bytes`)
-    return bytes
-  })
 }
 
 function checkNames(names: readonly string[]): readonly string[] {

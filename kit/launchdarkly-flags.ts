@@ -7,6 +7,7 @@
  */
 import * as sdk from "@launchdarkly/cloudflare-server-sdk"
 import type { FlagContext, FlagDetails, FlagProvider, FlagValue } from "./flags.ts"
+import { within } from "./within.ts"
 
 export interface LaunchDarklyOptions {
   /** The environment's client-side id: it names the KV key, `LD-Env-{clientSideId}`. It is no secret. */
@@ -186,17 +187,4 @@ function assertEnvironment(text: string): void {
   const { flags, segments } = JSON.parse(text) as { flags?: unknown; segments?: unknown }
   if (typeof flags !== "object" || flags === null || typeof segments !== "object" || segments === null)
     throw new TypeError("KV holds no environment of LaunchDarkly")
-}
-
-/** Settles as `work` does, or rejects after `ms` milliseconds. */
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: number | null = null
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    if (timer !== null) clearTimeout(timer)
-  }
 }

@@ -1,13 +1,15 @@
 /**
  * Sends finished spans to an OpenTelemetry collector: OTLP over HTTP, as JSON. Used by kit/tracing.ts in user Workers and by the dispatcher for its trips.
- * It runs in `waitUntil`, behind the response: it never throws, is bounded in time, size and number, and counts what it could not send.
- * No promise is shared between requests: one that is cancelled would leave the others waiting for ever.
+ * It runs in `waitUntil`, behind the response: it never throws, is bounded in time, size and number, and counts and says what it could not send.
+ * The spans of an isolate's requests go together. What requests share is data alone: each waits by a timer of its own, since a promise or a timer
+ * of a request that is cancelled would leave the others waiting for ever.
  * @see https://opentelemetry.io/docs/specs/otlp/#otlphttp
  */
 import { JsonTraceSerializer } from "@opentelemetry/otlp-transformer"
 import { resourceFromAttributes } from "@opentelemetry/resources"
 import type { ReadableSpan } from "@opentelemetry/sdk-trace"
 import { withoutTokens } from "../contracts/trace-context.ts"
+import { writeLog } from "./write-log.ts"
 
 export type { ReadableSpan } from "@opentelemetry/sdk-trace"
 
@@ -24,21 +26,36 @@ export interface OtlpDestination {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** Spans, since the isolate began. */
+/** Spans, since the isolate began. Every span that was given ends in one of these. */
 export interface ExportCounts {
   sent: number
-  /** The collector refused them, was not there, or was too slow. */
+  /** The collector refused them, was not there, or was too slow, or the call ended with its request. */
   failed: number
-  /** Not even tried: too many calls were under way, or the batch was too large. */
+  /** Not even tried: too many calls were under way, or one was too large. */
   dropped: number
+}
+
+/** One record for each batch that was lost, or lost some; the counts are those since the isolate began. */
+export type SpansLost = { readonly event: "spans-lost" } & Readonly<ExportCounts>
+
+export interface OtlpExporterOptions {
+  /** Milliseconds since the epoch; default `Date`. */
+  readonly clock?: { now(): number }
+  /** Resolves after so many milliseconds; default `setTimeout`. */
+  readonly wait?: (ms: number) => Promise<void>
+  readonly log?: (record: SpansLost) => void
 }
 
 /** Milliseconds for one call, until the collector has answered. */
 const TIMEOUT_MS = 5_000
 /** Calls of one isolate that may be under way at once. A call whose request was cancelled is forgotten when its time is over. */
 const MOST_CALLS = 32
-/** Spans of one call. */
-const MOST_SPANS = 512
+/** Milliseconds that a span waits for others at most: what an isolate's last request adds to its own life. */
+const WAIT_MS = 200
+/** Spans that go at once, without waiting. */
+const FULL_SPANS = 128
+/** Requests that wait with a batch: one of them is enough, unless it is cancelled. Those of a slow isolate all do. */
+const MOST_WAITING = 16
 /** UTF-16 units of one call's body. */
 const MOST_TEXT = 1024 * 1024
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$/
@@ -77,59 +94,157 @@ function headersOf(list: string): Record<string, string> | null {
   return headers
 }
 
+/** What goes out together. */
+interface Batch {
+  readonly destination: OtlpDestination
+  readonly beganAt: number
+  readonly spans: ReadableSpan[]
+  waiting: number
+}
+
+/** A call that has not been answered. */
+interface UnderWay {
+  readonly since: number
+  readonly spans: number
+}
+
 /** One per isolate. */
 export class OtlpExporter {
   readonly counts: ExportCounts = { sent: 0, failed: 0, dropped: 0 }
   readonly #fetch: typeof fetch
-  readonly #clock: { now(): number }
-  readonly #underWaySince: number[] = []
+  readonly #options: Required<OtlpExporterOptions>
+  #batch: Batch | null = null
+  #underWay: UnderWay[] = []
 
-  /** `send` is the runtime's own fetch: a traced one would make spans of its own calls. `clock` in milliseconds. */
-  constructor(send: typeof fetch, clock: { now(): number } = Date) {
+  /** `send` is the runtime's own fetch: a traced one would make spans of its own calls. */
+  constructor(send: typeof fetch, options: OtlpExporterOptions = {}) {
     this.#fetch = send
-    this.#clock = clock
+    this.#options = { clock: Date, wait: after, log: writeLog, ...options }
   }
 
-  /** Resolves when the collector has answered or the time is over; never rejects. Whatever looks like a token is taken out of every attribute. */
+  /**
+   * Adds the spans to what goes out next: at once when that is full, or has waited too long for a request that was cancelled, else within {@link WAIT_MS}.
+   * For `waitUntil`: resolves when whatever fell to this request is done; never rejects. Whatever looks like a token is taken out of every attribute.
+   */
   async send(spans: readonly ReadableSpan[], destination: OtlpDestination): Promise<void> {
-    const body = this.#mayCall() ? bodyOf(spans) : null
-    if (body === null) {
-      this.counts.dropped += spans.length
-      return
+    if (spans.length === 0) return
+    const due: Batch[] = []
+    for (const span of spans) {
+      if (this.#batch !== null && this.#isDue(this.#batch, destination)) due.push(this.#take(this.#batch))
+      this.#batch ??= { destination, beganAt: this.#options.clock.now(), spans: [], waiting: 0 }
+      this.#batch.spans.push(span)
     }
-    this.#underWaySince.push(this.#clock.now())
+    const own = this.#batch
+    if (own !== null && own.spans.length >= FULL_SPANS) due.push(this.#take(own))
+    const calls = due.map((batch) => this.#post(batch))
+    if (own !== null && own === this.#batch && own.waiting < MOST_WAITING) {
+      own.waiting += 1
+      await this.#options.wait(WAIT_MS)
+      // Unless somebody took it meanwhile.
+      if (own === this.#batch) calls.push(this.#post(this.#take(own)))
+    }
+    await Promise.all(calls)
+  }
+
+  /** For spans that could not be given. */
+  drop(spans: number): void {
+    if (spans === 0) return
+    this.counts.dropped += spans
+    this.#sayLost()
+  }
+
+  #isDue({ spans, beganAt, destination }: Batch, next: OtlpDestination): boolean {
+    if (spans.length >= FULL_SPANS || !isSame(destination, next)) return true
+    return this.#options.clock.now() - beganAt > WAIT_MS
+  }
+
+  #take(batch: Batch): Batch {
+    this.#batch = null
+    return batch
+  }
+
+  async #post({ spans, destination }: Batch): Promise<void> {
+    const calls = bodiesOf(spans).map(async ({ body, spans }) => {
+      if (body !== null && this.#mayCall()) await this.#call(body, spans, destination)
+      else this.drop(spans)
+    })
+    await Promise.all(calls)
+  }
+
+  async #call(body: string, spans: number, { url, headers }: OtlpDestination): Promise<void> {
+    const own: UnderWay = { since: this.#options.clock.now(), spans }
+    this.#underWay.push(own)
+    const isTaken = await this.#isTaken(url, {
+      method: "POST",
+      headers: { ...headers, "content-type": "application/json" },
+      body,
+      redirect: "manual",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
+    // Forgotten, and so counted, when its time was over.
+    if (!this.#underWay.includes(own)) return
+    this.#underWay = this.#underWay.filter((each) => each !== own)
+    this.counts[isTaken ? "sent" : "failed"] += spans
+    if (!isTaken) this.#sayLost()
+  }
+
+  async #isTaken(url: string, init: RequestInit): Promise<boolean> {
     try {
-      const { url, headers } = destination
       // Called without `this`: workerd knows its fetch by the receiver.
       const call = this.#fetch
-      const response = await call(url, {
-        method: "POST",
-        headers: { ...headers, "content-type": "application/json" },
-        body,
-        redirect: "manual",
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      })
+      const response = await call(url, init)
       await response.body?.cancel()
-      this.counts[response.ok ? "sent" : "failed"] += spans.length
+      return response.ok
     } catch {
-      this.counts.failed += spans.length
-    } finally {
-      this.#underWaySince.shift()
+      return false
     }
   }
 
+  /** A call whose request was cancelled never ends: it is forgotten when its time is over. */
   #mayCall(): boolean {
-    const oldest = this.#clock.now() - TIMEOUT_MS
-    while ((this.#underWaySince[0] ?? oldest) < oldest) this.#underWaySince.shift()
-    return this.#underWaySince.length < MOST_CALLS
+    const oldest = this.#options.clock.now() - TIMEOUT_MS
+    const forgotten = this.#underWay.filter(({ since }) => since < oldest)
+    if (forgotten.length > 0) {
+      this.#underWay = this.#underWay.filter(({ since }) => since >= oldest)
+      for (const { spans } of forgotten) this.counts.failed += spans
+      this.#sayLost()
+    }
+    return this.#underWay.length < MOST_CALLS
+  }
+
+  #sayLost(): void {
+    this.#options.log({ event: "spans-lost", ...this.counts })
   }
 }
 
-function bodyOf(spans: readonly ReadableSpan[]): string | null {
-  if (spans.length === 0 || spans.length > MOST_SPANS) return null
+function isSame(one: OtlpDestination, other: OtlpDestination): boolean {
+  if (one === other) return true
+  return one.url === other.url && JSON.stringify(one.headers) === JSON.stringify(other.headers)
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
+}
+
+interface Body {
+  /** Null for what cannot be sent. */
+  readonly body: string | null
+  readonly spans: number
+}
+
+/** One body, or several where one would be too long: a span that is too large by itself takes none with it. */
+function bodiesOf(spans: readonly ReadableSpan[]): readonly Body[] {
+  const body = textOf(spans)
+  if (body !== null || spans.length <= 1) return [{ body, spans: spans.length }]
+  const middle = spans.length >>> 1
+  return [...bodiesOf(spans.slice(0, middle)), ...bodiesOf(spans.slice(middle))]
+}
+
+function textOf(spans: readonly ReadableSpan[]): string | null {
   try {
-    const bytes = JsonTraceSerializer.serializeRequest([...spans])
-    const text = withoutTokens(new TextDecoder().decode(bytes))
+    const text = withoutTokens(new TextDecoder().decode(JsonTraceSerializer.serializeRequest([...spans])))
     return text.length > MOST_TEXT ? null : text
   } catch {
     return null

@@ -35,6 +35,10 @@ describe("passportRequirement: accepts", () => {
       company: "99999999999999999999",
       zone: "us01",
       host: "api.procore.com",
+      companies: ["1", "2"],
+      sid: "A".repeat(43),
+      auth_time: NOW_S - 100,
+      level: 2,
       later: 1,
     }
     expect(await check(await sign(header, { ...more, act: { sub: "script:router" } }))).toMatchObject(more)
@@ -80,6 +84,11 @@ describe("passportRequirement: refuses", () => {
     "with a zone that is no text": { zone: ["us01"] },
     "with a host that is no text": { host: ["api.procore.com"] },
     "with an empty host": { host: "" },
+    "with companies that are one text": { companies: "1" },
+    "with a company that is a number among its companies": { companies: ["1", 2] },
+    "with an empty session": { sid: "" },
+    "with a time of authentication as text": { auth_time: String(NOW_S) },
+    "with a fraction of a level": { level: 1.5 },
     "with an actor that is no object": { act: "script:router" },
   }
   for (const [name, change] of Object.entries(wrongClaims))

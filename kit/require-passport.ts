@@ -130,12 +130,15 @@ function kidOf(header: unknown): string | null {
 
 function isPassportClaims(value: unknown): value is PassportClaims {
   if (!isRecord(value)) return false
-  const { iat, nbf, exp, hops, act } = value
+  const { iat, nbf, exp, hops, act, companies, auth_time, level } = value
   const isText = (name: string) => typeof value[name] === "string" && value[name] !== ""
   const isTextIfThere = (name: string) => value[name] === undefined || isText(name)
   return (
     ["iss", "aud", "sub", "jti", "route"].every(isText) &&
-    ["idp", "scope", "company", "zone", "host"].every(isTextIfThere) &&
+    ["idp", "scope", "company", "zone", "host", "sid"].every(isTextIfThere) &&
+    (companies === undefined || (Array.isArray(companies) && companies.every((each) => typeof each === "string"))) &&
+    (auth_time === undefined || (Number.isInteger(auth_time) && Number(auth_time) >= 0)) &&
+    (level === undefined || (Number.isInteger(level) && Number(level) >= 0)) &&
     isSeconds(iat) &&
     isSeconds(nbf) &&
     isSeconds(exp) &&

@@ -19,7 +19,8 @@ interface Variables {
 }
 
 /**
- * Refuses `company.required` when there is none, and `company.unknown` for one that is not the passport's own, where that names one, or that the directory does not know:
+ * Refuses `company.required` when there is none, and `company.unknown` for one that is not the passport's own, where that names one, for one that its subject is no member of, where that is
+ * known, and for one that the directory does not know:
  * the same answer, so that it cannot be used to find out which companies there are. Sets nothing.
  *
  * ```ts
@@ -43,12 +44,14 @@ export function requireValidCompany<Bindings extends object = object>(
 /** The decision. `isExempt`: the request belongs to no company. Throws `company.required`, `company.unknown`. */
 export function checkCompany(
   company: string | null,
-  passport: Pick<PassportClaims, "kind" | "company">,
+  passport: Pick<PassportClaims, "kind" | "company" | "companies">,
   isExempt: boolean,
 ): void {
   if (company === null) {
     if (isExempt && passport.kind !== "service") return
     throw refuse("company.required")
   }
-  if (passport.company !== undefined && passport.company !== company) throw refuse("company.unknown")
+  const isBoundElsewhere = passport.company !== undefined && passport.company !== company
+  const isMember = passport.companies === undefined || passport.companies.includes(company)
+  if (isBoundElsewhere || !isMember) throw refuse("company.unknown")
 }

@@ -2,6 +2,7 @@
  * A document that a team changes without a deploy, such as a rule set: revisions in the team's D1, the newest readable one in the isolate's memory.
  * What is unreadable, or not to be had, leaves the last good one in force; never an older one, never none once there was one.
  */
+import { within } from "./within.ts"
 
 /** How many of the newest revisions are tried, so that a new isolate finds the last good one below some bad ones. */
 const TRIED = 10
@@ -118,18 +119,5 @@ export class StoredDocument<T> {
     if (this.#isPrepared) return
     await database.prepare(SCHEMA).run()
     this.#isPrepared = true
-  }
-}
-
-/** Settles as `work` does, or rejects after `ms` milliseconds. */
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: number | null = null
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    if (timer !== null) clearTimeout(timer)
   }
 }

@@ -1,4 +1,5 @@
 import { describe, it } from "vitest"
+import { circuitBreaker } from "./circuit-breaker.ts"
 import { refuse } from "./problem.ts"
 import { Shadows, type StrangleDependencies, type StrangleOrder, strangle } from "./strangle.ts"
 
@@ -16,6 +17,7 @@ interface Circumstances {
   readonly timeoutMs?: number
   readonly compare?: StrangleDependencies<Side>["compare"]
   readonly shadows?: Shadows
+  readonly enterNew?: StrangleDependencies<Side>["enterNew"]
   readonly dates?: Partial<Pick<StrangleOrder, "deprecationMs" | "sunsetMs">>
 }
 
@@ -46,6 +48,7 @@ async function run(circumstances: Circumstances) {
       return Promise.race([answer, ended])
     },
     timeoutMs: { legacy: timeoutMs, new: timeoutMs },
+    enterNew: circumstances.enterNew ?? (() => circuitBreaker().enter("")),
     waitUntil: (work) => background.push(work),
     shadows: circumstances.shadows ?? new Shadows({ most: 10, bytesMost: 3_000, deadlineMs: 60_000 }),
     compare: circumstances.compare ?? readBoth,
@@ -160,6 +163,7 @@ describe("strangle: fallback", () => {
           return new Response("busy", { status: 503 })
         },
         timeoutMs: { legacy: 1_000, new: 1_000 },
+        enterNew: () => circuitBreaker().enter(""),
         waitUntil: () => {},
         shadows: new Shadows({ most: 1, bytesMost: 1, deadlineMs: 1_000 }),
         compare: readBoth,
@@ -224,6 +228,141 @@ describe("strangle: fallback", () => {
     expect(sent).toEqual(["legacy"])
     const bad = await run({ answers: { legacy: failures["status 500"] } })
     expect([(await bad.answered).status, bad.sent]).toEqual([500, ["legacy"]])
+  })
+})
+
+describe("strangle: while the new service fails", () => {
+  /** Several requests in a row under one breaker that opens after two failures, for a second, and a clock of its own. */
+  function underOneBreaker() {
+    const clock = { nowMs: 1_000_000, now: () => clock.nowMs }
+    const breaker = circuitBreaker({ consecutiveFailures: 2, openMs: 1_000, clock })
+    const enterNew = () => breaker.enter("new")
+    const ask = async (
+      answer: () => Response | Promise<Response>,
+      init: RequestInit = {},
+      more: Circumstances = {},
+    ) => {
+      const did = await run({ side: "new", init, answers: { new: answer }, timeoutMs: 5, enterNew, ...more })
+      const response = await did.answered.catch(() => null)
+      return { ...did, by: response === null ? null : by(response) }
+    }
+    return { clock, ask, state: () => breaker.stateOf("new") }
+  }
+  const silent = () => new Promise<Response>(() => {})
+  const broken = () => new Response("", { status: 503 })
+  const fine = () => new Response("")
+
+  for (const [name, fails] of Object.entries({ silent, "answering 503": broken, "not there": () => Promise.reject() }))
+    it(`asks it no more after as many failures as the breaker takes, of one that is ${name}, and not after fewer`, async ({
+      expect,
+    }) => {
+      const { ask } = underOneBreaker()
+      for (const method of ["GET", "HEAD"]) expect((await ask(fails, { method })).sent).toEqual(["new", "legacy"])
+      for (const method of ["GET", "HEAD", "OPTIONS"]) {
+        const { sent, noted, by } = await ask(fails, { method })
+        expect([sent, noted, by]).toEqual([["legacy"], ["fallback"], "fallback"])
+      }
+    })
+
+  it("sends what is not safe to it all the same, once, and learns nothing from that", async ({ expect }) => {
+    const { ask, state } = underOneBreaker()
+    for (const method of ["POST", "PUT", "PATCH", "DELETE"])
+      for (const answer of [broken, silent]) expect((await ask(answer, { method, body: "x" })).sent).toEqual(["new"])
+    expect(state()).toBe("closed")
+    for (let count = 0; count < 2; count++) await ask(broken)
+    expect(state()).toBe("open")
+    for (const method of ["POST", "PUT", "PATCH", "DELETE"])
+      expect((await ask(fine, { method, body: "x" })).sent).toEqual(["new"])
+    expect(state()).toBe("open")
+  })
+
+  it("lets one request at a time try it again when the time is over, and all once that one was answered", async ({
+    expect,
+  }) => {
+    const { clock, ask, state } = underOneBreaker()
+    for (let count = 0; count < 2; count++) await ask(broken)
+    clock.nowMs += 999
+    expect((await ask(fine)).sent).toEqual(["legacy"])
+    clock.nowMs += 1
+    const { promise, resolve } = Promise.withResolvers<Response>()
+    const probe = ask(() => promise, {}, { timeoutMs: 60_000 })
+    await scheduler.wait(0)
+    expect((await ask(fine)).sent).toEqual(["legacy"])
+    resolve(new Response(""))
+    expect((await probe).by).toBe("new")
+    expect([(await ask(fine)).by, state()]).toEqual(["new", "closed"])
+  })
+
+  it("waits another while after a try that failed", async ({ expect }) => {
+    const { clock, ask } = underOneBreaker()
+    for (let count = 0; count < 2; count++) await ask(broken)
+    clock.nowMs += 1_000
+    expect((await ask(silent)).sent).toEqual(["new", "legacy"])
+    clock.nowMs += 999
+    expect((await ask(fine)).sent).toEqual(["legacy"])
+    clock.nowMs += 1
+    expect((await ask(fine)).by).toBe("new")
+  })
+
+  it("learns nothing from clients that break off, however many and whenever", async ({ expect }) => {
+    const { clock, ask, state } = underOneBreaker()
+    const breakOff = async () => {
+      const abort = new AbortController()
+      const asked = ask(silent, { signal: abort.signal }, { timeoutMs: 60_000 })
+      await scheduler.wait(0)
+      abort.abort()
+      return (await asked).sent
+    }
+    for (let count = 0; count < 5; count++) expect(await breakOff()).toEqual(["new"])
+    expect(state()).toBe("closed")
+    for (let count = 0; count < 2; count++) await ask(broken)
+    clock.nowMs += 1_000
+    expect(await breakOff()).toEqual(["new"])
+    // The try told nothing: the next one is the try.
+    expect(state()).toBe("half-open")
+    expect((await ask(fine)).by).toBe("new")
+  })
+
+  it("learns nothing from what the platform answered instead, but that nobody was there", async ({ expect }) => {
+    const { clock, ask, state } = underOneBreaker()
+    const instead = (problem: string, status: number) => () =>
+      new Response("", { status, headers: { "x-sallyport-egress-problem": problem } })
+    for (let count = 0; count < 3; count++) await ask(instead("egress.passport-exchange-failed", 502))
+    expect(state()).toBe("closed")
+    for (let count = 0; count < 2; count++) {
+      await ask(instead("egress.destination-failed", 502))
+      await ask(instead("auth.revoked", 401))
+    }
+    expect(state()).toBe("open")
+    clock.nowMs += 1_000
+    await ask(instead("auth.revoked", 401))
+    expect(state()).toBe("half-open")
+  })
+
+  it("learns nothing from requests that the platform did not let through", async ({ expect }) => {
+    const { ask, state } = underOneBreaker()
+    const access = (side: Side) =>
+      side === "new" ? Promise.reject(refuse("platform.unavailable")) : Promise.resolve(side)
+    for (let count = 0; count < 5; count++) expect((await ask(fine, {}, { access })).by).toBe("fallback")
+    expect(state()).toBe("closed")
+  })
+
+  for (const status of [200, 304, 400, 404, 499])
+    it(`takes ${status} for a sign of life`, async ({ expect }) => {
+      const { ask, state } = underOneBreaker()
+      for (let count = 0; count < 3; count++) {
+        await ask(broken)
+        await ask(() => new Response(status === 304 ? null : "", { status }))
+      }
+      expect(state()).toBe("closed")
+    })
+
+  it("goes on comparing with it in shadow", async ({ expect }) => {
+    const { ask } = underOneBreaker()
+    for (let count = 0; count < 2; count++) await ask(broken)
+    const { sent, background } = await ask(fine, {}, { side: "legacy", isShadowed: true })
+    await Promise.all(background)
+    expect(sent).toEqual(["legacy", "copy to new", "copy to legacy"])
   })
 })
 

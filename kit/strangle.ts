@@ -2,6 +2,7 @@
  * Carries out one request of a strangler migration: the chosen service answers, the legacy one steps in for a new one that fails, and in shadow mode
  * both are asked and compared behind the client's back. Which side, and whether to compare, is strangle-rules.ts' to say; how a service is reached is the Worker's.
  */
+import { EGRESS_PROBLEM_HEADER } from "../contracts/reserved-headers.ts"
 import { refuse } from "./problem.ts"
 
 /** Response header: who answered. `fallback` is the legacy service, because the new one failed. */
@@ -19,6 +20,9 @@ const SAFE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"])
 const IDEMPOTENT: ReadonlySet<string> = new Set([...SAFE, "PUT", "DELETE"])
 /** They ask for a part, or name a validator of the system that made it. */
 const INCOMPARABLE = ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range"]
+
+/** For requests that go to the new service whatever is known of it. */
+const UNCOUNTED: Permit = { succeed() {}, fail() {}, abandon() {} }
 
 /** Legacy's and the new service's while legacy's second is awaited, and what a slow client has not taken of the first. */
 const BODIES_HELD = 3
@@ -41,6 +45,13 @@ export interface SendOptions {
   readonly isCopy: boolean
 }
 
+/** Leave for one request to the new service, such as `circuitBreaker()` gives, settled once. */
+export interface Permit {
+  succeed(): void
+  fail(): void
+  abandon(): void
+}
+
 /** `Access` is whatever the Worker needs to reach a service: an origin and a passport, say. */
 export interface StrangleDependencies<Access> {
   /** Rejects before anything was sent. */
@@ -49,6 +60,11 @@ export interface StrangleDependencies<Access> {
   send(access: Access, options: SendOptions): Promise<Response>
   /** Milliseconds until the response headers must be there. */
   readonly timeoutMs: Readonly<Record<Side, number>>
+  /**
+   * Leave for a request of a safe method to ask the new service; without it legacy answers at once. Settled by what became of it: silence and 5xx speak against the new service,
+   * a client that broke off says nothing. Not asked for any other method, which has nowhere else to go, nor for a copy.
+   */
+  enterNew(): Permit | { readonly retryAfterMs: number }
   readonly waitUntil: (work: Promise<unknown>) => void
   readonly shadows: Shadows
   /** Compares what the client got with what `ask` gives, in the background. Rejects only for faults of its own. */
@@ -75,9 +91,11 @@ export async function strangle<Access>(order: StrangleOrder, deps: StrangleDepen
   return stamp(await answerOf("legacy", order, deps), "fallback", order)
 }
 
-/** Null when the new service failed and the legacy one may answer instead. */
+/** Null when the new service failed, or is known to fail, and the legacy one may answer instead. */
 async function attemptNew<Access>(order: StrangleOrder, deps: StrangleDependencies<Access>): Promise<Response | null> {
   const { request } = order
+  const permit = SAFE.has(request.method) ? deps.enterNew() : UNCOUNTED
+  if ("retryAfterMs" in permit) return null
   // Asked after the fact: a body that was read cannot be sent again. GET and HEAD are sent without.
   const isRepeatable = () => SAFE.has(request.method) && !request.bodyUsed
   let wasSent = false
@@ -90,14 +108,29 @@ async function attemptNew<Access>(order: StrangleOrder, deps: StrangleDependenci
   }
   try {
     const response = await answerOf("new", order, watched)
+    if (response.status < 500 && isServices(response)) permit.succeed()
+    else settleFailure(permit, isServices(response) && isRepeatable())
     if (response.status < 500 || !isRepeatable()) return response
     void response.body?.cancel().catch(() => {})
     return null
   } catch (failure) {
+    settleFailure(permit, wasSent && isRepeatable() && !request.signal.aborted)
     const mayFallBack = wasSent ? isRepeatable() : IDEMPOTENT.has(request.method)
     if (request.signal.aborted || !mayFallBack) throw failure
     return null
   }
+}
+
+/** Not so when the platform answered itself, without asking the service: it would not let the request out, or not as whom it came. */
+function isServices(response: Response): boolean {
+  const problem = response.headers.get(EGRESS_PROBLEM_HEADER)
+  return problem === null || problem === "egress.destination-failed"
+}
+
+/** A body that a client sends slowly, and what the platform did not let through, are no failures of the service. */
+function settleFailure(permit: Permit, isTheServices: boolean): void {
+  if (isTheServices) permit.fail()
+  else permit.abandon()
 }
 
 function answerOf<Access>(side: Side, order: StrangleOrder, deps: StrangleDependencies<Access>): Promise<Response> {

@@ -234,12 +234,13 @@ function injected(headers: Headers, within: Context): Headers {
 
 const SPANS_OF_REQUEST = createContextKey("sallyport: spans of the request")
 
-/** The finished spans of one request, sent together with its response; what ends later, in `waitUntil`, follows. */
+/** The finished spans of one request, given to the exporter with its response; what ends later, in `waitUntil`, follows. */
 class RequestSpans {
   readonly #exporter: OtlpExporter
   readonly #destination: OtlpDestination
   readonly #c: HonoContext
   #spans: ReadableSpan[] = []
+  #beyond = 0
   #isOpen = true
 
   constructor(exporter: OtlpExporter, destination: OtlpDestination, c: HonoContext) {
@@ -249,11 +250,8 @@ class RequestSpans {
   }
 
   add(span: ReadableSpan): void {
-    if (this.#spans.length >= MOST_SPANS_OF_A_REQUEST) {
-      this.#exporter.counts.dropped += 1
-      return
-    }
-    this.#spans.push(span)
+    if (this.#spans.length < MOST_SPANS_OF_A_REQUEST) this.#spans.push(span)
+    else this.#beyond += 1
     if (!this.#isOpen && this.#spans.length === 1) queueMicrotask(() => this.#send())
   }
 
@@ -265,11 +263,13 @@ class RequestSpans {
   #send(): void {
     const spans = this.#spans
     this.#spans = []
+    this.#exporter.drop(this.#beyond)
+    this.#beyond = 0
+    const work = this.#exporter.send(spans, this.#destination)
     try {
-      this.#c.executionCtx.waitUntil(this.#exporter.send(spans, this.#destination))
+      this.#c.executionCtx.waitUntil(work)
     } catch {
-      // No execution context, as in a unit test, or one that is over.
-      this.#exporter.counts.dropped += spans.length
+      // No execution context, as in a unit test, or one that is over: they go with those of another request.
     }
   }
 }

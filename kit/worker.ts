@@ -9,7 +9,7 @@ import { asRefusal, problemResponse, type Refusal, refuse } from "./problem.ts"
 
 export interface WorkerOptions {
   /** Makes the response for a refusal; default {@link problemResponse}. */
-  readonly render?: (refusal: Refusal, requestId: string) => Response | Promise<Response>
+  readonly render?: (refusal: Refusal, requestId: string, request: Request) => Response | Promise<Response>
   /** Receives refusals with status 500 and above; default none. Never a credential or the query. */
   readonly log?: (record: FailureRecord) => void
 }
@@ -48,7 +48,7 @@ function render(refusal: Refusal, request: Request, options: WorkerOptions): Res
     options.log?.({ event: "worker-failed", requestId, code: refusal.code, cause: nameOf(refusal.cause) })
   }
   const traceId = trace.getActiveSpan()?.spanContext().traceId ?? null
-  return options.render?.(refusal, requestId) ?? problemResponse(refusal, { requestId, traceId })
+  return options.render?.(refusal, requestId, request) ?? problemResponse(refusal, { requestId, traceId })
 }
 
 function nameOf(cause: unknown): string | null {

@@ -10,7 +10,7 @@ type Environment = (typeof ENVIRONMENTS)[number]
 
 const HELP = `Deploys the platform's Workers to Cloudflare.
 
-  npm run deploy -- --env staging              outbound, dispatcher, database migrations, control plane
+  npm run deploy -- --env staging              revocations, outbound, dispatcher, database migrations, control plane
   npm run deploy -- --env production --dry-run bundle and check only; needs no account
   npm run deploy -- --dry-run                  the same for every environment
 
@@ -48,6 +48,7 @@ function stepsOf(environment: Environment, dryRun: boolean): Step[] {
     command: ["wrangler", "d1", "migrations", "apply", "DB", "--remote", "-c", "control-plane/wrangler.toml", env],
   }
   return [
+    deploy("revocations", "revocations/wrangler.toml"),
     deploy("outbound", "outbound/wrangler.toml"),
     deploy("dispatcher", "wrangler.toml"),
     ...(dryRun ? [] : [migrate]),

@@ -19,14 +19,14 @@ if (existsSync(folder)) {
 }
 mkdirSync(folder, { recursive: true, mode: 0o700 })
 
-const pinKey = randomKey()
+const shared = { PIN_KEY: randomKey(), SESSION_KEYS: randomKey(), RING_KEY: randomKey() }
 const opsToken = `spt_${randomKey()}`
 write("dispatcher.json", {
   PASSPORT_KEYS: JSON.stringify(newRing(new Date().toISOString().slice(0, 10))),
-  PIN_KEY: pinKey,
+  ...shared,
 })
 write("control-plane.json", {
-  PIN_KEY: pinKey,
+  ...shared,
   ARTIFACT_KEY: randomKey(),
   BOOTSTRAP_TOKEN_HASH: createHash("sha256").update(opsToken).digest("hex"),
   CLOUDFLARE_API_TOKEN: "",

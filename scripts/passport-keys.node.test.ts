@@ -1,5 +1,5 @@
 import { expect, it } from "vitest"
-import { importPassportKeys } from "../dispatcher/src/identity/passport-keys.ts"
+import { passportKeyRing } from "../dispatcher/src/identity/passport-keys.ts"
 import { addKey, dropKey, newRing, useKey } from "./passport-keys.ts"
 
 it("rotates in three steps, each of which the dispatcher takes", async () => {
@@ -9,8 +9,9 @@ it("rotates in three steps, each of which the dispatcher takes", async () => {
   const dropped = dropKey(used, "2026-11")
   const seen = []
   for (const ring of [first, added, used, dropped]) {
-    const { signing, jwks } = await importPassportKeys(JSON.stringify(ring))
-    seen.push(`${signing.kid} of ${jwks.keys.map((key) => (key as { kid?: string }).kid).join(", ")}`)
+    const taken = await passportKeyRing({ secret: JSON.stringify(ring), log: () => undefined })
+    const published = taken.jwks(0).keys.map((key) => String("kid" in key && key.kid))
+    seen.push(`${taken.signing(0).kid} of ${published.toSorted().join(", ")}`)
   }
   expect(seen).toEqual([
     "2026-11 of 2026-11",

@@ -10,6 +10,9 @@ const AREAS: Readonly<Record<string, string>> = {
   edge: "refused at the entrance, before anything is known of the caller",
   route: "no route, or a route that is switched off or taken",
   auth: "who calls, and what they may",
+  session: "sessions, listed and ended",
+  revocation: "what is to be accepted no longer",
+  login: "the login Worker",
   dispatch: "what became of the request behind the dispatcher",
   zone: "where a company lives",
   company: "which company a request is for",
@@ -25,6 +28,7 @@ const AREAS: Readonly<Record<string, string>> = {
   version: "versions of a script",
   deployment: "deployments of a script",
   upload: "what a team uploaded",
+  keys: "the key ring of the passports",
   cloudflare: "Cloudflare's API behind the control plane",
   internal: "a bug of ours",
 }

@@ -14,7 +14,12 @@ interface Member {
   readonly secret: boolean
 }
 
-const workers = trackedFiles("wrangler.toml", "outbound/wrangler.toml", "control-plane/wrangler.toml").map((config) => {
+const workers = trackedFiles(
+  "wrangler.toml",
+  "outbound/wrangler.toml",
+  "control-plane/wrangler.toml",
+  "revocations/wrangler.toml",
+).map((config) => {
   const source = config === "wrangler.toml" ? "dispatcher/src" : posix.join(posix.dirname(config), "src")
   // A Worker of few files declares its Env in index.ts.
   const [env = `${source}/index.ts`] = trackedFiles(`${source}/env.ts`)

@@ -4,10 +4,11 @@ import { stickyBy } from "../../contracts/dispatch-config.ts"
 import { apiOf, type ChangeOptions, changeCommandOf, collect, messageOf, positive, segment } from "../command.ts"
 import { Failure } from "../failure.ts"
 import type { Io } from "../io.ts"
+import { addKillOptions, type KillOptions, killOf } from "../kill-switch.ts"
 import { printJson } from "../print.ts"
 import { parseReleases, releasesText } from "../releases.ts"
 
-interface Options extends ChangeOptions {
+interface Options extends ChangeOptions, KillOptions {
   readonly hostname?: string
   readonly path?: string
   readonly script?: string
@@ -16,21 +17,26 @@ interface Options extends ChangeOptions {
   readonly auth?: Route["auth"]["mode"]
   readonly issuer?: readonly string[]
   readonly scope?: readonly string[]
+  readonly accept?: readonly string[]
+  readonly audience?: readonly string[] | false
+  readonly minLevel?: number | false
+  readonly maxAuthAge?: number | false
+  readonly sensitive?: boolean
+  readonly login?: string | false
   readonly releases?: readonly string[] | false
   readonly stickyBy?: Route["stickyBy"]
   readonly timeoutMs?: number
   readonly open?: boolean
   readonly preflight?: "worker" | false
-  readonly kill?: string | false
-  readonly killMode: "log" | "enforce"
 }
 
 /** Sends the whole route, changed where an option says so, with If-Match: nobody's change in between is lost. */
 export function routesSet(io: Io): Command {
-  return changeCommandOf(
+  const command = changeCommandOf(
     "set",
     "make a route, or change one",
     "routes set web-pages --hostname app.procore.com --path '/webclients/*' --script pages --auth none",
+    "routes set web-app --accept session --issuer corporate --login /login/start",
     "routes set web-pages --releases 12=90 13=10 --sticky-by company",
     "routes set web-pages --kill 'wrong assets, see the runbook'",
   )
@@ -43,6 +49,17 @@ export function routesSet(io: Io): Command {
     .addOption(new Option("--auth <mode>", "credential").choices(["required", "optional", "none"]))
     .option("--issuer <id>", "accepted issuer; repeatable; replaces all", collect)
     .option("--scope <scope>", "required scope; repeatable; replaces all", collect)
+    .option("--accept <credential>", "bearer, session or service-key; repeatable; replaces all", collect)
+    .option("--audience <aud>", "accepted audience of bearer tokens; repeatable; replaces all", collect)
+    .option("--no-audience", "whatever the issuer's are")
+    .option("--min-level <n>", "least level of a session, 1–3", positive)
+    .option("--no-min-level", "any")
+    .option("--max-auth-age <s>", "seconds since the login, at most", positive)
+    .option("--no-max-auth-age", "any")
+    .option("--sensitive", "refuse while it is not known what was revoked")
+    .option("--no-sensitive", "pass then")
+    .option("--login <path>", "where a browser without a session is sent, such as /login/start")
+    .option("--no-login", "nowhere")
     .option("--releases <version=percent...>", "releases of this route alone")
     .option("--no-releases", "follow the script's own deployment again")
     .addOption(new Option("--sticky-by <key>", "what keeps a caller on one version").choices(stickyBy.options))
@@ -53,30 +70,28 @@ export function routesSet(io: Io): Command {
       new Option("--preflight <who>", "who answers CORS preflights, which carry no credential").choices(["worker"]),
     )
     .option("--no-preflight", "treat them like any request")
-    .option("--kill <reason>", "switch the route off: 503")
-    .option("--no-kill", "switch it on again")
-    .addOption(new Option("--kill-mode <mode>", "with --kill").choices(["log", "enforce"]).default("enforce"))
-    .action(async (id: string, options: Options) => {
-      const api = apiOf(io)
-      const path = `/v1/routes/${segment(id)}`
-      const before = await api.find(path, routeShape)
-      const parsed = routePut.safeParse(wanted(before?.value, options))
-      if (!parsed.success)
-        throw new Failure(before === null ? `There is no route ${id}; to make it, more is needed` : "Not a route", {
-          errors: parsed.error.issues.map((each) => ({ pointer: `/${each.path.join("/")}`, detail: each.message })),
-          fix: "A new route needs --hostname, --path, --script and --auth; `sallyport routes set --help` shows one.",
-        })
-      const { value } = await api.put(path, routeShape, { body: parsed.data, before })
-      if (options.json) return printJson(io, value)
-      const releases = value.releases === undefined ? "" : `, releases ${releasesText(value.releases)}`
-      const state = value.kill === undefined ? "" : `, switched off (${value.kill.mode})`
-      const verb = before === null ? "Made" : "Changed"
-      io.out(`${verb} route ${id}: ${value.hostname}${value.path} → ${value.script}${releases}${state}\n`)
-    })
+  return addKillOptions(command, "the route").action(async (id: string, options: Options) => {
+    const kill = killOf(options)
+    const api = apiOf(io)
+    const path = `/v1/routes/${segment(id)}`
+    const before = await api.find(path, routeShape)
+    const parsed = routePut.safeParse(wanted(before?.value, options, kill))
+    if (!parsed.success)
+      throw new Failure(before === null ? `There is no route ${id}; to make it, more is needed` : "Not a route", {
+        errors: parsed.error.issues.map((each) => ({ pointer: `/${each.path.join("/")}`, detail: each.message })),
+        fix: "A new route needs --hostname, --path, --script and --auth; `sallyport routes set --help` shows one.",
+      })
+    const { value } = await api.put(path, routeShape, { body: parsed.data, before })
+    if (options.json) return printJson(io, value)
+    const releases = value.releases === undefined ? "" : `, releases ${releasesText(value.releases)}`
+    const state = value.kill === undefined ? "" : `, switched off (${value.kill.mode})`
+    const verb = before === null ? "Made" : "Changed"
+    io.out(`${verb} route ${id}: ${value.hostname}${value.path} → ${value.script}${releases}${state}\n`)
+  })
 }
 
 /** The route as it should be; what is missing in a new one is found by the schema. */
-function wanted(before: Route | undefined, options: Options): Record<string, unknown> {
+function wanted(before: Route | undefined, options: Options, kill: object | null | undefined): Record<string, unknown> {
   const { id: _id, ...kept } = before ?? {}
   const route: Record<string, unknown> = {
     ...kept,
@@ -92,15 +107,30 @@ function wanted(before: Route | undefined, options: Options): Record<string, unk
     }),
     ...messageOf(options),
   }
-  const auth = given({ mode: options.auth, issuers: options.issuer, scopes: options.scope })
-  if (before !== undefined || Object.keys(auth).length > 0) route.auth = { ...before?.auth, ...auth }
+  const auth = given({
+    mode: options.auth,
+    issuers: options.issuer,
+    scopes: options.scope,
+    accept: options.accept,
+    audiences: options.audience,
+    minLevel: options.minLevel,
+    maxAuthAgeS: options.maxAuthAge,
+    sensitive: options.sensitive,
+    login: options.login,
+  })
+  if (before !== undefined || Object.keys(auth).length > 0) route.auth = withoutFalse({ ...before?.auth, ...auth })
   if (Array.isArray(options.releases)) route.releases = parseReleases(options.releases)
   if (options.releases === false) delete route.releases
-  if (typeof options.kill === "string") route.kill = { mode: options.killMode, reason: options.kill }
-  if (options.kill === false) delete route.kill
+  if (kill === null) delete route.kill
+  else if (kill !== undefined) route.kill = kill
   if (options.preflight === "worker") route.preflight = "worker"
   if (options.preflight === false) delete route.preflight
   return route
+}
+
+/** `false` is what a `--no-…` leaves behind: as if nothing had been said. */
+function withoutFalse(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== false))
 }
 
 function given(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -3,9 +3,10 @@ import { type Script, scriptShape } from "../../contracts/api.ts"
 import { stickyBy } from "../../contracts/dispatch-config.ts"
 import { apiOf, type ChangeOptions, changeCommandOf, collect, messageOf, positive, segment } from "../command.ts"
 import type { Io } from "../io.ts"
+import { addKillOptions, type KillOptions, killOf } from "../kill-switch.ts"
 import { printJson } from "../print.ts"
 
-interface Options extends ChangeOptions {
+interface Options extends ChangeOptions, KillOptions {
   readonly team?: string
   readonly stickyBy?: string
   readonly cpuMs?: number
@@ -16,13 +17,11 @@ interface Options extends ChangeOptions {
   readonly requireScope?: readonly string[]
   readonly requireKind?: readonly string[]
   readonly require?: false
-  readonly kill?: string | false
-  readonly killMode: "log" | "enforce"
 }
 
 /** Claims the name when nobody has it. Else it sends all settings, changed where an option says so, with If-Match: nobody's change in between is lost. */
 export function scriptsSet(io: Io): Command {
-  return changeCommandOf(
+  const command = changeCommandOf(
     "set",
     "claim a script's name, or change its settings",
     "scripts set files --timeout-ms 60000 --no-deploy-on-upload",
@@ -45,21 +44,25 @@ export function scriptsSet(io: Io): Command {
     .option("--require-scope <scope>", "scope that callers need, by any route or sibling; repeatable", collect)
     .option("--require-kind <kind>", "kind of credential that callers need: user or service; repeatable", collect)
     .option("--no-require", "ask for neither any more")
-    .option("--kill <reason>", "switch the script off on all its routes and for siblings: 503")
-    .option("--no-kill", "switch it on again")
-    .addOption(new Option("--kill-mode <mode>", "with --kill").choices(["log", "enforce"]).default("enforce"))
-    .action(async (name: string, options: Options) => {
+  return addKillOptions(command, "the script, on all its routes and for siblings,").action(
+    async (name: string, options: Options) => {
+      const kill = killOf(options)
       const api = apiOf(io)
       const path = `/v1/scripts/${segment(name)}`
       const before = await api.find(path, scriptShape)
-      const body = { ...settingsOf(before?.value, options), ...messageOf(options) }
+      const body = { ...settingsOf(before?.value, options, kill), ...messageOf(options) }
       const { value } = await api.put(path, scriptShape, { body, before })
       if (options.json) return printJson(io, value)
       io.out(`${before === null ? "Claimed" : "Changed"} script ${value.name} of team ${value.team}\n`)
-    })
+    },
+  )
 }
 
-function settingsOf(before: Script | undefined, options: Options): Record<string, unknown> {
+function settingsOf(
+  before: Script | undefined,
+  options: Options,
+  kill: object | null | undefined,
+): Record<string, unknown> {
   const cpuMs = options.cpuMs ?? before?.limits.cpuMs
   const subRequests = options.subRequests ?? before?.limits.subRequests
   const settings = {
@@ -70,7 +73,7 @@ function settingsOf(before: Script | undefined, options: Options): Record<string
     deployOnUpload: options.deployOnUpload ?? before?.deployOnUpload,
     keepAssetVersions: options.keepAssetVersions ?? before?.keepAssetVersions,
     access: accessOf(before, options),
-    kill: options.kill === false ? null : killOf(options),
+    kill,
   }
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
 }
@@ -80,10 +83,6 @@ function accessOf(before: Script | undefined, options: Options): object | null |
   const { requireScope: scopes, requireKind: kinds } = options
   if (scopes === undefined && kinds === undefined) return options.require === false ? null : undefined
   return { ...before?.access, ...(scopes === undefined ? {} : { scopes }), ...(kinds === undefined ? {} : { kinds }) }
-}
-
-function killOf({ kill, killMode }: Options): object | undefined {
-  return typeof kill === "string" ? { mode: killMode, reason: kill } : undefined
 }
 
 function upTo10(text: string): number {

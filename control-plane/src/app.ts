@@ -13,6 +13,7 @@ import { cloudflareApiWith } from "./cloudflare-api/app.ts"
 import { type Dependencies, dependenciesOf } from "./dependencies.ts"
 import type { Env } from "./env.ts"
 import { answerAlive, answerReady, answerVersion, describeProblem } from "./health.ts"
+import { answerMetrics } from "./metrics.ts"
 import { answerReference } from "./reference.ts"
 
 /** `requestId` is for messages and logs; nothing is decided by it. */
@@ -44,6 +45,7 @@ export function controlPlane(make: (env: Env) => Dependencies = dependenciesOf):
   app.get("/", (c) => c.redirect("/docs"))
   app.get("/health/alive", () => answerAlive())
   app.get("/health/ready", (c) => answerReady(depsOf(c)))
+  app.get("/metrics", (c) => answerMetrics(c.req.raw, depsOf(c)))
   app.get("/version", (c) => answerVersion(depsOf(c)))
   app.get("/.sallyport/problems/:code", (c) => describeProblem(c.req.param("code")))
   app.get("/openapi.json", () => answerDescription())

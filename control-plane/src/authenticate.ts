@@ -8,6 +8,8 @@ import { sha256Hex } from "./sha256.ts"
 import type { TokenStore } from "./store/tokens.ts"
 
 const TOKEN = /^spt_[A-Za-z0-9_-]{43}$/
+/** Of a scraper; no token of the API looks so. */
+const SCRAPE_TOKEN = /^spm_[A-Za-z0-9_-]{43}$/
 
 export interface AuthenticateDependencies {
   readonly clock: { now(): number }
@@ -27,6 +29,19 @@ export async function authenticateToken(request: Request, deps: AuthenticateDepe
   if (row === null || row.revokedAt !== null) throw unauthenticated()
   if (row.expiresAt !== null && Date.parse(row.expiresAt) <= deps.clock.now()) throw unauthenticated()
   return { tokenId: row.id, role: row.role, team: row.team, name: `token:${row.id}` }
+}
+
+/** Whoever may read `/metrics`: the scraper by a token that is good for nothing else, or ops. Throws `api.unauthenticated`, `api.forbidden`. */
+export async function authenticateScraper(
+  request: Request,
+  deps: AuthenticateDependencies & { readonly settings: { readonly metricsTokenHash: string | null } },
+): Promise<void> {
+  const token = bearerOf(request)
+  if (token !== null && SCRAPE_TOKEN.test(token)) {
+    if (!equalHashes(await sha256Hex(token), deps.settings.metricsTokenHash)) throw unauthenticated()
+    return
+  }
+  if ((await authenticateToken(request, deps)).role !== "ops") throw refuse("api.forbidden")
 }
 
 function unauthenticated() {

@@ -2,8 +2,10 @@
  * Everything the control plane works with, made from the bindings in one place. Functions name the slice they use.
  * Tests replace what is not deterministic: clock, ids, waiting, and what lies behind another process.
  */
+import type { RevocationsApi } from "../../contracts/revocation.ts"
 import { writeLog } from "../../kit/write-log.ts"
 import type { Env, ExplainService } from "./env.ts"
+import { type KeySettings, keySettingsOf } from "./keys/key-settings.ts"
 import { toHex } from "./sha256.ts"
 import { type Store, storeOf } from "./store/store.ts"
 
@@ -12,8 +14,16 @@ export interface Settings {
   readonly passportIssuer: string
   /** 32 bytes, base64url. */
   readonly pinKey: string
+  /** The dispatcher's, separated by spaces, the first seals; null where none is set. */
+  readonly sessionKeys: string | null
+  /** 32 bytes, base64url: seals passport keys; null where none is set. */
+  readonly ringKey: string | null
+  /** When keys of the passports are rotated. */
+  readonly keys: KeySettings
   /** SHA-256 hex of the first ops token; null once it is retired. */
   readonly bootstrapTokenHash: string | null
+  /** SHA-256 hex of the token that opens `/metrics` and nothing else; null where none is set. */
+  readonly metricsTokenHash: string | null
   /** 32 bytes, base64url: keeps the secrets of uploads; null where none is set. */
   readonly artifactKey: string | null
   /** Id of the uploaded version of this Worker, or null where the platform gives none. */
@@ -39,6 +49,9 @@ export interface Dependencies {
   /** KV that the dispatcher reads its config from. */
   readonly config: KVNamespace
   readonly edge: ExplainService
+  /** The dispatcher's own entrance. */
+  readonly edgeFront: Fetcher
+  readonly revocations: RevocationsApi
   readonly assets: Fetcher
   readonly store: Store
   readonly clock: { now(): number }
@@ -71,6 +84,8 @@ export function makeDependencies(env: Env, overrides: Overrides = {}): Dependenc
     artifacts: env.ARTIFACTS,
     config: env.CONFIG,
     edge: env.EDGE,
+    edgeFront: env.EDGE_FRONT,
+    revocations: env.REVOCATIONS,
     assets: env.ASSETS,
     clock: { now: () => Date.now() },
     ids: { next: (prefix: string) => `${prefix}-${sortableId(Date.now())}` },
@@ -88,7 +103,11 @@ function settingsOf(env: Env): Settings {
     environment: env.ENVIRONMENT,
     passportIssuer: env.PASSPORT_ISSUER,
     pinKey: env.PIN_KEY,
+    sessionKeys: env.SESSION_KEYS ?? null,
+    ringKey: env.RING_KEY ?? null,
+    keys: keySettingsOf(env),
     bootstrapTokenHash: env.BOOTSTRAP_TOKEN_HASH ?? null,
+    metricsTokenHash: env.METRICS_TOKEN_HASH ?? null,
     artifactKey: env.ARTIFACT_KEY ?? null,
     workerVersion: env.CF_VERSION_METADATA?.id ?? null,
     cloudflare: {

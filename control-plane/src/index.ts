@@ -1,9 +1,12 @@
-/** The control plane's entrypoint: the app, and the minute's schedule that finishes what was interrupted. */
+/** The control plane's entrypoint: the app, and the minute's schedule that finishes what was interrupted, looks at issuers' keys and probes revocation. */
 import { controlPlane } from "./app.ts"
 import { healPublication } from "./config/heal-publication.ts"
 import { type Dependencies, dependenciesOf } from "./dependencies.ts"
 import { resumeDeployments } from "./deployment.ts"
 import type { Env } from "./env.ts"
+import { watchIssuers } from "./issuers/watch-issuers.ts"
+import { tendKeys } from "./keys/change-ring.ts"
+import { probeRevocation } from "./probe.ts"
 
 const app = controlPlane()
 
@@ -11,13 +14,21 @@ export default {
   fetch: (request, env, ctx) => app.fetch(request, env, ctx),
   async scheduled(_event, env) {
     const deps = dependenciesOf(env)
-    // One after the other: what is resumed publishes itself, and healing then finds the last of it.
-    for (const work of [resumeDeployments, healPublication, removeOldKeys]) {
-      // What one cannot mend must not keep the others from trying.
-      await work(deps).catch((failure) => deps.log({ event: "schedule.failed", error: String(failure) }))
-    }
+    // The last two take most of the minute, and wait for nobody: a deployment that hangs must not make keys stale.
+    const works = [finishInterrupted, watchIssuers, probeRevocation]
+    await Promise.all(works.map((work) => attempt(work, deps)))
   },
 } satisfies ExportedHandler<Env>
+
+/** One after the other: what is resumed publishes itself, and healing then finds the last of it. */
+async function finishInterrupted(deps: Dependencies): Promise<void> {
+  for (const work of [resumeDeployments, tendKeys, healPublication, removeOldKeys]) await attempt(work, deps)
+}
+
+/** What one cannot mend must not keep the others from trying. */
+async function attempt(work: (deps: Dependencies) => Promise<void>, deps: Dependencies): Promise<void> {
+  await work(deps).catch((failure) => deps.log({ event: "schedule.failed", error: String(failure) }))
+}
 
 async function removeOldKeys(deps: Dependencies): Promise<void> {
   await deps.store.idempotency.removeOld()

@@ -152,6 +152,79 @@ describe("routes: works", () => {
   })
 })
 
+describe("what a route asks of its callers", () => {
+  const issuer = {
+    issuer: "https://idp.example",
+    audiences: ["https://api.example"],
+    algorithms: ["ES256"],
+    jwks: {
+      keys: [
+        {
+          kty: "EC",
+          crv: "P-256",
+          kid: "k1",
+          x: "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+          y: "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+        },
+      ],
+    },
+  }
+  beforeEach(async () => {
+    await platform.send("PUT /v1/policy/issuers", { body: { document: { corporate: issuer }, message: "first" } })
+  })
+  const session = { mode: "required", issuers: ["corporate"], accept: ["session"] }
+  const sent = (auth: object) => put("a-route", alpha, { path: "/a/*", auth })
+
+  for (const [what, auth] of Object.entries({
+    "sessions, a level, a fresh login and a login to go to": {
+      ...session,
+      minLevel: 2,
+      maxAuthAgeS: 300,
+      sensitive: true,
+      login: "/login/start",
+    },
+    "every kind of credential and an audience": {
+      ...session,
+      accept: ["bearer", "session", "service-key"],
+      audiences: ["https://files.example"],
+    },
+    "service keys alone, which no issuer makes": { mode: "required", accept: ["service-key"] },
+  }))
+    it(`may be, by its own team: ${what}`, async ({ expect }) => {
+      expect((await sent(auth)).status).toBe(201)
+      const { hostnames } = await platform.published()
+      expect(hostnames["open.example"].routes).toMatchObject([{ auth }])
+    })
+
+  for (const [what, auth] of Object.entries({
+    "a level of tokens": { ...session, accept: ["bearer"], minLevel: 2 },
+    "a fresh login of tokens": { ...session, accept: ["bearer", "service-key"], maxAuthAgeS: 300 },
+    "a level where no credential is looked at": { mode: "none", minLevel: 2 },
+    "a kind of credential where none is looked at": { mode: "none", accept: ["session"] },
+    "sessions of nobody": { mode: "required", accept: ["session"] },
+    "sessions of an issuer that there is not": { ...session, issuers: ["elsewhere"] },
+    "a kind that there is not": { ...session, accept: ["cookie"] },
+    "no kind": { ...session, accept: [] },
+    "a level that there is not": { ...session, minLevel: 4 },
+    "a login on another host": { ...session, login: "//evil.example/login" },
+    "a login elsewhere": { ...session, login: "https://evil.example/login" },
+    "a login with a query": { ...session, login: "/login?return_to=//evil.example" },
+  }))
+    it(`may not be ${what}`, async ({ expect }) => {
+      const { status, body } = await sent(auth)
+      expect([400, 409, 422]).toContain(status)
+      expect(body.code).toMatch(/^(api\.body-invalid|config\.invalid)$/)
+      expect((await platform.published()).hostnames["open.example"].routes).toEqual([])
+    })
+
+  for (const name of ["service-accounts", "passports"])
+    it(`is never asked of an issuer that calls itself ${name}`, async ({ expect }) => {
+      const document = { [name]: issuer }
+      const { body } = await platform.send("PUT /v1/policy/issuers", { body: { document, message: "second" } })
+      expect(body.code).toMatch(/^(api\.body-invalid|config\.invalid)$/)
+    })
+})
+
 describe("routes: refuses", () => {
   it("refuses a second route with the hostname and path of another", async ({ expect }) => {
     await put("first", alpha, { path: "/a/*" })

@@ -13,3 +13,9 @@ export class Explain extends WorkerEntrypoint {
     }
   }
 }
+
+/** The entrance: whatever is asked, nobody is known. */
+// biome-ignore lint/style/noDefaultExport: the runtime finds the handlers of a Worker so
+export default {
+  fetch: () => new Response(null, { status: 401 }),
+}

@@ -5,7 +5,9 @@
 import { applyD1Migrations, reset } from "cloudflare:test"
 import { env } from "cloudflare:workers"
 import { CONFIG_POINTER_KEY, type ConfigPointer, configKey } from "../../contracts/dispatch-config.ts"
-import migration from "../migrations/0001_init.sql?raw"
+import init from "../migrations/0001_init.sql?raw"
+import passportKeys from "../migrations/0002_passport_keys.sql?raw"
+import identity from "../migrations/0003_identity.sql?raw"
 import { controlPlane } from "../src/app.ts"
 import { type Dependencies, type LogRecord, makeDependencies, type Overrides } from "../src/dependencies.ts"
 import type { Env } from "../src/env.ts"
@@ -13,6 +15,7 @@ import { sha256Hex } from "../src/sha256.ts"
 
 export const OPS_TOKEN = `spt_${"o".repeat(43)}`
 export const PIN_KEY = "cGluLWtleS1vZi0zMi1ieXRlcy1mb3ItdGVzdHMtISE"
+export const RING_KEY = "cmluZy1rZXktb2YtMzItYnl0ZXMtZm9yLXRlc3RzLSE"
 const NOON = Date.parse("2026-11-20T12:00:00.000Z")
 
 export interface Sent {
@@ -54,10 +57,15 @@ export async function startControlPlane(overrides: (deps: Env) => Overrides = ()
   const bindings: Env = {
     ...(env as unknown as Env),
     PIN_KEY,
+    RING_KEY,
     CLOUDFLARE_API_TOKEN: "not used",
     BOOTSTRAP_TOKEN_HASH: await sha256Hex(OPS_TOKEN),
   }
-  await applyD1Migrations(bindings.DB, [{ name: "0001_init.sql", queries: statementsOf(migration) }])
+  await applyD1Migrations(bindings.DB, [
+    { name: "0001_init.sql", queries: statementsOf(init) },
+    { name: "0002_passport_keys.sql", queries: statementsOf(passportKeys) },
+    { name: "0003_identity.sql", queries: statementsOf(identity) },
+  ])
   const logs: LogRecord[] = []
   const now = { ms: NOON }
   const deps = makeDependencies(bindings, {

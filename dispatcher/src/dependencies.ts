@@ -11,25 +11,27 @@ import bundledConfig from "../bundled-config.json"
 import { Brake } from "./edge/brake.ts"
 import { type CompiledScreen, compileScreen } from "./edge/screen.ts"
 import type { Env } from "./env.ts"
-import { VerifiedTokens } from "./identity/authenticate.ts"
-import { type Issuer, IssuerRegistry } from "./identity/issuers.ts"
+import { type IdentityPolicy, identityPolicy, VerifiedTokens } from "./identity/authenticate.ts"
+import { IssuerRegistry } from "./identity/issuers.ts"
 import { MintedPassports } from "./identity/mint-passport.ts"
-import { importPassportKeys, type PassportKeys } from "./identity/passport-keys.ts"
+import { type PassportKeyRing, passportKeyRing } from "./identity/passport-keys.ts"
 import { PinReader } from "./identity/read-pin.ts"
+import { RevocationFeed } from "./identity/revocation-feed.ts"
+import { SessionReader } from "./identity/session-reader.ts"
 import { PassportVerifier } from "./identity/verify-passport.ts"
+import { ServiceKeys } from "./identity/verify-service-key.ts"
 import { ConfigHolder } from "./route/config.ts"
 import { LoadedConfig } from "./route/loaded-config.ts"
 import { TripSpans } from "./trace/trip-spans.ts"
 import type { TripLog } from "./trip.ts"
 
 /** One config revision, made ready for every stage. */
-export interface ReadyConfig {
+export interface ReadyConfig extends IdentityPolicy {
   readonly revision: number
   readonly passportIssuer: string
   readonly loaded: LoadedConfig
   readonly screen: CompiledScreen
   readonly tracing: TracingConfig
-  readonly issuers: ReadonlyMap<string, Issuer>
 }
 
 export interface Dependencies {
@@ -38,10 +40,15 @@ export interface Dependencies {
   readonly config: ConfigHolder<ReadyConfig>
   readonly brake: Brake
   readonly verifiedTokens: VerifiedTokens
+  readonly sessions: SessionReader
+  readonly serviceKeys: ServiceKeys
   readonly pins: PinReader
   readonly mintedPassports: MintedPassports
   readonly passportVerifier: PassportVerifier
-  readonly keys: PassportKeys
+  /** What was revoked; asked after every credential and passport that was verified. */
+  readonly revocations: RevocationFeed
+  /** The passports' keys; every config that comes into force is taken in. */
+  readonly keys: PassportKeyRing
   readonly namespace: DispatchNamespace
   readonly log: TripLog
   /** Null when there is no collector to send to. */
@@ -73,6 +80,7 @@ async function make(env: Env, overrides: Overrides): Promise<Dependencies> {
   const clock = { now: () => Date.now() }
   const makeId = () => crypto.randomUUID()
   const issuers = new IssuerRegistry()
+  const keys = await passportKeyRing({ secret: env.PASSPORT_KEYS, ringKey: env.RING_KEY, log: writeLog })
   return {
     clock,
     makeId,
@@ -82,15 +90,22 @@ async function make(env: Env, overrides: Overrides): Promise<Dependencies> {
       refreshMs: Number(env.CONFIG_REFRESH_MS),
       maxStaleMs: Number(env.CONFIG_MAX_STALE_MS),
       bundled: readBundled(),
-      prepare: (document) => prepare(document, issuers),
+      prepare: (document) => prepare(document, issuers, keys),
       log: writeLog,
     }),
     brake: new Brake(env.BRAKE, clock),
     verifiedTokens: new VerifiedTokens(),
+    sessions: new SessionReader({ store: env.SESSIONS, keys: env.SESSION_KEYS ?? "", clock }),
+    serviceKeys: new ServiceKeys(),
     pins: new PinReader(clock, env.PIN_KEY),
     mintedPassports: new MintedPassports(),
     passportVerifier: new PassportVerifier(clock),
-    keys: await importPassportKeys(env.PASSPORT_KEYS),
+    revocations: new RevocationFeed({
+      relay: (location) => env.REVOCATION_RELAYS.getByName(location),
+      clock,
+      log: writeLog,
+    }),
+    keys,
     namespace: env.DISPATCHER,
     log: overrides.log ?? logTrip,
     tripSpans: tripSpansOf(env),
@@ -99,15 +114,18 @@ async function make(env: Env, overrides: Overrides): Promise<Dependencies> {
   }
 }
 
-function prepare(document: DispatchConfig, issuers: IssuerRegistry): ReadyConfig {
-  return {
+async function prepare(document: DispatchConfig, issuers: IssuerRegistry, keys: PassportKeyRing): Promise<ReadyConfig> {
+  const ready = {
     revision: document.revision,
     passportIssuer: document.passportIssuer,
     loaded: new LoadedConfig(document),
     screen: compileScreen(document.screen),
     tracing: document.tracing,
-    issuers: issuers.prepare(document.issuers),
+    ...identityPolicy(document, issuers),
   }
+  // Last: the keys of a config that is not taken up are not either.
+  await keys.take(document.revision, document.passportKeys)
+  return ready
 }
 
 /** An endpoint that cannot be one is said once per isolate, and costs nothing else: a collector is never a reason not to answer. */

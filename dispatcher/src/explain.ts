@@ -3,6 +3,7 @@
  * Bound by the control plane alone; the operator's tool for "which rule, which route, which release".
  */
 import { WorkerEntrypoint } from "cloudflare:workers"
+import type { RouteAuth } from "../../contracts/dispatch-config.ts"
 import type { ExplainRequest, ExplainStep, Explanation } from "../../contracts/platform.ts"
 import type { Finding } from "../../contracts/trip.ts"
 import { asRefusal } from "../../kit/problem.ts"
@@ -13,6 +14,8 @@ import type { Env } from "./env.ts"
 import { isGatewayPath } from "./gateway-endpoints.ts"
 import { authenticate } from "./identity/authenticate.ts"
 import { authorize } from "./identity/authorize.ts"
+import { loginOf, orLogin } from "./identity/login-redirect.ts"
+import { refuseRevoked } from "./identity/refuse-revoked.ts"
 import type { Subject } from "./identity/subject.ts"
 import { type FoundRoute, findRoute } from "./route/find-route.ts"
 import { choiceOf, pickRelease, type Release } from "./route/pick-release.ts"
@@ -33,7 +36,8 @@ export class Explain extends WorkerEntrypoint<Env> {
           outcome: { kind: "gateway", what: "The gateway answers this path itself." },
         }
       }
-      const release = await walk(request, asked, config, deps, steps)
+      const around = { deps, config, waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work) }
+      const release = await walk(request, asked, around, steps)
       const { placedName, audience } = release.target
       return { configRevision: config.revision, steps, outcome: { kind: "dispatch", placedName, audience } }
     } catch (thrown) {
@@ -47,14 +51,15 @@ export class Explain extends WorkerEntrypoint<Env> {
   }
 }
 
+interface Around {
+  readonly config: ReadyConfig
+  readonly deps: Dependencies
+  readonly waitUntil: (work: Promise<unknown>) => void
+}
+
 /** The request line up to the dispatch, each stage leaving a step. */
-async function walk(
-  request: Request,
-  asked: ExplainRequest,
-  config: ReadyConfig,
-  deps: Dependencies,
-  steps: ExplainStep[],
-): Promise<Release> {
+async function walk(request: Request, asked: ExplainRequest, around: Around, steps: ExplainStep[]): Promise<Release> {
+  const { config, deps } = around
   const say = (stage: ExplainStep["stage"], says: string, facts: Record<string, unknown> = {}) =>
     steps.push({ stage, says, facts })
   const inbound = { ...readInbound(request, "explain"), facts: { ...USUAL_FACTS, ...asked.facts } }
@@ -70,11 +75,7 @@ async function walk(
     { findings },
   )
   const route = explainRoute(inbound, config, say)
-  const subject = await explainSubject(inbound, route, config, deps, say)
-  authorize(subject, route.config.auth)
-  authorize(subject, route.script.access)
-  const scopes = [...new Set([...route.config.auth.scopes, ...(route.script.access?.scopes ?? [])])]
-  say("authorize", scopes.length === 0 ? "Route and script ask for no scope." : "Every scope is there.", { scopes })
+  const subject = await explainAccess(inbound, route, around, say)
   const release = await explainRelease(inbound, route, subject, config, deps, say)
   say(
     "passport",
@@ -128,27 +129,61 @@ function explainRoute(inbound: Inbound, config: ReadyConfig, say: Say): FoundRou
   )
 }
 
-async function explainSubject(
-  inbound: Inbound,
-  route: FoundRoute,
-  config: ReadyConfig,
-  deps: Dependencies,
-  say: Say,
-): Promise<Subject> {
+/** Who calls and what they may; a refusal says at which of the stages, and whether a browser is sent to the login instead. */
+async function explainAccess(inbound: Inbound, route: FoundRoute, around: Around, say: Say): Promise<Subject> {
   const { auth } = route.config
-  const facts = { mode: auth.mode, issuers: auth.issuers }
+  let stage: "authenticate" | "authorize" = "authenticate"
   try {
-    const subject = await authenticate(inbound, route, config.issuers, deps)
-    say(
-      "authenticate",
-      subject.kind === "anonymous" ? "Passes as anonymous." : `The credential is ${subject.id}'s, of ${subject.idp}.`,
-      { ...facts, kind: subject.kind, scopes: subject.scopes, company: subject.company },
-    )
+    const subject = await explainSubject(inbound, route, around, say)
+    stage = "authorize"
+    authorize(subject, auth, around.deps.clock)
+    authorize(subject, route.script.access, around.deps.clock)
+    const scopes = [...new Set([...auth.scopes, ...(route.script.access?.scopes ?? [])])]
+    const { minLevel = null, maxAuthAgeS = null } = auth
+    say("authorize", scopes.length === 0 ? "Route and script ask for no scope." : "Every scope is there.", {
+      scopes,
+      minLevel,
+      maxAuthAgeS,
+    })
     return subject
   } catch (thrown) {
-    say("authenticate", `Refused: ${asRefusal(thrown).code}.`, { ...facts, ...asRefusal(thrown).options.log })
-    throw thrown
+    const refusal = asRefusal(thrown)
+    const instead = asRefusal(orLogin(thrown, loginOf(inbound, auth)))
+    const { location } = instead.options.headers ?? {}
+    const says = instead === refusal ? "" : ` A browser goes to ${location} instead.`
+    say(stage, `Refused: ${refusal.code}.${says}`, {
+      ...shownIn(inbound, auth),
+      ...refusal.options.log,
+      detail: refusal.options.detail ?? null,
+    })
+    throw instead
   }
+}
+
+/** Nothing is noted of a session's use, for nobody used it. */
+async function explainSubject(inbound: Inbound, route: FoundRoute, around: Around, say: Say): Promise<Subject> {
+  const { config, deps, waitUntil } = around
+  const { auth } = route.config
+  const findings: Finding[] = []
+  const note = (finding: Finding) => void findings.push(finding)
+  const subject = await authenticate(inbound, route, config, deps, { note, waitUntil: null })
+  await refuseRevoked(subject, auth.sensitive ?? false, config, deps, { note, waitUntil })
+  const { kind, scopes, company, companies, level } = subject
+  say(
+    "authenticate",
+    kind === "anonymous" ? "Passes as anonymous." : `The credential is ${subject.id}'s, of ${subject.idp}.`,
+    { ...shownIn(inbound, auth), kind, scopes, company, companies, level, findings },
+  )
+  return subject
+}
+
+/** Which credentials came, and which the route looks at. */
+function shownIn({ authorization, sessionCookie }: Inbound, auth: RouteAuth): Record<string, unknown> {
+  const shown = [
+    ...(authorization === null ? [] : ["authorization"]),
+    ...(sessionCookie === null ? [] : ["session cookie"]),
+  ]
+  return { mode: auth.mode, accept: auth.accept ?? ["bearer"], issuers: auth.issuers, shown }
 }
 
 async function explainRelease(

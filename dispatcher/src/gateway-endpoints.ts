@@ -1,16 +1,17 @@
 /**
- * What the gateway answers itself on every hostname: the key set, health, version, and the meaning of problem codes.
+ * What the gateway answers itself on every hostname: the key set, health, version, whose session it is, and the meaning of problem codes.
  * Served before the request line: it must answer when there is no config, and it knows nothing of teams.
  */
+import { KEY_SET_MAX_AGE_S } from "../../contracts/passport-keys.ts"
 import { PROBLEMS, type ProblemCode, problemType } from "../../contracts/problem-codes.ts"
 import { CONFIG_HEADER, isGatewayOwned, JWKS_PATH, RESERVED_PATH_PREFIX } from "../../contracts/reserved-headers.ts"
 import { problemResponse, refuse } from "../../kit/problem.ts"
 import type { Dependencies } from "./dependencies.ts"
+import { publishedKeys } from "./published-keys.ts"
+import { answerSession, SESSION_PATH } from "./session-endpoint.ts"
 
 /** Ready means: a config is in force, and KV confirmed it at most this long ago, milliseconds. */
 const READY_BOUND_MS = 15 * 60_000
-/** Seconds a key set may be cached; a new key is published at least this long before its first use. */
-const JWKS_MAX_AGE_S = 300
 
 /** True when the path of `url` belongs to the gateway. Cheap: nearly every request leaves at the first comparison. */
 export function isGatewayPath(url: string): boolean {
@@ -50,15 +51,17 @@ async function answer(
   if (path.startsWith(problems)) return describeProblem(path.slice(problems.length)) ?? notFound(context)
   switch (path) {
     case JWKS_PATH:
-      return Response.json(deps.keys.jwks, {
-        headers: { "cache-control": `public, max-age=${JWKS_MAX_AGE_S}` },
+      return Response.json(await publishedKeys(deps, waitUntil), {
+        headers: { "cache-control": `public, max-age=${KEY_SET_MAX_AGE_S}` },
       })
+    case SESSION_PATH:
+      return answerSession(request, context, deps, waitUntil)
     case `${RESERVED_PATH_PREFIX}health/alive`:
       return status(200, { status: "ok" })
     case `${RESERVED_PATH_PREFIX}health/ready`:
       return ready(deps, waitUntil)
     case `${RESERVED_PATH_PREFIX}version`:
-      return status(200, { environment: deps.environment, bundle: deps.bundle, config: deps.config.status() })
+      return version(deps, waitUntil)
     default:
       return notFound(context)
   }
@@ -73,7 +76,17 @@ async function ready(deps: Dependencies, waitUntil: (work: Promise<unknown>) => 
   await Promise.resolve(deps.config.current(waitUntil)).catch(() => undefined)
   const config = deps.config.status()
   const isReady = config.revision !== null && config.confirmedAgeMs !== null && config.confirmedAgeMs <= READY_BOUND_MS
-  return status(isReady ? 200 : 503, { status: isReady ? "ok" : "not ready", config })
+  // Of no account for being ready: without the feed sensitive routes refuse, and the others go on.
+  const { ageMs } = deps.revocations.status()
+  return status(isReady ? 200 : 503, { status: isReady ? "ok" : "not ready", config, revocations: { ageMs } })
+}
+
+/** Looks for a newer config first: whoever asks which key signs means now. */
+async function version(deps: Dependencies, waitUntil: (work: Promise<unknown>) => void): Promise<Response> {
+  await Promise.resolve(deps.config.current(waitUntil)).catch(() => undefined)
+  const { environment, bundle } = deps
+  const passportKeys = deps.keys.status(deps.clock.now())
+  return status(200, { environment, bundle, config: deps.config.status(), passportKeys })
 }
 
 function describeProblem(code: string): Response | null {

@@ -396,3 +396,238 @@ describe("a CORS preflight", () => {
     expect(await codeOf(await ask(bed, "OPTIONS", preflight))).toBe("route.killed")
   })
 })
+
+describe("a session", () => {
+  const auth = {
+    mode: "required" as const,
+    issuers: ["example-idp"],
+    scopes: [],
+    accept: ["session" as const, "bearer" as const, "service-key" as const],
+    login: "/login/start",
+  }
+  const withSession = (bed: TestBed, cookie: string, init: RequestInit = {}, url = FILES) =>
+    send(bed, url, { ...init, headers: { cookie: `theme=dark; ${cookie}`, ...init.headers } })
+
+  it("is a credential like any, and reaches the Worker as a passport alone", async () => {
+    const bed = await testBed(routesWith({ auth }))
+    const { cookie, handle } = await bed.login({ company: "42", scopes: ["read"], level: 2 })
+    expect((await withSession(bed, cookie)).status).toBe(200)
+    const headers = bed.dispatched[0]?.request.headers
+    expect(headers?.get("cookie")).toBe("theme=dark")
+    expect(JSON.stringify([...(headers ?? [])])).not.toContain(cookie.slice(30, 60))
+    expect(decodeJwt(headers?.get("x-passport") ?? "")).toMatchObject({
+      sub: "alice",
+      idp: "example-idp",
+      kind: "user",
+      scope: "read",
+      company: "42",
+      sid: handle,
+      auth_time: NOW_S,
+      level: 2,
+    })
+    expect(JSON.stringify(bed.trips)).not.toContain(cookie.slice(30, 60))
+  })
+
+  it("changes nothing for a page of another host of the site", async () => {
+    const bed = await testBed(routesWith({ auth }))
+    const { cookie } = await bed.login()
+    const post = (site: string) => withSession(bed, cookie, { method: "POST", headers: { "sec-fetch-site": site } })
+    expect(await codeOf(await post("same-site"))).toBe("auth.cross-site")
+    expect((await post("same-origin")).status).toBe(200)
+  })
+
+  it("is sent to the login by a navigation when it is none any more, and not by what a page fetches", async () => {
+    const bed = await testBed(routesWith({ auth }))
+    const navigate = { "sec-fetch-mode": "navigate" }
+    const { cookie, handle } = await bed.login({ createdAtMs: (NOW_S - 600) * 1000 })
+    bed.sessions.texts.delete(`session/${handle}`)
+    for (const headers of [navigate, { ...navigate, cookie }]) {
+      const response = await send(bed, `${FILES}?a=b`, { headers, redirect: "manual" })
+      expect(response.status).toBe(302)
+      expect(response.headers.get("location")).toBe("/login/start?return_to=%2Ffiles%2F1%3Fa%3Db")
+      expect(response.headers.get("cache-control")).toBe("no-store")
+    }
+    expect(await codeOf(await send(bed, FILES))).toBe("auth.credential-required")
+    expect(await codeOf(await withSession(bed, cookie))).toBe("auth.session-expired")
+    expect(bed.trips[0]).toMatchObject({ status: 302, problem: "auth.login-required" })
+  })
+
+  it("is sent to the login for more by a navigation whose route asks for more", async () => {
+    const bed = await testBed(routesWith({ auth: { ...auth, minLevel: 2, maxAuthAgeS: 300 } }))
+    const { cookie } = await bed.login()
+    const response = await withSession(bed, cookie, { headers: { "sec-fetch-mode": "navigate" } })
+    expect(response.headers.get("location")).toBe("/login/start?return_to=%2Ffiles%2F1&level=2&max_age=300")
+    const fetched = await withSession(bed, cookie)
+    expect(fetched.headers.get("www-authenticate")).toContain('acr_values="2", max_age="300"')
+    expect(await codeOf(fetched)).toBe("auth.step-up-required")
+  })
+
+  it("keeps a level per route: the same session passes one and not the other", async () => {
+    const bed = await testBed(
+      routesWith({ auth, path: "/files/a/*" }, { auth: { ...auth, minLevel: 2 }, path: "/files/b/*" }),
+    )
+    const { cookie } = await bed.login()
+    for (let time = 0; time < 2; time++) {
+      expect((await withSession(bed, cookie, {}, "https://api.example.com/files/a/1")).status).toBe(200)
+      expect((await withSession(bed, cookie, {}, "https://api.example.com/files/b/1")).status).toBe(401)
+    }
+  })
+
+  it("gives its login's cookies to the scripts of a team that begins sessions, and lets them alone set them", async () => {
+    const answer = () =>
+      new Response(null, { headers: { "set-cookie": "__Host-sallyport-login=n; Path=/; Secure; HttpOnly" } })
+    const teams = (grants: string[]) => ({ teams: { storage: { egress: [], grants } } })
+    for (const [grants, seen, set] of [
+      [[], null, []],
+      [["sessions:login"], "__Host-sallyport-login=l", ["__Host-sallyport-login=n; Path=/; Secure; HttpOnly"]],
+    ] as const) {
+      const bed = await testBed(teams([...grants]), answer)
+      const { cookie } = await bed.login()
+      const response = await send(bed, OPEN, { headers: { cookie: `${cookie}; __Host-sallyport-login=l` } })
+      expect(bed.dispatched[0]?.request.headers.get("cookie")).toBe(seen)
+      expect(response.headers.getSetCookie()).toEqual(set)
+    }
+  })
+
+  it("serves for thirty minutes and more without its store, in an isolate that knew it and in one that did not", async () => {
+    const warm = await testBed(routesWith({ auth }))
+    const cold = await testBed(routesWith({ auth }))
+    const { cookie } = await warm.login()
+    await withSession(warm, cookie)
+    const outcomes: number[] = []
+    for (const bed of [warm, cold]) {
+      bed.sessions.state = "down"
+      for (let second = 0; second <= 35 * 60; second += 7) {
+        bed.time.nowMs = (NOW_S + second) * 1000
+        outcomes.push((await withSession(bed, cookie)).status)
+      }
+    }
+    expect(outcomes).toHaveLength(602)
+    expect(outcomes.filter((status) => status !== 200)).toEqual([])
+    expect(cold.trips.at(-1)?.findings).toContainEqual({ code: "auth.session-unconfirmed", mode: "log" })
+  })
+})
+
+describe("revocation", () => {
+  const auth = {
+    mode: "required" as const,
+    issuers: ["example-idp"],
+    scopes: [],
+    accept: ["session" as const, "bearer" as const],
+    login: "/login/start",
+  }
+  /** A bed whose background work can be waited for. */
+  const bedWith = async () => {
+    const bed = await testBed(routesWith({ auth }))
+    const behind: Promise<unknown>[] = []
+    const context = { waitUntil: (work: Promise<unknown>) => void behind.push(work) }
+    const ask = async (headers: Record<string, string>) => {
+      const response = await handle(new Request(FILES, { headers }), context, bed.deps)
+      await Promise.all(behind.splice(0))
+      return response
+    }
+    return { bed, ask }
+  }
+
+  it("ends a session within the poll after it, and nobody else's", async () => {
+    const { bed, ask } = await bedWith()
+    const [mine, other] = [await bed.login(), await bed.login()]
+    for (const { cookie } of [mine, other]) expect((await ask({ cookie })).status).toBe(200)
+    await bed.relay.revoke({ kind: "session", session: mine.handle })
+    bed.time.nowMs += 1_000
+    await ask({ cookie: other.cookie })
+    expect(await codeOf(await ask({ cookie: mine.cookie }))).toBe("auth.revoked")
+    expect((await ask({ cookie: other.cookie })).status).toBe(200)
+  })
+
+  it("of a subject ends what was made until then, by whichever credential, and nothing that is made later", async () => {
+    const { bed, ask } = await bedWith()
+    const { cookie } = await bed.login()
+    const authorization = `Bearer ${await bed.token({ iat: NOW_S })}`
+    const others = `Bearer ${await bed.token({ iat: NOW_S, sub: "bob" })}`
+    await ask({ cookie })
+    await bed.relay.revoke({ kind: "subject", idp: "example-idp", subject: "alice" }, NOW_S * 1000 + 500)
+    bed.time.nowMs += 1_000
+    await ask({ authorization: others })
+    expect(await codeOf(await ask({ cookie }))).toBe("auth.revoked")
+    expect(await codeOf(await ask({ authorization }))).toBe("auth.revoked")
+    expect((await ask({ authorization: others })).status).toBe(200)
+    expect((await ask({ authorization: `Bearer ${await bed.token({ iat: NOW_S + 1 })}` })).status).toBe(200)
+    expect((await ask({ cookie: (await bed.login()).cookie })).status).toBe(200)
+  })
+
+  it("of a company and of a signing key ends what belongs to them", async () => {
+    const { bed, ask } = await bedWith()
+    const { cookie } = await bed.login({ company: "42" })
+    const near = await bed.login({ company: "421" })
+    const authorization = `Bearer ${await bed.token()}`
+    await bed.relay.revoke({ kind: "company", company: "42" }, NOW_S * 1000)
+    await bed.relay.revoke({ kind: "key", idp: "example-idp", kid: "k1" })
+    await ask({ cookie: near.cookie })
+    bed.time.nowMs += 1_000
+    await ask({ cookie: near.cookie })
+    expect(await codeOf(await ask({ cookie }))).toBe("auth.revoked")
+    expect(await codeOf(await ask({ authorization }))).toBe("auth.revoked")
+    expect((await ask({ cookie: near.cookie })).status).toBe(200)
+  })
+
+  it("sends a browser to prove anew who it is", async () => {
+    const { bed, ask } = await bedWith()
+    const { cookie, handle } = await bed.login()
+    await bed.relay.revoke({ kind: "session", session: handle })
+    await ask({ cookie })
+    const response = await ask({ cookie, "sec-fetch-mode": "navigate" })
+    expect(response.headers.get("location")).toBe("/login/start?return_to=%2Ffiles%2F1&max_age=0")
+  })
+})
+
+describe("in steady state", () => {
+  const KEY = "spsa_robot_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN_-0"
+  const auth = {
+    mode: "required" as const,
+    issuers: ["example-idp"],
+    scopes: [],
+    accept: ["session" as const, "bearer" as const, "service-key" as const],
+    sensitive: true,
+  }
+
+  it("a thousand requests by session, token and service key ask no store, no relay, no brake and no network before they are dispatched", async () => {
+    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(KEY))
+    const hash = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+    const bed = await testBed({
+      ...routesWith({ auth }),
+      serviceAccounts: { robot: { scopes: [], keys: [{ id: "first", hash }] } },
+      subjects: { "example-idp/alice": { scopes: ["read"], companies: ["42"] } },
+    })
+    const background: Promise<unknown>[] = []
+    const context = { waitUntil: (work: Promise<unknown>) => void background.push(work) }
+    const credentials = [
+      { cookie: (await bed.login()).cookie },
+      { authorization: `Bearer ${await bed.token()}` },
+      { authorization: `Bearer ${KEY}` },
+    ]
+    for (const headers of credentials)
+      expect((await handle(new Request(FILES, { headers }), context, bed.deps)).status).toBe(200)
+    await Promise.all(background.splice(0))
+    const asked = () => ({ config: bed.reads(), sessions: bed.sessions.calls.length, relay: bed.relay.calls })
+    const before = asked()
+    const { fetch } = globalThis
+    let fetched = 0
+    globalThis.fetch = () => {
+      fetched += 1
+      return Promise.reject(new Error("nothing is fetched"))
+    }
+    try {
+      for (let request = 0; request < 1_002; request++) {
+        const headers = credentials[request % 3] ?? {}
+        expect((await handle(new Request(FILES, { headers }), context, bed.deps)).status).toBe(200)
+      }
+    } finally {
+      globalThis.fetch = fetch
+    }
+    expect(asked()).toEqual(before)
+    expect({ fetched, background: background.length }).toEqual({ fetched: 0, background: 0 })
+    expect(bed.dispatched).toHaveLength(1_005)
+    expect(bed.trips.slice(3).every(({ msPerStage }) => Object.keys(msPerStage).join() === "forward")).toBe(true)
+  })
+})

@@ -11,7 +11,9 @@ import { finish } from "./forward/finish.ts"
 import { type ForwardOrder, forward } from "./forward/forward.ts"
 import { authenticate } from "./identity/authenticate.ts"
 import { authorize } from "./identity/authorize.ts"
+import { type Login, loginOf, orLogin } from "./identity/login-redirect.ts"
 import { mintPassport, type PassportOrder } from "./identity/mint-passport.ts"
+import { refuseRevoked } from "./identity/refuse-revoked.ts"
 import type { Subject } from "./identity/subject.ts"
 import { type FoundRoute, findRoute } from "./route/find-route.ts"
 import { choiceOf, pickRelease, type Release } from "./route/pick-release.ts"
@@ -27,15 +29,20 @@ export interface RequestContext {
 /** Answers one request. Never rejects: every refusal, failure and bug is a problem with a request id. */
 export async function handle(request: Request, context: RequestContext, deps: Dependencies): Promise<Response> {
   const trip = new Trip(deps.clock, deps.log, deps.makeId(), request)
+  let login: Login | null = null
   try {
     const inbound = trip.entered(readInbound(request, trip.requestId)) // reserved headers are named from here on
     const config = trip.under(await trip.leg("config", deps.config.current(context.waitUntil)))
     const trace = trip.traced(beginTrace(inbound, config.tracing))
     await trip.leg("screen", screen(inbound, config.screen, deps.brake, trip.note, context.waitUntil))
     const route = trip.routed(findRoute(inbound, config.loaded, trip.note))
-    const subject = trip.known(await trip.leg("authenticate", authenticate(inbound, route, config.issuers, deps)))
-    authorize(subject, route.config.auth)
-    authorize(subject, route.script.access) // whatever the way to it
+    const { auth } = route.config
+    login = loginOf(inbound, auth) // where a browser goes in place of a refusal
+    const around = { note: trip.note, waitUntil: context.waitUntil }
+    const subject = trip.known(await trip.leg("authenticate", authenticate(inbound, route, config, deps, around)))
+    await trip.leg("revocation", refuseRevoked(subject, auth.sensitive ?? false, config, deps, around))
+    authorize(subject, auth, deps.clock)
+    authorize(subject, route.script.access, deps.clock) // whatever the way to it
     const pinned = await trip.leg("pin", deps.pins.read(inbound.pin, route.config.script))
     const choice = choiceOf(route)
     const release = trip.released(pickRelease(choice, () => stickyFactsOf(inbound, subject), pinned, config.loaded))
@@ -45,9 +52,9 @@ export async function handle(request: Request, context: RequestContext, deps: De
       "forward",
       forward(forwardOrder(inbound, trace, route, release, token, config.revision), deps.namespace),
     )
-    return trip.answered(finish(answer, inbound, release.target.placedName, config.revision, subject.kind, token))
+    return trip.answered(finish(answer, inbound, release.target, config.revision, subject.kind, token))
   } catch (thrown) {
-    return trip.refused(thrown)
+    return trip.refused(orLogin(thrown, login))
   } finally {
     trip.close(deps.tripSpans, context.waitUntil)
   }
@@ -84,7 +91,7 @@ function forwardOrder(
   return {
     request: inbound.request,
     requestId: inbound.requestId,
-    strip: (headers) => stripReserved(headers, inbound, trace.isContinued),
+    strip: (headers) => stripReserved(headers, inbound, trace.isContinued, release.target.beginsSessions),
     passport,
     traceparent: formatTraceparent(trace),
     configRevision,

@@ -1,5 +1,5 @@
 /**
- * The dispatcher Worker: gateway paths, then the request line. Also the two entrypoints that other Workers bind to.
+ * The dispatcher Worker: gateway paths, then the request line. Also the entrypoints that other Workers bind to.
  */
 import { type Dependencies, dependenciesOf } from "./dependencies.ts"
 import type { Env } from "./env.ts"
@@ -7,6 +7,7 @@ import { answerGatewayPath, isGatewayPath } from "./gateway-endpoints.ts"
 import { handle } from "./handle.ts"
 
 export { Explain } from "./explain.ts"
+export { PassportExchange } from "./passport-exchange.ts"
 export { Platform } from "./platform.ts"
 
 export default {
@@ -20,6 +21,7 @@ export default {
 
 function answer(request: Request, context: ExecutionContext, deps: Dependencies): Response | Promise<Response> {
   const waitUntil = (work: Promise<unknown>) => context.waitUntil(work)
+  deps.revocations.at(request.cf?.colo)
   if (isGatewayPath(request.url)) return answerGatewayPath(request, deps, waitUntil)
   return handle(request, { waitUntil }, deps)
 }

@@ -5,14 +5,17 @@
  */
 import { WorkerEntrypoint } from "cloudflare:workers"
 import type { DispatchConfig } from "../../contracts/dispatch-config.ts"
-import { scriptAudience } from "../../contracts/passport.ts"
-import type { AudiencePassport, PlatformApi, PlatformProps, ZoneOfCompany } from "../../contracts/platform.ts"
+import type { AudienceOrigins, PlatformApi, PlatformProps, ZoneOfCompany } from "../../contracts/platform.ts"
 import { SIBLING_HEADER, SIBLING_ZONE_HEADER } from "../../contracts/reserved-headers.ts"
+import type { Revocation } from "../../contracts/revocation.ts"
 import { refuse } from "../../kit/problem.ts"
 import { type Dependencies, dependenciesOf, type ReadyConfig } from "./dependencies.ts"
 import type { Env } from "./env.ts"
-import { mintPassport } from "./identity/mint-passport.ts"
-import { continueOrder, dispatchSibling } from "./sibling.ts"
+import { grantedAudience } from "./passport-exchange.ts"
+import { publishedKeys } from "./published-keys.ts"
+import { revokeFor } from "./revoke.ts"
+import { textArgument } from "./rpc-argument.ts"
+import { dispatchSibling } from "./sibling.ts"
 
 export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements PlatformApi {
   /** {@link PlatformApi.dispatch} for requests that an RPC call cannot carry: WebSocket upgrades. The script is named by a header. */
@@ -25,23 +28,25 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
   async dispatch(script: string, request: Request, options: { readonly zone?: string } = {}): Promise<Response> {
     if (!(request instanceof Request)) throw refuse("platform.argument-invalid", { detail: "A Request is needed." })
     const deps = await dependenciesOf(this.env)
-    const asked = { script: text(script), zone: options?.zone === undefined ? null : text(options.zone) }
+    const asked = {
+      script: textArgument(script),
+      zone: options?.zone === undefined ? null : textArgument(options.zone),
+    }
     return dispatchSibling(request, asked, this.ctx.props, { waitUntil: this.#waitUntil }, deps)
   }
 
-  /** As {@link PlatformApi.passportFor}. Throws `platform.not-granted`, `platform.audience-unknown`, `platform.passport-required`, `zone.country-refused`. */
-  async passportFor(audience: string, passport: string): Promise<AudiencePassport> {
-    const { deps, config } = await this.#ready()
-    const name = text(audience)
-    this.#requireGrant(config, `audience:${name}`)
-    const { audiences, directory } = config.loaded.document
-    const destination = Object.hasOwn(audiences, name) ? audiences[name] : undefined
-    if (destination === undefined) throw refuse("platform.audience-unknown")
-    const own = scriptAudience(this.ctx.props.script)
-    const claims = await deps.passportVerifier.verify(text(passport), own, config.passportIssuer, deps.keys)
-    requireAcceptedCountry(name, claims.facts.country, directory)
-    const made = await mintPassport({ ...continueOrder(claims, this.ctx.props, config), audience: name }, deps)
-    return { ...made, audience: name, origins: destination.origins }
+  /** As {@link PlatformApi.originsOf}. Throws `platform.not-granted`, `platform.audience-unknown`. */
+  async originsOf(audience: string): Promise<AudienceOrigins> {
+    const { config } = await this.#ready()
+    const name = textArgument(audience)
+    const { origins } = grantedAudience(name, this.ctx.props, config)
+    return { audience: name, origins, revision: config.revision }
+  }
+
+  /** As {@link PlatformApi.revoke}. Throws `platform.argument-invalid`, `platform.not-granted`, `platform.unavailable` when it is not known whether it was done. */
+  async revoke(revocations: readonly Revocation[]): Promise<{ readonly seq: number; readonly boundMs: number }> {
+    const { config } = await this.#ready()
+    return revokeFor(revocations, this.ctx.props, config, this.env.REVOCATIONS)
   }
 
   /** As {@link PlatformApi.zoneOf}. Throws `platform.not-granted`, `config.unavailable`. */
@@ -49,7 +54,7 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
     const deps = await dependenciesOf(this.env)
     const config = await deps.config.atLeast(revision(atLeast), this.#waitUntil)
     this.#requireGrant(config, "zones:read")
-    return zoneOfCompany(text(companyId), config.loaded.document.directory, config.revision)
+    return zoneOfCompany(textArgument(companyId), config.loaded.document.directory, config.revision)
   }
 
   /** As {@link PlatformApi.flags}. Throws `platform.not-granted`. */
@@ -61,7 +66,7 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
 
   /** As {@link PlatformApi.keys}. */
   async keys(): Promise<{ readonly keys: readonly JsonWebKey[] }> {
-    return (await dependenciesOf(this.env)).keys.jwks
+    return publishedKeys(await dependenciesOf(this.env), this.#waitUntil)
   }
 
   readonly #waitUntil = (work: Promise<unknown>): void => this.ctx.waitUntil(work)
@@ -87,18 +92,6 @@ function zoneOfCompany(id: string, directory: DispatchConfig["directory"], revis
   return { zone: name, audience, baseUrl, countries, moving: entryOf(moving, id) ?? null, revision }
 }
 
-/** Whatever the way a request took, a zone that accepts some countries only gives no passport for another client. */
-function requireAcceptedCountry(
-  audience: string,
-  country: string | null,
-  { zones }: DispatchConfig["directory"],
-): void {
-  for (const { audience: name, countries } of Object.values(zones)) {
-    if (name !== audience || countries === undefined) continue
-    if (country === null || !countries.includes(country)) throw refuse("zone.country-refused")
-  }
-}
-
 function entryOf<T>(record: Readonly<Record<string, T>> | undefined, key: string | undefined): T | undefined {
   return record !== undefined && key !== undefined && Object.hasOwn(record, key) ? record[key] : undefined
 }
@@ -107,10 +100,4 @@ function revision(value: unknown): number {
   if (value === undefined) return 0
   if (Number.isSafeInteger(value) && Number(value) >= 0) return Number(value)
   throw refuse("platform.argument-invalid", { detail: "A config revision is a whole number." })
-}
-
-/** RPC arguments have no types at run time; an array would become an `aud` of several. */
-function text(value: unknown): string {
-  if (typeof value === "string" && value.length <= 8_192) return value
-  throw refuse("platform.argument-invalid", { detail: "A string of at most 8192 characters is needed." })
 }

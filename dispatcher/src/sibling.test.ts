@@ -2,15 +2,16 @@ import { decodeJwt } from "jose"
 import { describe, expect, it } from "vitest"
 import { type DispatchConfig, dispatchConfigSchema } from "../../contracts/dispatch-config.ts"
 import type { PlatformProps } from "../../contracts/platform.ts"
+import type { RevocationTarget } from "../../contracts/revocation.ts"
 import { exampleConfig } from "./example-config.ts"
 import { type MintDependencies, mintPassport, type PassportOrder } from "./identity/mint-passport.ts"
-import { makeSubject } from "./identity/subject.ts"
+import { ANONYMOUS, makeSubject } from "./identity/subject.ts"
 import { dispatchSibling } from "./sibling.ts"
-import { testBed } from "./test-dependencies.ts"
+import { NOW_S, testBed } from "./test-dependencies.ts"
 
 const ROUTER: PlatformProps = { script: "router", version: 1, team: "routing" }
 const FACTS = { ip: "203.0.113.7", country: "GB", colo: null, asn: null, tls: "TLSv1.3", bot: null }
-const alice = makeSubject({ kind: "user", id: "alice", idp: "example-idp", scopes: [], company: "42" })
+const alice = makeSubject({ ...ANONYMOUS, kind: "user", id: "alice", idp: "example-idp", company: "42" })
 const ID = "11111111-2222-4333-8444-555555555555"
 
 /** Team `routing` owns router and gateway; `grants` are what it holds, `gateway` what its script asks. */
@@ -45,8 +46,10 @@ async function dispatch(
   changes: Partial<PassportOrder> = {},
   headers: Record<string, string> = {},
   gateway: object = {},
+  revoked: RevocationTarget | null = null,
 ) {
   const bed = await testBed(config(grants, gateway))
+  if (revoked !== null) await bed.relay.revoke(revoked)
   const { token } = await mintPassport(order(changes), bed.deps as MintDependencies)
   const request = new Request("https://api.example.com/x", { headers: { "x-passport": token, ...headers } })
   const target = { script: asked.script, zone: asked.zone ?? null }
@@ -142,6 +145,45 @@ describe("dispatchSibling", () => {
     const noted = await gatewayAsks({ kill: { ...kill, mode: "log" } })
     expect(noted.code).toBe("ok")
     expect(noted.trips[0]?.findings).toEqual([{ code: "dispatch.script-killed", mode: "log" }])
+  })
+
+  it.each<[string, RevocationTarget]>([
+    ["its session", { kind: "session", session: "A".repeat(43) }],
+    ["its subject", { kind: "subject", idp: "example-idp", subject: "alice" }],
+    ["its company", { kind: "company", company: "42" }],
+    ["everything", { kind: "everything" }],
+  ])("dispatches nothing more for a passport whose credential was revoked meanwhile, by %s", async (_what, target) => {
+    const subject = makeSubject({ ...alice, sid: "A".repeat(43), authTimeMs: NOW_S * 1000 })
+    const outcome = await dispatch(["dispatch:gateway"], undefined, { subject }, {}, {}, target)
+    expect(outcome).toMatchObject({ code: "auth.revoked", call: undefined })
+  })
+
+  it("dispatches for a passport whose neighbour was revoked, and for anonymous whatever was", async () => {
+    const near = { kind: "subject", idp: "example-idp", subject: "alicia" } as const
+    expect((await dispatch(["dispatch:gateway"], undefined, {}, {}, {}, near)).code).toBe("ok")
+    const everything = { kind: "everything" } as const
+    expect((await dispatch(["dispatch:gateway"], undefined, { subject: ANONYMOUS }, {}, {}, everything)).code).toBe(
+      "ok",
+    )
+  })
+
+  it("hands on what the passport says of the session, and none of the gateway's cookies", async () => {
+    const subject = makeSubject({
+      ...alice,
+      companies: ["42", "43"],
+      sid: "A".repeat(43),
+      authTimeMs: NOW_S * 1000,
+      level: 2,
+    })
+    const cookie = "a=1; __Host-sallyport-session=i.s.m; __Host-sallyport-login=l"
+    const { passport, call } = await dispatch(
+      ["dispatch:gateway", "sessions:login"],
+      undefined,
+      { subject },
+      { cookie },
+    )
+    expect(passport).toMatchObject({ companies: ["42", "43"], sid: "A".repeat(43), auth_time: NOW_S, level: 2 })
+    expect(call?.request.headers.get("cookie")).toBe("a=1")
   })
 
   it("keeps the zone of the passport unless the team may name another", async () => {

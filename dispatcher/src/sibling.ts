@@ -17,7 +17,9 @@ import { forward } from "./forward/forward.ts"
 import type { RequestContext } from "./handle.ts"
 import { authorize } from "./identity/authorize.ts"
 import { mintPassport } from "./identity/mint-passport.ts"
-import { makeSubject, type Subject } from "./identity/subject.ts"
+import { subjectOfPassport } from "./identity/passport-subject.ts"
+import { refuseRevoked } from "./identity/refuse-revoked.ts"
+import type { Subject } from "./identity/subject.ts"
 import { refuseKilled } from "./route/find-route.ts"
 import { pickRelease } from "./route/pick-release.ts"
 import { stickyFactsOf } from "./route/release.ts"
@@ -52,16 +54,19 @@ export async function dispatchSibling(
     const zone = asked.zone ?? claims.zone ?? null
     trip.continued(claims, asked.script, zone, caller.script)
     authorizeSibling(asked, claims, caller, config)
-    const subject = subjectOf(claims)
+    const subject = await subjectOfPassport(claims)
+    const around = { note: trip.note, waitUntil: context.waitUntil }
+    // What is sensitive was asked at the entrance, less than a passport's life ago.
+    await trip.leg("revocation", refuseRevoked(subject, false, config, deps, around))
     const sibling = siblingOf(asked.script, config)
     refuseKilled(sibling.kill, "dispatch.script-killed", trip.note)
-    authorize(subject, sibling.access)
+    authorize(subject, sibling.access, deps.clock)
     const choice = { script: asked.script, releases: sibling.releases, stickyBy: sibling.stickyBy }
     const facts = () => stickyFactsOf(inbound, subject)
     const release = trip.released(pickRelease(choice, facts, null, config.loaded))
     const { target } = release
     const passport = {
-      ...continueOrder(claims, caller, config),
+      ...continueOrder(claims, subject, caller, config),
       audience: target.audience,
       zone,
       hops: claims.hops + 1,
@@ -87,12 +92,12 @@ export async function dispatchSibling(
   }
 }
 
-/** The order for a passport that continues the one in hand, asked for by `caller`; whoever asks adds the audience. */
-export function continueOrder(claims: PassportClaims, caller: PlatformProps, config: ReadyConfig) {
+/** The order for a passport that continues the one in hand, which speaks of `subject`, asked for by `caller`; whoever asks adds the audience. */
+export function continueOrder(claims: PassportClaims, subject: Subject, caller: PlatformProps, config: ReadyConfig) {
   const before = claims.act === undefined ? {} : { act: claims.act }
   return {
     issuer: config.passportIssuer,
-    subject: subjectOf(claims),
+    subject,
     route: claims.route,
     host: claims.host ?? null,
     zone: claims.zone ?? null,
@@ -100,17 +105,6 @@ export function continueOrder(claims: PassportClaims, caller: PlatformProps, con
     hops: claims.hops,
     facts: claims.facts,
   }
-}
-
-/** The subject that a passport of ours speaks of. */
-function subjectOf(claims: PassportClaims): Subject {
-  return makeSubject({
-    kind: claims.kind,
-    id: claims.sub,
-    idp: claims.idp ?? null,
-    scopes: claims.scope === undefined ? [] : claims.scope.split(" "),
-    company: claims.company ?? null,
-  })
 }
 
 function requestIdOf(request: Request, makeId: () => string): string {

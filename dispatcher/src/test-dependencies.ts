@@ -1,22 +1,29 @@
 /** Dependencies for tests of the request line: a fixed clock, counted ids, a config in memory, a namespace that is a function. Imported by tests only. */
 import { exportJWK, generateKeyPair, SignJWT } from "jose"
 import { CONFIG_POINTER_KEY, configKey, type DispatchConfig } from "../../contracts/dispatch-config.ts"
+import { SESSION_COOKIE, type SessionSeal, seenKey, sessionKey } from "../../contracts/session.ts"
 import type { TripRecord } from "../../contracts/trip.ts"
+import { sealSession } from "../../kit/session-cookie.ts"
 import type { Dependencies, ReadyConfig } from "./dependencies.ts"
 import { Brake } from "./edge/brake.ts"
 import { compileScreen } from "./edge/screen.ts"
 import { exampleConfig } from "./example-config.ts"
-import { VerifiedTokens } from "./identity/authenticate.ts"
+import { identityPolicy, VerifiedTokens } from "./identity/authenticate.ts"
 import { IssuerRegistry } from "./identity/issuers.ts"
 import { MintedPassports } from "./identity/mint-passport.ts"
-import { importPassportKeys } from "./identity/passport-keys.ts"
+import { passportKeyRing } from "./identity/passport-keys.ts"
 import { PinReader } from "./identity/read-pin.ts"
+import { RevocationFeed } from "./identity/revocation-feed.ts"
+import { SessionReader } from "./identity/session-reader.ts"
 import { PassportVerifier } from "./identity/verify-passport.ts"
+import { ServiceKeys } from "./identity/verify-service-key.ts"
 import { ConfigHolder } from "./route/config.ts"
 import { LoadedConfig } from "./route/loaded-config.ts"
+import { sessionOf, TestRelay, TestSessions } from "./test-stores.ts"
 
 export const NOW_S = 1_800_000_000
 export const PIN_KEY = new Uint8Array(32).fill(7)
+export const SESSION_KEYS = "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"
 
 export interface Dispatched {
   readonly name: string
@@ -28,6 +35,14 @@ export interface TestBed {
   readonly deps: Dependencies
   readonly trips: TripRecord[]
   readonly dispatched: Dispatched[]
+  /** The relay of the revocation log. */
+  readonly relay: TestRelay
+  /** The session store; what it holds, and whether it answers. */
+  readonly sessions: TestSessions
+  /** Milliseconds since the epoch; the test moves it. */
+  readonly time: { nowMs: number }
+  /** Logs alice in, with `changes` laid over her session: the value of her cookie. */
+  readonly login: (changes?: Partial<SessionSeal>) => Promise<{ readonly cookie: string; readonly handle: string }>
   /** How often the config store was read. */
   readonly reads: () => number
   /** A bearer token of the example issuer for alice, with `claims` laid over hers. */
@@ -38,7 +53,10 @@ type Answer = (request: Request) => Response | Promise<Response>
 
 /** A request line over `config` (the example one with `changes`) whose every Worker is `answer`. */
 export async function testBed(changes: Partial<DispatchConfig> = {}, answer: Answer = () => new Response("ok")) {
-  const clock = { now: () => NOW_S * 1000 }
+  const time = { nowMs: NOW_S * 1000 }
+  const clock = { now: () => time.nowMs }
+  const sessions = new TestSessions()
+  const relay = new TestRelay()
   let ids = 0
   const makeId = () => `00000000-0000-4000-8000-${String(++ids).padStart(12, "0")}`
   const idp = await generateKeyPair("ES256", { extractable: true })
@@ -66,16 +84,19 @@ export async function testBed(changes: Partial<DispatchConfig> = {}, answer: Ans
         loaded: new LoadedConfig(document),
         screen: compileScreen(document.screen),
         tracing: document.tracing,
-        issuers: issuers.prepare(document.issuers),
+        ...identityPolicy(document, issuers),
       }),
       log: () => undefined,
     }),
     brake: new Brake({ limit: async () => ({ success: true }) }, clock),
     verifiedTokens: new VerifiedTokens(),
+    sessions: new SessionReader({ store: sessions, keys: SESSION_KEYS, clock, limitMs: 20 }),
+    serviceKeys: new ServiceKeys(),
     pins: new PinReader(clock, "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"),
     mintedPassports: new MintedPassports(),
     passportVerifier: new PassportVerifier(clock),
-    keys: await importPassportKeys(await ring()),
+    revocations: new RevocationFeed({ relay: () => relay, clock, log: () => undefined }),
+    keys: await passportKeyRing({ secret: await ring(), log: () => undefined }),
     namespace: namespaceOf(answer, dispatched),
     log: (record) => trips.push(record),
     tripSpans: null,
@@ -92,7 +113,14 @@ export async function testBed(changes: Partial<DispatchConfig> = {}, answer: Ans
     })
       .setProtectedHeader({ alg: "ES256", kid: "k1" })
       .sign(idp.privateKey)
-  return { deps, trips, dispatched, reads: () => store.reads, token } satisfies TestBed
+  const login = async (changes: Partial<SessionSeal> = {}) => {
+    const seal = { ...sessionOf(time.nowMs), ...changes }
+    const { cookieValue, handle } = await sealSession(seal, SESSION_KEYS)
+    sessions.texts.set(sessionKey(handle), "{}")
+    sessions.texts.set(seenKey(handle), String(seal.createdAtMs))
+    return { cookie: `${SESSION_COOKIE}=${cookieValue}`, handle }
+  }
+  return { deps, trips, dispatched, relay, sessions, time, login, reads: () => store.reads, token } satisfies TestBed
 }
 
 async function storeOf(config: DispatchConfig) {

@@ -7,8 +7,14 @@
 import { WorkerEntrypoint } from "cloudflare:workers"
 import type { TripRecord } from "../../contracts/trip.ts"
 import { dependenciesOf } from "../../dispatcher/src/dependencies.ts"
-import dispatcher, { Explain as ProductionExplain, Platform as ProductionPlatform } from "../../dispatcher/src/index.ts"
+import dispatcher, {
+  Explain as ProductionExplain,
+  PassportExchange as ProductionPassportExchange,
+  Platform as ProductionPlatform,
+} from "../../dispatcher/src/index.ts"
 import { writeLog } from "../../kit/write-log.ts"
+import { SESSIONS_NAMESPACE_ID } from "../cloudflare-api/account-resources.ts"
+import { kvClient } from "./clients/kv-client.ts"
 import { asCloudflareWouldSend, withLocalLocation } from "./edge-front.ts"
 import { answerLocalPath, isLocalPath } from "./local-endpoints.ts"
 import { forget, type LocalEnv, namespaceOf } from "./local-isolate.ts"
@@ -32,7 +38,7 @@ let dispatcherEnv: DispatcherEnv | undefined
 /** The dispatcher's own `env`, one object per isolate because its dependencies hang on it; trips go to memory and, when something went wrong, to the log. */
 function withNamespace(env: Env): DispatcherEnv {
   if (dispatcherEnv === undefined) {
-    dispatcherEnv = { ...env, DISPATCHER: namespaceOf(env, env.NAMESPACE_NAME) }
+    dispatcherEnv = { ...env, DISPATCHER: namespaceOf(env, env.NAMESPACE_NAME), SESSIONS: sessionsOf(env) }
     void dependenciesOf(dispatcherEnv, {
       log(record, refusal) {
         tripRing.push(record)
@@ -41,6 +47,14 @@ function withNamespace(env: Env): DispatcherEnv {
     })
   }
   return dispatcherEnv
+}
+
+/** The very namespace that Workers of teams bind by its id: the emulated account keeps it, and a binding of this Worker's own would be another. */
+function sessionsOf({ RESOURCES }: LocalEnv): KVNamespace {
+  type Operation = (id: string, ...args: readonly unknown[]) => Promise<unknown>
+  const call = (method: string, args: readonly unknown[]) =>
+    (RESOURCES[method as keyof LocalEnv["RESOURCES"]] as Operation)(SESSIONS_NAMESPACE_ID, ...args)
+  return kvClient({ call }) as unknown as KVNamespace
 }
 
 /** On one's own machine the cause of a failure is what one looks for, tenant's text or not. */
@@ -68,6 +82,13 @@ export class Platform extends ProductionPlatform {
 export class Explain extends ProductionExplain {
   constructor(context: ExecutionContext, env: Env) {
     super(context as ConstructorParameters<typeof ProductionExplain>[0], withNamespace(env))
+  }
+}
+
+/** As above; called by the door that is the outbound Worker here. */
+export class PassportExchange extends ProductionPassportExchange {
+  constructor(context: ExecutionContext, env: Env) {
+    super(context as ConstructorParameters<typeof ProductionPassportExchange>[0], withNamespace(env))
   }
 }
 

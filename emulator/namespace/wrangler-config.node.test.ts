@@ -24,11 +24,16 @@ it("has production's bindings, and those that make the namespace", () => {
   expect(ratelimitsOf(local)).toEqual(ratelimitsOf(production))
   expect(local.dispatch_namespaces).toEqual([])
   expect(namesOf(local.worker_loaders ?? [])).toEqual(["LOADER"])
-  expect(namesOf(local.services ?? [])).toEqual(["ACCOUNT", "RESOURCES"])
+  expect(namesOf(local.services ?? [])).toEqual(["ACCOUNT", "RESOURCES", ...namesOf(production.services ?? [])])
+  expect(objectsOf(local).filter((name) => name !== "OBJECTS")).toEqual(objectsOf(production))
 })
 
 function namesOf(bindings: readonly { readonly binding: string }[]): string[] {
   return bindings.map((each) => each.binding)
+}
+
+function objectsOf({ durable_objects }: typeof local): string[] {
+  return durable_objects.bindings.map((each: { readonly name: string }) => each.name)
 }
 
 /** Not their values: one machine's own load is no abuse. */

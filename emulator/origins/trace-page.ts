@@ -2,6 +2,7 @@
  * The collector's spans for people: the newest traces, and one trace as a waterfall. Plain HTML without a script, so that it works wherever a browser does.
  * Nothing here judges whether a trace is whole; a span whose parent never came stands at the top level and says so.
  */
+import { escapeHtml } from "./escape-html.ts"
 import type { ReceivedSpan } from "./otlp-receiver.ts"
 
 const NEWEST = 50
@@ -116,8 +117,4 @@ function durationMs({ startNs, endNs }: ReceivedSpan): number {
 function page(title: string, content: string): string {
   return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)}</title><style>${STYLE}</style><h1>${escapeHtml(title)}</h1>${content}</html>\n`
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;")
 }

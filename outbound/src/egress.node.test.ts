@@ -53,6 +53,8 @@ const heard: {
 const servers: Server[] = []
 let listed: string
 let cell: string
+let otherCell: string
+let refused: string
 let unlisted: string
 let miniflare: Miniflare
 let folder: string
@@ -61,6 +63,8 @@ let streamClosed: Promise<void>
 beforeAll(async () => {
   listed = await startOrigin("listed")
   cell = await startOrigin("cell")
+  otherCell = await startOrigin("other cell")
+  refused = await startOrigin("refused")
   unlisted = await startOrigin("unlisted")
   folder = mkdtempSync(join(tmpdir(), "outbound-"))
   execFileSync(
@@ -97,21 +101,35 @@ beforeAll(async () => {
     script: "team",
     version: 1,
     allow: [listed],
-    audiences: { "cell:us01": [cell] },
+    audiences: { "cell:us01": [cell], "cell:uk01": [otherCell], refused: [refused] },
   }
+  const exchange = {
+    modules: [
+      {
+        type: "ESModule" as const,
+        path: "exchange.mjs",
+        contents: readFileSync("outbound/test/dispatcher-fixture.mjs", "utf8"),
+      },
+    ],
+    compatibilityDate: "2026-10-01",
+  }
+  const serviceBindings = { EXCHANGE: { name: "exchange", entrypoint: "PassportExchange" } }
   miniflare = new Miniflare(
     convertV4MiniflareOptions({
       workers: [
         { name: "team", ...team, ...DIRECT, outboundService: "outbound" },
         { name: "team-without-policy", ...team, ...DIRECT, outboundService: "outbound-without-policy" },
         { name: "team-with-outbound-down", ...team, ...DIRECT, outboundService: "outbound-down" },
+        { name: "team-without-exchange", ...team, ...DIRECT, outboundService: "outbound-without-exchange" },
         {
           name: "outbound-down",
           ...team,
           modules: [{ type: "ESModule", path: "down.js", contents: FAILING_WORKER }],
         },
-        { name: "outbound", ...outbound, bindings: { egress } },
-        { name: "outbound-without-policy", ...outbound },
+        { name: "exchange", ...exchange },
+        { name: "outbound", ...outbound, bindings: { egress }, serviceBindings },
+        { name: "outbound-without-policy", ...outbound, serviceBindings },
+        { name: "outbound-without-exchange", ...outbound, bindings: { egress } },
       ],
     }),
   )
@@ -151,9 +169,20 @@ describe("outbound Worker: redirects", () => {
     ])
   })
 
-  it("refuses a passport that a redirect would carry from its cell to a listed origin", async ({ expect }) => {
+  it("puts a passport of its own on each hop, and none that was made for another", async ({ expect }) => {
+    const own = passport("script:team")
+    await teamFetch(`${cell}/redirect?to=${encodeURIComponent(`${otherCell}/end`)}`, { headers: { "x-passport": own } })
+    expect(heard.map(({ origin, headers }) => [origin, headers["x-passport"]])).toEqual([
+      ["cell", `cell:us01 for team, ${own.length}`],
+      ["other cell", `cell:uk01 for team, ${own.length}`],
+    ])
+  })
+
+  it("refuses the script's own passport where a redirect would carry it from a cell to a listed origin", async ({
+    expect,
+  }) => {
     const response = await teamFetch(`${cell}/redirect?to=${encodeURIComponent(`${listed}/end`)}`, {
-      headers: { "x-passport": passport("cell:us01") },
+      headers: { "x-passport": passport("script:team") },
     })
     expect(await response.json()).toMatchObject({ code: "egress.passport-misdirected" })
     expect(heard.map((each) => each.origin)).toEqual(["cell"])
@@ -180,6 +209,15 @@ describe("outbound Worker: what reaches the wire", () => {
     const response = await teamFetch(`${listed}/`, {}, "team-with-outbound-down")
     expect(response.status).toBe(500)
     expect(heard).toHaveLength(0)
+  })
+
+  it("sends nothing to a cell when no passport for it is to be had", async ({ expect }) => {
+    const init = { headers: { "x-passport": passport("script:team") } }
+    const without = await teamFetch(`${cell}/`, init, "team-without-exchange")
+    expect(await without.json()).toMatchObject({ code: "egress.passport-exchange-failed" })
+    const refusal = await teamFetch(`${refused}/`, init)
+    expect(await refusal.json()).toMatchObject({ code: "zone.country-refused" })
+    expect(heard).toEqual([])
   })
 
   it("names the judged origin in Host, whatever the Worker set", async ({ expect }) => {
@@ -214,7 +252,7 @@ describe("outbound Worker: what reaches the wire", () => {
 
   it("answers 502 when the origin is not up", async ({ expect }) => {
     const egressOnly = await teamFetch(`${cell}/hang-up`, {
-      headers: { "x-passport": passport("cell:us01") },
+      headers: { "x-passport": passport("script:team") },
     })
     expect(egressOnly.status).toBe(502)
     expect(await egressOnly.json()).toMatchObject({ code: "egress.destination-failed" })
@@ -322,5 +360,5 @@ function echoFrame(frame: Buffer): Buffer {
 
 function passport(aud: string): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
-  return `${part({ alg: "ES256", typ: "passport+jwt", kid: "k1" })}.${part({ aud })}.AAAA`
+  return `${part({ alg: "ES256", typ: "passport+jwt", kid: "k1" })}.${part({ aud, exp: 1e10 })}.AAAA`
 }

@@ -1,15 +1,24 @@
 import { describe, it } from "vitest"
-import { PASSPORT_TYP } from "../../contracts/passport.ts"
+import { PASSPORT_TYP, TXN_TOKEN_TYP } from "../../contracts/passport.ts"
+import type { ExchangedPassport, PlatformProps } from "../../contracts/platform.ts"
 import type { EgressRecord } from "../../contracts/trip.ts"
 import { type EgressPolicy, handleEgress } from "./egress.ts"
+import { ExchangedPassports } from "./exchanged-passports.ts"
 
 const policy: EgressPolicy = {
   team: "edge-routing",
   script: "gateway",
   version: 3,
   allow: ["https://api.example.com", "http://127.0.0.1:9000"],
-  audiences: { "cell:us01": ["https://us01.example.com"], "cell:uk01": ["https://uk01.example.com:8443"] },
+  audiences: {
+    "cell:us01": ["https://us01.example.com"],
+    "cell:uk01": ["https://uk01.example.com:8443"],
+    "docs:old": ["https://docs.example.com", "https://api.example.com"],
+    "docs:new": ["https://docs.example.com"],
+  },
 }
+
+const OWN = passport("script:gateway")
 
 describe("handleEgress: destinations", () => {
   for (const url of ["https://api.example.com/a?b=c", "https://API.example.com:443/", "http://127.0.0.1:9000/"]) {
@@ -92,70 +101,145 @@ describe("handleEgress: destinations", () => {
 })
 
 describe("handleEgress: passports", () => {
-  it("lets a passport go to an origin of its audience, which needs no place on the allow-list", async ({ expect }) => {
-    const { response, sent } = await call(
-      carrying({ "x-passport": passport("cell:us01") }, "https://us01.example.com/a"),
-    )
+  it("puts the destination's passport in place of the script's own, at an origin that needs no place on the allow-list", async ({
+    expect,
+  }) => {
+    const { response, sent, exchanges } = await call(carrying({ "x-passport": OWN }, "https://us01.example.com/a"))
     expect(response.status).toBe(200)
-    expect(sent[0]?.headers.get("x-passport")).toBe(passport("cell:us01"))
+    expect([...(sent[0]?.headers ?? [])]).toEqual([["x-passport", "for cell:us01"]])
+    expect(exchanges).toEqual([[OWN, "cell:us01", { script: "gateway", team: "edge-routing", version: 3 }]])
+  })
+
+  it("puts it in the header that the exchange names, with nothing beside it that could be taken for one", async ({
+    expect,
+  }) => {
+    const headers = { "x-passport": OWN, "txn-token": "mine", Txn_Token: "mine", "x-kept": "1" }
+    const exchange = async () => ({ header: "txn-token", token: "made", expiresS: 60 })
+    const { sent } = await call(carrying(headers, "https://us01.example.com/"), policy, undefined, exchange)
+    expect([...(sent[0]?.headers ?? [])]).toEqual([
+      ["txn-token", "made"],
+      ["x-kept", "1"],
+    ])
+  })
+
+  it("makes no passport for a call without the script's own, and refuses one to an origin that is not listed too", async ({
+    expect,
+  }) => {
+    const listedToo = await call(new Request("https://api.example.com/"))
+    expect(listedToo.sent[0]?.headers.has("x-passport")).toBe(false)
+    const unlisted = await call(new Request("https://us01.example.com/"))
+    expect(await codeOf(unlisted.response)).toBe("egress.destination-refused")
+    expect([...listedToo.exchanges, ...unlisted.exchanges]).toEqual([])
+  })
+
+  it("takes an origin of several audiences for the one that the call names, and tells nobody that it did", async ({
+    expect,
+  }) => {
+    for (const audience of ["docs:old", "docs:new"]) {
+      const headers = { "x-passport": OWN, "x-sallyport-audience": audience }
+      const { sent } = await call(carrying(headers, "https://docs.example.com/"))
+      expect([...(sent[0]?.headers ?? [])]).toEqual([["x-passport", `for ${audience}`]])
+    }
+  })
+
+  it("refuses an origin of several audiences when the call names none", async ({ expect }) => {
+    const { response, sent, exchanges } = await call(carrying({ "x-passport": OWN }, "https://docs.example.com/"))
+    expect(await codeOf(response)).toBe("egress.audience-ambiguous")
+    expect([sent, exchanges]).toEqual([[], []])
+  })
+
+  for (const audience of ["cell:uk01", "cell:us02", "", "constructor", "cell:us01, cell:us01", "CELL:US01"])
+    it(`refuses an origin for an audience named ${JSON.stringify(audience)} that is not its own`, async ({
+      expect,
+    }) => {
+      const headers = { "x-passport": OWN, "x-sallyport-audience": audience }
+      const { response, sent, exchanges } = await call(carrying(headers, "https://us01.example.com/"))
+      expect(await codeOf(response)).toBe("egress.passport-misdirected")
+      expect([sent, exchanges]).toEqual([[], []])
+    })
+
+  it("lets the name of an audience leave with no call, whatever it is for", async ({ expect }) => {
+    const { sent } = await call(carrying({ "x-sallyport-audience": "docs:old" }, "https://api.example.com/"))
+    expect([...(sent[0]?.headers ?? [])]).toEqual([])
+  })
+
+  const failures: Record<string, () => Promise<ExchangedPassport>> = {
+    throws: async () => Promise.reject(new Error("no such Worker")),
+    "has a bug": async () => Promise.reject(new Error("internal")),
+    "answers nothing": async () => undefined as unknown as ExchangedPassport,
+    "answers an empty passport": async () => ({ header: "x-passport", token: "", expiresS: 60 }),
+    "never answers": () => new Promise(() => undefined),
+  }
+  for (const [name, exchange] of Object.entries(failures))
+    it(`sends nothing, least of all the own passport, when the exchange ${name}`, async ({ expect }) => {
+      const request = carrying({ "x-passport": OWN }, "https://us01.example.com/")
+      const { response, sent, records } = await call(request, policy, undefined, exchange)
+      expect(await codeOf(response)).toBe("egress.passport-exchange-failed")
+      expect(sent).toEqual([])
+      expect(records).toMatchObject([{ status: 503, problem: "egress.passport-exchange-failed" }])
+    })
+
+  for (const code of ["zone.country-refused", "auth.revoked", "platform.not-granted"])
+    it(`sends nothing and says ${code} when the exchange refuses so`, async ({ expect }) => {
+      const exchange = async () => Promise.reject(new Error(code))
+      const request = carrying({ "x-passport": OWN }, "https://us01.example.com/")
+      const { response, sent } = await call(request, policy, undefined, exchange)
+      expect(response.headers.get("x-sallyport-egress-problem")).toBe(code)
+      expect(sent).toEqual([])
+    })
+
+  it("takes from an answer what an origin that echoes would give away", async ({ expect }) => {
+    const echoing = async () => new Response("echo", { headers: { "x-passport": "made", "txn-token": "made", b: "1" } })
+    const { response } = await call(carrying({ "x-passport": OWN }, "https://us01.example.com/"), policy, echoing)
+    expect(Object.fromEntries(response.headers)).toEqual({ b: "1", "content-type": "text/plain;charset=UTF-8" })
   })
 
   const misdirected: Record<string, Request> = {
-    "to an origin of another audience": carrying(
-      { "x-passport": passport("cell:us01") },
-      "https://uk01.example.com:8443/",
-    ),
-    "to an origin that is merely on the allow-list": carrying(
-      { "x-passport": passport("cell:us01") },
-      "https://api.example.com/",
-    ),
-    "of an audience that was not granted": carrying(
-      { "x-passport": passport("cell:us02") },
-      "https://us01.example.com/",
-    ),
-    "of the script itself": carrying({ "x-passport": passport("script:gateway") }, "https://us01.example.com/"),
+    "to an origin that is merely on the allow-list": carrying({ "x-passport": OWN }, "http://127.0.0.1:9000/"),
+    "to an origin of no audience": carrying({ "x-passport": OWN }, "https://us02.example.com/"),
+    "to another port of an audience's origin": carrying({ "x-passport": OWN }, "https://us01.example.com:8443/"),
+    "to an audience's origin by another scheme": carrying({ "x-passport": OWN }, "http://us01.example.com/"),
+    "of another script": carrying({ "x-passport": passport("script:gateway2") }, "https://us01.example.com/"),
+    "of the destination itself": carrying({ "x-passport": passport("cell:us01") }, "https://us01.example.com/"),
     "of an audience named like a property of every object": carrying(
       { "x-passport": passport("constructor") },
       "https://us01.example.com/",
     ),
-    "with a list of audiences": carrying({ "x-passport": passport(["cell:us01"]) }, "https://us01.example.com/"),
+    "with a list of audiences": carrying({ "x-passport": passport(["script:gateway"]) }, "https://us01.example.com/"),
     "without audience": carrying({ "x-passport": passport(undefined) }, "https://us01.example.com/"),
+    "without expiry": carrying({ "x-passport": passport("script:gateway", null) }, "https://us01.example.com/"),
     "that is not a token": carrying({ "x-passport": "rubbish" }, "https://us01.example.com/"),
     "that is empty": carrying({ "x-passport": "" }, "https://api.example.com/"),
     "that is too long": carrying({ "x-passport": `${"a".repeat(8200)}.e30.a` }, "https://us01.example.com/"),
-    "twice in one header": carrying(
-      { "x-passport": `${passport("cell:us01")}, ${passport("cell:us01")}` },
+    "twice in one header": carrying({ "x-passport": `${OWN}, ${OWN}` }, "https://us01.example.com/"),
+    "as x_passport": carrying({ x_passport: OWN }, "https://us01.example.com/"),
+    "as X_Passport beside a good one": carrying({ "x-passport": OWN, X_Passport: OWN }, "https://us01.example.com/"),
+    "as bearer token": carrying({ authorization: `Bearer ${OWN}` }, "https://api.example.com/"),
+    "as bearer token, even to an audience": carrying({ authorization: `Bearer ${OWN}` }, "https://us01.example.com/"),
+    "in a cookie": carrying({ cookie: `a=1; p=${OWN}` }, "https://api.example.com/"),
+    "in the query": carrying({}, `https://api.example.com/?p=${OWN}`),
+    "in the path": carrying({}, `https://api.example.com/${OWN}/x`),
+    "that is a Transaction Token": carrying({ "txn-token": txnToken() }, "https://api.example.com/"),
+    "that is a Transaction Token beside a good one": carrying(
+      { "x-passport": OWN, "txn-token": txnToken() },
       "https://us01.example.com/",
     ),
-    "as x_passport": carrying({ x_passport: passport("cell:us01") }, "https://us01.example.com/"),
-    "as X_Passport beside a good one": carrying(
-      { "x-passport": passport("cell:us01"), X_Passport: passport("cell:uk01") },
-      "https://us01.example.com/",
-    ),
-    "as bearer token": carrying({ authorization: `Bearer ${passport("cell:us01")}` }, "https://api.example.com/"),
-    "as bearer token, even to its audience": carrying(
-      { authorization: `Bearer ${passport("cell:us01")}` },
-      "https://us01.example.com/",
-    ),
-    "in a cookie": carrying({ cookie: `a=1; p=${passport("cell:us01")}` }, "https://api.example.com/"),
-    "in the query": carrying({}, `https://api.example.com/?p=${passport("cell:us01")}`),
-    "in the path": carrying({}, `https://api.example.com/${passport("cell:us01")}/x`),
   }
   for (const [name, request] of Object.entries(misdirected)) {
     it(`refuses a passport ${name}`, async ({ expect }) => {
-      const { response, sent, records } = await call(request)
+      const { response, sent, exchanges, records } = await call(request)
       expect(await codeOf(response)).toBe("egress.passport-misdirected")
-      expect(sent).toHaveLength(0)
+      expect([sent, exchanges]).toEqual([[], []])
       expect(records).toHaveLength(1)
-      expect(JSON.stringify(records)).not.toContain(passport("cell:us01").split(".")[1])
+      expect(JSON.stringify(records)).not.toContain(OWN.split(".")[1])
     })
   }
 
-  for (const header of [
-    `{"typ":"${PASSPORT_TYP}","alg":"ES256"}`,
-    `{ "typ":"${PASSPORT_TYP}"}`,
-    `{  "typ":"${PASSPORT_TYP}"}`,
-  ]) {
+  for (const header of [PASSPORT_TYP, TXN_TOKEN_TYP].flatMap((typ) => [
+    `{"typ":"${typ}","alg":"ES256"}`,
+    `{ "typ":"${typ}"}`,
+    `{  "typ":"${typ}"}`,
+  ])) {
     it(`finds a copied passport at every alignment: ${header}`, async ({ expect }) => {
       const token = `${base64url(header)}.e30.AAAA`
       const { response } = await call(carrying({ "x-note": `seen ${token}` }, "https://api.example.com/"))
@@ -294,8 +378,10 @@ async function call(
   request: Request,
   given: EgressPolicy | null = policy,
   answer: (request: Request) => Promise<Response> = async () => new Response("ok"),
-): Promise<{ response: Response; sent: Request[]; records: EgressRecord[] }> {
+  exchange?: () => Promise<ExchangedPassport>,
+): Promise<{ response: Response; sent: Request[]; exchanges: unknown[]; records: EgressRecord[] }> {
   const sent: Request[] = []
+  const exchanges: unknown[] = []
   const records: EgressRecord[] = []
   let now = 1000
   const response = await handleEgress(request, given ?? undefined, {
@@ -303,6 +389,11 @@ async function call(
       sent.push(outgoing)
       return answer(outgoing)
     },
+    exchange: (own: string, audience: string, caller: PlatformProps) => {
+      exchanges.push([own, audience, caller])
+      return exchange?.() ?? Promise.resolve({ header: "x-passport", token: `for ${audience}`, expiresS: 60 })
+    },
+    passports: new ExchangedPassports({ now: () => 0 }, 20),
     clock: {
       now: () => {
         now += 5
@@ -311,7 +402,7 @@ async function call(
     },
     log: (record) => records.push(record),
   })
-  return { response, sent, records }
+  return { response, sent, exchanges, records }
 }
 
 function carrying(headers: Record<string, string>, url: string): Request {
@@ -325,8 +416,13 @@ function requestWithUrl(url: string): Request {
   return request
 }
 
-function passport(aud: unknown): string {
-  return `${base64url(`{"alg":"ES256","kid":"k1","typ":"${PASSPORT_TYP}"}`)}.${base64url(JSON.stringify({ aud }))}.AAAA`
+function passport(aud: unknown, exp: number | null = 60): string {
+  const claims = JSON.stringify({ aud, exp })
+  return `${base64url(`{"alg":"ES256","kid":"k1","typ":"${PASSPORT_TYP}"}`)}.${base64url(claims)}.AAAA`
+}
+
+function txnToken(): string {
+  return `${base64url(`{"alg":"ES256","kid":"k1","typ":"${TXN_TOKEN_TYP}"}`)}.e30.AAAA`
 }
 
 function base64url(text: string): string {

@@ -1,21 +1,33 @@
 /**
- * The straight line of one call that a team's Worker makes: judge → forward → record.
+ * The straight line of one call that a team's Worker makes: judge → exchange → forward → record.
  * Called by outbound/src/index.ts in production and by the local namespace's door in process; every `fetch()` of a user Worker ends here,
  * each hop of a redirect anew, because the runtime follows redirects on the Worker's side of this line.
- * It adds nothing of its own to a call: no credential, no cookie.
+ * The one thing that it puts on a call is a passport for the destination, in place of the caller's own; otherwise no credential, no cookie.
  */
-import type { EgressParameters } from "../../contracts/platform.ts"
-import { EGRESS_PROBLEM_HEADER, REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
+import { TXN_TOKEN_HEADER } from "../../contracts/passport.ts"
+import type { EgressParameters, ExchangedPassport, PassportExchangeApi } from "../../contracts/platform.ts"
+import {
+  AUDIENCE_HEADER,
+  EGRESS_PROBLEM_HEADER,
+  normalizeHeaderName,
+  PASSPORT_HEADER,
+  REQUEST_ID_HEADER,
+} from "../../contracts/reserved-headers.ts"
 import type { EgressRecord } from "../../contracts/trip.ts"
 import { forwardedBody } from "../../kit/forwarded-body.ts"
 import { removeHopByHop } from "../../kit/hop-by-hop.ts"
 import { asRefusal, problemResponse, refuse } from "../../kit/problem.ts"
-import { passportCarried } from "./passport-destination.ts"
+import type { ExchangedPassports, ExchangeWish } from "./exchanged-passports.ts"
+import { audienceAt, passportCarried } from "./passport-destination.ts"
 
 export type EgressPolicy = EgressParameters["egress"]
 
 export interface EgressDependencies {
   readonly fetch: (request: Request) => Promise<Response>
+  /** The dispatcher's entrypoint `PassportExchange`. */
+  readonly exchange: PassportExchangeApi["exchange"]
+  /** One per isolate. */
+  readonly passports: Pick<ExchangedPassports, "passportFor">
   /** Milliseconds since the epoch. */
   readonly clock: { now(): number }
   /** Called exactly once per call, refused or not. */
@@ -25,7 +37,8 @@ export interface EgressDependencies {
 /**
  * Sends the call on if the team may make it, and answers a problem if not; never throws.
  * `policy` is what the dispatcher gave with the dispatch, undefined when nothing came: then nothing leaves.
- * Answers egress.policy-missing, egress.destination-refused, egress.passport-misdirected, egress.destination-failed.
+ * Answers egress.policy-missing, egress.destination-refused, egress.passport-misdirected, egress.audience-ambiguous, egress.passport-exchange-failed,
+ * egress.destination-failed, and what the exchange refuses, such as zone.country-refused or auth.revoked.
  * Bodies and WebSockets pass through untouched.
  */
 export async function handleEgress(
@@ -40,8 +53,9 @@ export async function handleEgress(
   let problem: string | null = null
   try {
     if (url === null) throw refuse("egress.destination-refused")
-    judge(url, request.headers, policy)
-    response = await forward(url, request, deps.fetch)
+    const wish = judge(url, request.headers, policy)
+    const passport = wish === null ? null : await deps.passports.passportFor(wish, deps.exchange)
+    response = await forward(url, request, passport, deps.fetch)
   } catch (thrown) {
     const refusal = asRefusal(thrown)
     problem = refusal.code
@@ -64,23 +78,23 @@ export async function handleEgress(
 }
 
 /**
- * Throws unless the team may send this to `url`.
+ * Throws unless the team may send this to `url`. Gives what passport is to be put in place of the script's own, or null for a call without one.
  * Origins are compared whole and never by pattern, so loopback, private and link-local addresses, cloud metadata and the platform's own hostnames
  * are refused in every spelling unless ops listed exactly that origin (R19). What a listed *name* resolves to is not visible here.
  */
-function judge(url: URL, headers: Headers, policy: EgressPolicy | undefined): void {
+function judge(url: URL, headers: Headers, policy: EgressPolicy | undefined): ExchangeWish | null {
   if (policy === undefined) throw refuse("egress.policy-missing")
   if (url.protocol !== "https:" && url.protocol !== "http:") throw refuse("egress.destination-refused")
   if (url.username !== "" || url.password !== "") throw refuse("egress.destination-refused")
-  const carried = passportCarried(url.href, headers)
+  const { allow, audiences, script, team, version } = policy
+  const carried = passportCarried(url.href, headers, script)
   switch (carried.kind) {
     case "none":
-      if (!policy.allow.includes(url.origin)) throw refuse("egress.destination-refused")
-      return
-    case "for": {
-      const origins = Object.hasOwn(policy.audiences, carried.audience) ? policy.audiences[carried.audience] : undefined
-      if (origins?.includes(url.origin) !== true) throw refuse("egress.passport-misdirected")
-      return
+      if (!allow.includes(url.origin)) throw refuse("egress.destination-refused")
+      return null
+    case "own": {
+      const audience = audienceAt(url.origin, headers.get(AUDIENCE_HEADER), audiences)
+      return { own: carried, audience, caller: { script, team, version } }
     }
     case "stray":
       throw refuse("egress.passport-misdirected")
@@ -88,19 +102,27 @@ function judge(url: URL, headers: Headers, policy: EgressPolicy | undefined): vo
 }
 
 /** Whatever goes wrong from here on, making the request included, is the call's failure and not a bug of ours. */
-async function forward(url: URL, request: Request, send: EgressDependencies["fetch"]): Promise<Response> {
+async function forward(
+  url: URL,
+  request: Request,
+  passport: ExchangedPassport | null,
+  send: EgressDependencies["fetch"],
+): Promise<Response> {
   try {
-    return withoutOurs(await send(outgoing(url, request)))
+    return withoutOurs(await send(outgoing(url, request, passport)))
   } catch (cause) {
     throw refuse("egress.destination-failed", { cause })
   }
 }
 
-/** An answer that came is the origin's own, however it looks: by the header the Worker tells whether one came at all, and so whether it may try elsewhere. */
+/** Of a response: what says whether an answer came at all, and so whether the Worker may try elsewhere; and what an origin that echoes would give away. */
+const OURS = [EGRESS_PROBLEM_HEADER, PASSPORT_HEADER, TXN_TOKEN_HEADER] as const
+
+/** An answer that came is the origin's own, however it looks. */
 function withoutOurs(response: Response): Response {
-  if (!response.headers.has(EGRESS_PROBLEM_HEADER)) return response
+  if (!OURS.some((name) => response.headers.has(name))) return response
   const copy = new Response(response.body, response)
-  copy.headers.delete(EGRESS_PROBLEM_HEADER)
+  for (const name of OURS) copy.headers.delete(name)
   return copy
 }
 
@@ -108,10 +130,21 @@ function withoutOurs(response: Response): Response {
  * The request is built anew from its parts: `cf` options of a team's `fetch` (`resolveOverride`, `cacheEverything`) would act here with the platform's standing
  * and on a cache shared by all teams, and a `Host` header could name another site than the origin that was judged.
  */
-function outgoing(url: URL, request: Request): Request {
+function outgoing(url: URL, request: Request, passport: ExchangedPassport | null): Request {
   const headers = new Headers(request.headers)
   removeHopByHop(headers)
   headers.delete("host")
+  headers.delete(AUDIENCE_HEADER)
+  if (passport !== null) putInPlace(passport, headers)
   const body = forwardedBody(request, headers)
   return new Request(url, { method: request.method, headers, body, redirect: "manual", signal: request.signal })
+}
+
+/** Last, and alone: neither the script's own passport nor anything that a receiver may take for one is beside it. */
+function putInPlace({ header, token }: ExchangedPassport, headers: Headers): void {
+  for (const name of [...headers.keys()]) {
+    const normal = normalizeHeaderName(name)
+    if (normal === PASSPORT_HEADER || normal === TXN_TOKEN_HEADER) headers.delete(name)
+  }
+  headers.set(header, token)
 }

@@ -2,19 +2,21 @@
 import { createServer, type IncomingMessage, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, beforeEach, describe, it } from "vitest"
+import { policyFor } from "../../emulator/example-layout.ts"
 import { startTestPlatform, type TestPlatform } from "../../emulator/testing.ts"
 
-/** Makes the call that it is told to make; `{own}` in a header or URL is the passport it received, `{cell}` one for the cell of us01. */
+/**
+ * Makes the call that it is told to make; `{own}` in a header or URL is the passport it received, `{cell}` one for the cell of us01, as a cell might give it away
+ * in an answer: the platform gives it to nobody.
+ */
 const HOSTILE_WORKER = `export default { async fetch(request, env) {
-  const { url, headers = {}, asksFor } = await request.json()
+  const { url, headers = {}, asksFor, cell = "" } = await request.json()
   const own = request.headers.get("x-passport")
   if (asksFor) {
     const [method, ...args] = asksFor
     return env.PLATFORM[method](...args.map((each) => each === "{own}" ? own : each)).then(
       (answer) => Response.json({ answer }), (error) => Response.json({ code: error.message }))
   }
-  const wantsCell = JSON.stringify([url, headers]).includes("{cell}")
-  const cell = wantsCell ? (await env.PLATFORM.passportFor("cell:us01", own)).token : ""
   const fill = (text) => text.replace("{own}", own).replace("{cell}", cell)
   return fetch(fill(url), { headers: Object.entries(headers).map(([name, value]) => [name, fill(value)]) })
 } }`
@@ -23,6 +25,9 @@ const heard: IncomingMessage["headers"][] = []
 let platform: TestPlatform
 let listed: string
 let server: Server
+/** An origin of the cell us01 that keeps what it was shown, and gives it to the Worker. */
+let leaking: Server
+let cellPassport = ""
 
 beforeAll(async () => {
   server = createServer((request, response) => {
@@ -31,9 +36,16 @@ beforeAll(async () => {
     if (to !== null) response.writeHead(302, { location: to })
     response.end("listed")
   })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  listed = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  leaking = createServer((request, response) => {
+    cellPassport = String(request.headers["x-passport"])
+    response.setHeader("x-passport", cellPassport).end()
+  })
+  listed = await originOf(server)
+  const leak = await originOf(leaking)
   platform = await startTestPlatform()
+  const { audiences } = policyFor(platform) as { audiences: Record<string, unknown> }
+  const withLeak = { ...audiences, "cell:us01": { origins: [platform.cells.us01, leak] } }
+  await platform.api.put("/v1/policy/audiences", withLeak)
   await platform.putTeam("eve", { egress: [listed], grants: ["audience:cell:us01"] })
   await platform.uploadWorker({
     source: HOSTILE_WORKER,
@@ -41,11 +53,14 @@ beforeAll(async () => {
     team: "eve",
     route: "https://eve.example.com/*",
   })
+  const answer = await attempt({ url: leak, headers: { "x-passport": "{own}" } })
+  if (answer.headers.has("x-passport")) throw new Error("The passport came back")
 })
 
 afterAll(async () => {
   await platform.dispose()
   server.close()
+  leaking.close()
 })
 
 beforeEach(() => {
@@ -56,8 +71,25 @@ describe("a hostile Worker", () => {
   it("reaches what is listed for its team, so that the refusals below mean something", async ({ expect }) => {
     const response = await attempt({ url: listed })
     expect(await response.text()).toBe("listed")
-    const cell = await attempt({ url: `${platform.cells.us01}/a`, headers: { "x-passport": "{cell}" } })
-    expect(await cell.json()).toMatchObject({ cell: "us01", passport: { act: { sub: "script:hostile" } } })
+    const cell = await attempt({ url: `${platform.cells.us01}/a`, headers: { "x-passport": "{own}" } })
+    expect(await cell.json()).toMatchObject({
+      cell: "us01",
+      passport: { aud: "cell:us01", sub: "alice", act: { sub: "script:hostile" } },
+    })
+    expect(await platform.passportOf(cellPassport, "cell:us01")).toMatchObject({ sub: "alice" })
+  })
+
+  it("cannot show a cell the passport that was made for it, wherever it has it from", async ({ expect }) => {
+    const response = await attempt({ url: platform.cells.us01, headers: { "x-passport": "{cell}" } })
+    expect(await response.json()).toMatchObject({ code: "egress.passport-misdirected" })
+  })
+
+  it("has no passport made by naming an audience that its team was not granted", async ({ expect }) => {
+    const headers = { "x-passport": "{own}", "x-sallyport-audience": "cell:uk01" }
+    for (const url of [platform.cells.uk01, platform.cells.us01]) {
+      const response = await attempt({ url, headers })
+      expect(await response.json()).toMatchObject({ code: "egress.passport-misdirected" })
+    }
   })
 
   const destinations: Record<string, () => string> = {
@@ -110,8 +142,15 @@ describe("a hostile Worker", () => {
     }
   })
 
-  it("gets no passport, zone or flag that its team was not granted", async ({ expect }) => {
-    for (const asksFor of [["passportFor", "cell:uk01", "{own}"], ["zoneOf", "100"], ["flags"]])
+  it("gets no origin, zone or flag that its team was not granted, and revokes nothing", async ({ expect }) => {
+    const everything = [{ target: { kind: "everything" }, beforeMs: 1, reason: "mischief" }]
+    for (const asksFor of [
+      ["originsOf", "cell:uk01"],
+      ["originsOf", "no-such"],
+      ["zoneOf", "100"],
+      ["flags"],
+      ["revoke", everything],
+    ])
       expect(await (await attempt({ asksFor })).json()).toEqual({ code: "platform.not-granted" })
   })
 
@@ -126,7 +165,12 @@ describe("a hostile Worker", () => {
   })
 })
 
-function attempt(call: { url?: string; headers?: Record<string, string>; asksFor?: string[] }): Promise<Response> {
-  const body = JSON.stringify(call)
+function attempt(call: { url?: string; headers?: Record<string, string>; asksFor?: unknown[] }): Promise<Response> {
+  const body = JSON.stringify({ ...call, cell: cellPassport })
   return platform.fetch("https://eve.example.com/", { method: "POST", body }, { subject: "alice", company: "100" })
+}
+
+async function originOf(listening: Server): Promise<string> {
+  await new Promise<void>((resolve) => listening.listen(0, "127.0.0.1", resolve))
+  return `http://127.0.0.1:${(listening.address() as AddressInfo).port}`
 }

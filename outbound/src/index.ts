@@ -1,16 +1,24 @@
 /** The outbound Worker of the dispatch namespace: its default export receives every `fetch()` of every user Worker. */
+import type { PassportExchangeApi } from "../../contracts/platform.ts"
 import { writeLog } from "../../kit/write-log.ts"
 import { type EgressPolicy, handleEgress } from "./egress.ts"
+import { ExchangedPassports } from "./exchanged-passports.ts"
 
 export interface Env {
   /** Set per dispatch by the dispatcher (`outbound: { egress }`); absent when it gave none. */
   readonly egress?: EgressPolicy
+  /** The dispatcher's entrypoint `PassportExchange`. */
+  readonly EXCHANGE: PassportExchangeApi
 }
+
+const passports = new ExchangedPassports()
 
 export default {
   fetch(request, env) {
     return handleEgress(request, env.egress, {
       fetch: (outgoing) => fetch(outgoing),
+      exchange: (own, audience, caller) => env.EXCHANGE.exchange(own, audience, caller),
+      passports,
       clock: { now: () => Date.now() },
       log: writeLog,
     })

@@ -23,17 +23,20 @@ const FOLDERS: Readonly<Record<string, FolderRule>> = {
   kit: { may: ["contracts"], packages: [...RUNTIME, ...TRACING, "@launchdarkly/cloudflare-server-sdk"] },
   dispatcher: { may: ["kit", "contracts"], packages: RUNTIME },
   outbound: { may: ["kit", "contracts"], packages: RUNTIME },
+  revocations: { may: ["kit", "contracts"], packages: RUNTIME },
   "control-plane": { may: ["kit", "contracts"], packages: [...RUNTIME, "cloudflare"] },
-  "user-workers": { may: ["kit", "contracts"], packages: RUNTIME },
+  "user-workers": { may: ["kit", "contracts"], packages: [...RUNTIME, "oauth4webapi"] },
   cli: { may: ["contracts"] },
   emulator: {
     may: [
       "contracts",
       "kit",
+      "docs/verify/node",
       "dispatcher/src/index.ts",
       "dispatcher/src/handle.ts",
       "dispatcher/src/dependencies.ts",
       "outbound/src/egress.ts",
+      "outbound/src/exchanged-passports.ts",
     ],
   },
   scripts: { may: ["contracts"] },
@@ -68,6 +71,7 @@ const WORKERS: Readonly<Record<string, Readonly<Record<string, StageRule>>>> = {
     config: { notAbove: PARTS_SEE_NOT, sees: ["store"] },
     upload: { notAbove: PARTS_SEE_NOT, sees: ["store"] },
     "script-host": { notAbove: PARTS_SEE_NOT, sees: [] },
+    issuers: { notAbove: PARTS_SEE_NOT, sees: ["config", "store"] },
     store: { notAbove: PARTS_SEE_NOT, sees: [] },
   },
 }
@@ -125,10 +129,18 @@ const stages: Rule = (file, { target }) => {
   return other === undefined || other === stage || rule.sees.includes(other) ? null : `${stage} must not see ${other}`
 }
 
-const KIT_SHARED: readonly string[] = ["kit/problem.ts", "kit/bounded-cache.ts", "kit/otlp-exporter.ts"]
+const KIT_SHARED: readonly string[] = [
+  "kit/problem.ts",
+  "kit/bounded-cache.ts",
+  "kit/hmac-keys.ts",
+  "kit/otlp-exporter.ts",
+  "kit/within.ts",
+]
 /** One helper in two files, so that only those who need the second carry it in their bundle. */
 const KIT_PARTS: Readonly<Record<string, string>> = {
   "kit/launchdarkly-flags.ts": "kit/flags.ts",
+  "kit/otlp-exporter.ts": "kit/write-log.ts",
+  "kit/return-to.ts": "kit/canonical-path.ts",
   "kit/scoreboard-page.ts": "kit/scoreboard.ts",
 }
 const kitSiblings: Rule = (file, { target }) =>
@@ -138,7 +150,7 @@ const kitSiblings: Rule = (file, { target }) =>
   top(target) === "kit" &&
   !KIT_SHARED.includes(target) &&
   KIT_PARTS[file] !== target
-    ? "kit files stand alone; they share problem.ts, bounded-cache.ts and otlp-exporter.ts only"
+    ? "kit files stand alone; they share problem.ts, bounded-cache.ts, within.ts, hmac-keys.ts and otlp-exporter.ts only"
     : null
 
 const userWorkerSiblings: Rule = (file, { target }) => {

@@ -14,7 +14,12 @@ const cases = configs.toSorted().flatMap((config) => {
 
 it("finds the Workers", () => {
   expect(configs).toEqual(
-    expect.arrayContaining(["wrangler.toml", "outbound/wrangler.toml", "control-plane/wrangler.toml"]),
+    expect.arrayContaining([
+      "wrangler.toml",
+      "outbound/wrangler.toml",
+      "control-plane/wrangler.toml",
+      "revocations/wrangler.toml",
+    ]),
   )
 })
 

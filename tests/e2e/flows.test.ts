@@ -27,7 +27,7 @@ beforeAll(async () => {
   const ports = await anyPorts()
   started = await startExampleOrigins(ports)
   platform = await startPlatform({ stateDir, ports, otlpEndpoint: started.traces.url })
-  origins = await started.join(platform, (await loadSecrets(stateDir)).uploadKeys)
+  origins = await started.join(platform, await loadSecrets(stateDir))
   const seeded = await seedPolicy(platform, origins)
   await uploadExamples(platform, seeded, origins, () => undefined)
   await seedRoutes(platform)

@@ -15,7 +15,7 @@ let started: StartedOrigins
 let origins: ExampleOrigins
 const platform = usePlatform({}, async (running) => {
   started = await startExampleOrigins(await anyPorts())
-  origins = await started.join(running, (await loadSecrets(running.stateDir)).uploadKeys)
+  origins = await started.join(running, await loadSecrets(running.stateDir))
   const seeded = await seedPolicy(running, origins)
   uploaded.push(...(await uploadExamples(running, seeded, origins, () => {})))
   await seedRoutes(running)

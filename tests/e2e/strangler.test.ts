@@ -19,6 +19,8 @@ import { eventually, expectProblem, load, ROOT, usePlatform } from "../harness.t
 /** Shadowed requests in which only noise differs; the acceptance run has 10 000. */
 const REQUESTS = Number(process.env.SALLYPORT_SHADOW_REQUESTS ?? 1_000)
 const LANES = 8
+/** Milliseconds that ecrion waits for the new service, and for which it leaves it alone when that does not answer: short, so that no test hears of another's. */
+const [WAIT_MS, OPEN_MS] = [300, 400]
 const ISSUER = "https://passports.strangler.example"
 const HOST = "https://documents.procore.com"
 const UNSAFE = ["POST", "PUT", "PATCH", "DELETE"] as const
@@ -86,7 +88,8 @@ async function folderFor(databaseId: string): Promise<string> {
   const replaced: [string, string][] = [
     ['main = "index.ts"', `main = ${JSON.stringify(path.join(source, "index.ts"))}`],
     ['database_id = "ecrion"', `database_id = "${databaseId}"`],
-    ['NEW_TIMEOUT_MS = "5000"', 'NEW_TIMEOUT_MS = "300"'],
+    ['NEW_TIMEOUT_MS = "5000"', `NEW_TIMEOUT_MS = "${WAIT_MS}"`],
+    ['NEW_OPEN_MS = "5000"', `NEW_OPEN_MS = "${OPEN_MS}"`],
     ['RULES_REFRESH_MS = "2000"', 'RULES_REFRESH_MS = "20"'],
   ]
   let config = await readFile(path.join(source, "wrangler.toml"), "utf8")
@@ -325,6 +328,26 @@ describe("fallback", () => {
         noiseAdjustedMatchPercent: null,
       })
     })
+})
+
+describe("a new service that stays silent", () => {
+  it("is not waited for by what is safe, sees no unsafe request twice, and is found again by itself", async () => {
+    await setRules({ path: "/reports/*", mode: "new" })
+    fresh.setFault("silent")
+    const [asked, before] = [fresh.received.length, legacy.received.length]
+    for (let each = 0; each < 3; each++) expect(answeredBy(await get("/reports/1"))).toBe("fallback")
+    const began = performance.now()
+    const answers = await load(40, LANES, () => get("/reports/1"))
+    expect(answers.filter(({ status }) => status !== 200)).toEqual([])
+    // One after the other they would have waited five times WAIT_MS in each lane.
+    expect(performance.now() - began).toBeLessThan(4 * WAIT_MS)
+    expect(fresh.received.length - asked).toBeLessThan(10)
+    const posted = await platform().fetch(`${HOST}/reports/1`, { method: "POST", body: "x" }, alice)
+    expect(posted.status).toBe(504)
+    expect(legacy.received.slice(before).every(({ method }) => method === "GET")).toBe(true)
+    fresh.setFault(null)
+    await eventually(5_000, async () => (answeredBy(await get("/reports/1")) === "new" ? true : null))
+  })
 })
 
 describe("rules and scoreboard", () => {

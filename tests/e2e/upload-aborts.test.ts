@@ -183,7 +183,7 @@ async function deployFiles(running: TestPlatform, secrets: Readonly<Record<strin
   await running.api.put("/v1/policy/audiences", { ...audiences, ...Object.fromEntries(services) })
   const egress = [...stores.values()].map((store) => store.origin)
   const grants = ["zones:read", ...ZONES.map((zone) => `audience:fus:${zone}`)]
-  await running.putTeam("files", { grants, egress })
+  await running.putTeam("files", { grants, egress: [...egress, service.url] })
   await running.api.put("/v1/scripts/files", { team: "files", timeoutMs: 300_000 })
   await running.uploadWorker({
     directory: path.join(ROOT, "user-workers/files"),

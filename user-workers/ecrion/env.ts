@@ -11,6 +11,8 @@ export interface Env {
   readonly RULES_SCOPE: string
   readonly LEGACY_TIMEOUT_MS: string
   readonly NEW_TIMEOUT_MS: string
+  /** Milliseconds for which a new service that does not answer is not asked by safe requests; above 0. */
+  readonly NEW_OPEN_MS: string
   readonly RULES_REFRESH_MS: string
 }
 export type Call = Context<{ Bindings: Env; Variables: PassportVariables }>

@@ -35,19 +35,18 @@ async function call(
   })
   const background: Promise<unknown>[] = []
   const context = { waitUntil: (work: Promise<unknown>) => background.push(work) } as unknown as ExecutionContext
-  const platform: Pick<PlatformApi, "keys" | "passportFor"> = {
+  const platform: Pick<PlatformApi, "keys" | "originsOf"> = {
     keys: passports.keys,
-    passportFor: async (audience) => {
+    originsOf: async (audience) => {
       asked.push(audience)
-      const origins = [`https://${audience.slice("ecrion:".length)}.example`]
-      return { token: `for-${audience}`, audience, expiresS: Date.now() / 1000 + 60, origins }
+      return { audience, origins: [`https://${audience.slice("ecrion:".length)}.example`], revision: 1 }
     },
   }
   const environment = { ...(bound as object), RULES_REFRESH_MS: "0", ...given.vars, PLATFORM: platform }
   const request = await passports.request(ENTRANCE + path, "ecrion", init, claims)
   const response = await ecrion.fetch(request, environment, context)
   for (const work of background) await work
-  return { response, sent, asked }
+  return { response, sent, asked, own: request.headers.get("x-passport") }
 }
 
 async function put(body: string, headers: Record<string, string> = {}, claims: Partial<PassportClaims> = operator) {
@@ -63,14 +62,15 @@ async function setRules(...rules: object[]): Promise<void> {
 const sides = (sent: readonly Request[]) => sent.map(({ url }) => new URL(url).hostname.split(".")[0])
 
 describe("ecrion: to the services", () => {
-  it("takes every path to the legacy service while there are no rules, with that service's passport", async ({
+  it("takes every path to the legacy service while there are no rules, with the passport that it came with", async ({
     expect,
   }) => {
     await setRules()
-    const { response, sent, asked } = await call("/documents/1?a=b")
+    const { response, sent, asked, own } = await call("/documents/1?a=b")
     expect([response.status, response.headers.get("x-strangler")]).toEqual([200, "legacy"])
     expect([sent.map(({ url }) => url), asked]).toEqual([["https://legacy.example/documents/1?a=b"], ["ecrion:legacy"]])
-    expect(sent[0]?.headers.get("x-passport")).toBe("for-ecrion:legacy")
+    expect(own).toMatch(/^ey/)
+    expect(sent[0]?.headers.get("x-passport")).toBe(own)
   })
 
   it("goes by the company that the passport vouches for, not by one that the request names", async ({ expect }) => {
@@ -143,6 +143,22 @@ describe("ecrion: to the services", () => {
     }
   })
 
+  it("does not let safe requests wait for a new service that is silent, rule by rule", async ({ expect }) => {
+    await setRules({ path: "/mute/*", mode: "new" }, { path: "/lively/*", mode: "new" })
+    const silent = (request: Request) =>
+      new Promise<Response>((resolve, reject) => {
+        const { hostname, pathname } = new URL(request.url)
+        if (hostname !== "new.example" || !pathname.startsWith("/mute/")) return resolve(new Response("fine"))
+        request.signal.addEventListener("abort", () => reject(request.signal.reason))
+      })
+    const given = { service: silent, vars: { NEW_TIMEOUT_MS: "20", NEW_OPEN_MS: "60000" } }
+    const asked = async (path: string, init: RequestInit = {}) => sides((await call(path, init, {}, given)).sent)
+    for (let count = 0; count < 3; count++) expect(await asked("/mute/1")).toEqual(["new", "legacy"])
+    expect(await asked("/mute/1")).toEqual(["legacy"])
+    expect(await asked("/mute/1", { method: "POST", body: "x" })).toEqual(["new"])
+    expect(await asked("/lively/1")).toEqual(["new"])
+  })
+
   it("keeps what belongs to one connection from the client", async ({ expect }) => {
     const headers = { connection: "keep-alive", "keep-alive": "timeout=5" }
     const { response } = await call("/", {}, {}, { service: () => new Response("a", { headers }) })
@@ -151,11 +167,17 @@ describe("ecrion: to the services", () => {
 })
 
 describe("requestTo", () => {
-  const access = { origins: ["https://legacy.example"] as const, token: "opaque" }
+  const access = { audience: "ecrion:legacy", origin: "https://legacy.example" }
   const { signal } = new AbortController()
 
   it("keeps an odd path on the origin, and says by which hostname the request entered", ({ expect }) => {
-    const headers = { "x-forwarded-host": "evil.example", "x-strangler-copy": "1", connection: "x-mine", "x-mine": "1" }
+    const headers = {
+      "x-forwarded-host": "evil.example",
+      "x-strangler-copy": "1",
+      connection: "x-mine",
+      "x-mine": "1",
+      "x-passport": "opaque",
+    }
     const request = new Request("https://evil.example//other.example/a?b", { headers })
     const made = requestTo(access, request, "documents.procore.com", { signal, isCopy: false })
     expect(made.url).toBe("https://legacy.example//other.example/a?b")
@@ -164,6 +186,7 @@ describe("requestTo", () => {
       "x-passport": "opaque",
       "x-forwarded-host": "documents.procore.com",
       "x-forwarded-proto": "https",
+      "x-sallyport-audience": "ecrion:legacy",
     })
     expect(requestTo(access, request, undefined, { signal, isCopy: false }).headers.has("x-forwarded-host")).toBe(false)
   })

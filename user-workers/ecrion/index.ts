@@ -3,9 +3,10 @@
  * answer differently stands on the scoreboard. The choice, the calls and the comparison are the kit's; this file wires them.
  */
 import { trace } from "@opentelemetry/api"
-import { PASSPORT_HEADER, REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
+import { REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
 import { askPlatform } from "../../kit/ask-platform.ts"
-import { AudiencePassports } from "../../kit/audience-passports.ts"
+import { AudienceDirectory } from "../../kit/audience-origins.ts"
+import { type CircuitBreaker, circuitBreaker } from "../../kit/circuit-breaker.ts"
 import { COMPANY_HEADER, companyOf } from "../../kit/company-detection.ts"
 import { capture, compareThree, ignoring, isBodyCompared, NO_ANSWER } from "../../kit/compare-responses.ts"
 import { removeHopByHop } from "../../kit/hop-by-hop.ts"
@@ -34,10 +35,14 @@ import { answerRules, answerScoreboard, RULES_PATH, SCOREBOARD_PATH } from "./st
 /** Comparisons at once per isolate, the bytes that their bodies may take together, and milliseconds for each: the runtime gives 30 s after an answer. */
 const SHADOWS = { most: 32, bytesMost: 24 * 1024 * 1024, deadlineMs: 20_000 }
 
-const passports = new AudiencePassports()
+/** A new service that is silent fails all it gets, however well it did before; one that fails now and then does not. */
+const OPENS = { minimumCalls: 20, failureRate: 0.5, consecutiveFailures: 3 }
+
+const audiences = new AudienceDirectory()
 const scoreboard = new Scoreboard()
 const shadows = new Shadows(SHADOWS)
 let storedRules: StoredDocument<StrangleRules> | null = null
+let health: CircuitBreaker | null = null
 
 const app = worker<Env, PassportVariables>({ log: writeLog })
 app.use(tracing({ service: "ecrion" }))
@@ -53,11 +58,11 @@ export default app
 /** A path without a rule is the legacy service's. */
 async function migrate(c: Call, path: string): Promise<Response> {
   const { env } = c
+  const ofNew = healthOf(env)
   const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
   const { value: rules } = await rulesOf(env).current(env.DB, waitUntil)
   const rule = ruleFor(rules, path)
   const request = c.req.raw
-  const own = request.headers.get(PASSPORT_HEADER) ?? ""
   const requestId = request.headers.get(REQUEST_ID_HEADER) ?? crypto.randomUUID()
   const order = {
     request,
@@ -68,13 +73,16 @@ async function migrate(c: Call, path: string): Promise<Response> {
     sunsetMs: rule?.sunsetMs ?? null,
   } as const
   const response = await strangle(order, {
-    access: (side) => {
+    access: async (side) => {
       const audience = `ecrion:${side}`
-      const wish = { audience, ownPassport: own, revision: revisionOf(request.headers) }
-      return passports.accessTo(wish, () => askPlatform(() => env.PLATFORM.passportFor(audience, own)))
+      const ask = (name: string) => askPlatform(() => env.PLATFORM.originsOf(name))
+      const [origin] = await audiences.originsOf(audience, revisionOf(request.headers), ask)
+      return { audience, origin }
     },
     send: (access, options) => fetch(requestTo(access, request, c.var.passport.host, options)),
     timeoutMs: { legacy: Number(env.LEGACY_TIMEOUT_MS), new: Number(env.NEW_TIMEOUT_MS) },
+    // By rule: what one part of the new service does says nothing of the others.
+    enterNew: () => ofNew.enter(rule?.path ?? ""),
     waitUntil,
     shadows,
     compare: async (first, ask, signal) => {
@@ -94,6 +102,12 @@ async function migrate(c: Call, path: string): Promise<Response> {
   span?.setAttribute("strangler.rule", rule?.path ?? "none")
   span?.setAttribute("strangler.answered_by", response.headers.get(STRANGLER_HEADER) ?? "")
   return response
+}
+
+/** Asked for by every request: a variable that cannot be read stops the Worker rather than being met when the new service fails. */
+function healthOf({ NEW_OPEN_MS }: Env): CircuitBreaker {
+  health ??= circuitBreaker({ ...OPENS, openMs: Number(NEW_OPEN_MS) })
+  return health
 }
 
 /** What the passport vouches for goes before what the request names, which a client could vary until it likes the answer. */

@@ -48,11 +48,28 @@ describe("files: an upload", () => {
       expect(verdict.ok && atob(verdict.parameters.etag ?? "")).toBe('"0x8D"')
     })
 
-  it("asks the service of the company's zone, with a passport made for that service", async ({ expect }) => {
-    const { fus, asked } = await upload({ path: UPLOAD.replace("9007199254740993", "9007199254740992") })
-    expect(asked).toEqual(["zone of 9007199254740992", "passport for fus:us01"])
-    expect(fus[0]?.headers.get("x-passport")).toBe("passport for fus:us01")
+  it("asks the service of the company's zone, with its own passport to be exchanged for that service's", async ({
+    expect,
+  }) => {
+    const { fus, asked, own } = await upload({ path: UPLOAD.replace("9007199254740993", "9007199254740992") })
+    expect(asked).toEqual(["zone of 9007199254740992", "origins of fus:us01"])
+    expect(fus[0]?.headers.get("x-passport")).toBe(own)
+    expect(fus[0]?.headers.get("x-sallyport-audience")).toBe("fus:us01")
     expect(fus[0]?.headers.get("authorization")).toBeNull()
+  })
+
+  it("burns and gives back by the claim alone, so that no upload outlasts what it needs", async ({ expect }) => {
+    const burnt = await upload()
+    const givenBack = await upload({ headers: { "content-length": "1" } })
+    const after = [...burnt.fus, ...givenBack.fus].filter(({ method }) => method !== "GET")
+    expect(after.map(({ method }) => method)).toEqual(["PATCH", "DELETE"])
+    for (const { headers } of after) expect([...headers]).toEqual([])
+  })
+
+  it("answers what the platform refuses of its caller, and claims nothing", async ({ expect }) => {
+    const { response, fus } = await upload({ claimRefused: "zone.country-refused" })
+    await expectProblem(response, 403, "zone.country-refused")
+    expect(fus.map(({ method }) => method)).toEqual(["GET", "DELETE"])
   })
 
   it("says what it did in the span's attributes", async ({ expect }) => {
@@ -258,6 +275,8 @@ interface Circumstances {
   /** Null is no answer at all. */
   readonly claimStatus?: number | null
   readonly claimBody?: unknown
+  /** By the outbound Worker, so that the service hears nothing of it. */
+  readonly claimRefused?: string
   readonly burnAnswers?: readonly (number | null)[]
   /** It takes requests and answers none. */
   readonly isServiceSilent?: boolean
@@ -308,6 +327,8 @@ async function upload(given: Circumstances = {}) {
     fus.push({ method, url: asked, path: pathname, query: searchParams, headers, signal })
     if (given.isServiceSilent === true)
       return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
+    if (given.claimRefused !== undefined && method === "GET")
+      return new Response(null, { status: 403, headers: { "x-sallyport-egress-problem": given.claimRefused } })
     if (sent.method === "PATCH") return answerOf(left.shift(), {})
     if (sent.method === "DELETE") return answerOf(204, null)
     return "claimStatus" in given ? answerOf(given.claimStatus, given.claimBody) : answerOf(200, announced)
@@ -315,7 +336,7 @@ async function upload(given: Circumstances = {}) {
   const asked: string[] = []
   const env = { ...environment(asked), ...(given.isServiceSilent === true ? { SERVICE_TIMEOUT_MS: "20" } : {}) }
   const response = await files.fetch(request, env, executionContext)
-  return { response, stored, fus, asked }
+  return { response, stored, fus, asked, own: request.headers.get("x-passport") }
 }
 
 const executionContext = { waitUntil() {}, passThroughOnException() {}, props: {} } as unknown as ExecutionContext
@@ -336,9 +357,9 @@ function environment(asked: string[]) {
         revision: 1,
       }
     },
-    passportFor: async (audience: string) => {
-      asked.push(`passport for ${audience}`)
-      return { token: `passport for ${audience}`, audience, expiresS: 0, origins: [FUS] }
+    originsOf: async (audience: string) => {
+      asked.push(`origins of ${audience}`)
+      return { audience, origins: [FUS], revision: 1 }
     },
   }
   return {

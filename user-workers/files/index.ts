@@ -8,6 +8,7 @@ import type { PlatformApi } from "../../contracts/platform.ts"
 import { PASSPORT_HEADER } from "../../contracts/reserved-headers.ts"
 import type { UploadTarget } from "../../contracts/upload-target.ts"
 import { askPlatform } from "../../kit/ask-platform.ts"
+import { AudienceDirectory } from "../../kit/audience-origins.ts"
 import { cors } from "../../kit/cors.ts"
 import { type HmacUrl, hmacUrl } from "../../kit/hmac-url.ts"
 import { Refusal, refuse } from "../../kit/problem.ts"
@@ -51,6 +52,7 @@ const IDS = {
 } as const
 
 const directory = new ZoneDirectory()
+const services = new AudienceDirectory()
 /** Made from the environment by the first request of an isolate. */
 let keys: { readonly inward: HmacUrl; readonly outward: ServiceKeys } | null = null
 let answerCors: MiddlewareHandler | null = null
@@ -138,18 +140,20 @@ function readIds(path: string) {
   })
 }
 
-/** The FUS of the company's zone, and a passport for it. */
+/** The FUS of the company's zone. */
 async function serviceOf(company: string, country: string | null, request: Request, env: Env): Promise<UploadService> {
-  const place = await directory.zoneOf(company, revisionOf(request.headers), (id, atLeast) =>
+  const revision = revisionOf(request.headers)
+  const place = await directory.zoneOf(company, revision, (id, atLeast) =>
     askPlatform(() => env.PLATFORM.zoneOf(id, atLeast)),
   )
   if (place === null) throw refuse("company.unknown")
   checkZone(place, request.method, country)
-  const own = request.headers.get(PASSPORT_HEADER) ?? ""
-  const access = await askPlatform(() => env.PLATFORM.passportFor(`fus:${place.zone}`, own))
-  const [origin] = access.origins
-  if (origin === undefined) throw refuse("platform.audience-unknown")
-  return { origin, passport: access.token, keys: keysOf(env).outward, timeoutMs: Number(env.SERVICE_TIMEOUT_MS) }
+  const audience = `fus:${place.zone}`
+  const [origin] = await services.originsOf(audience, revision, (name) =>
+    askPlatform(() => env.PLATFORM.originsOf(name)),
+  )
+  const ownPassport = request.headers.get(PASSPORT_HEADER) ?? ""
+  return { origin, audience, ownPassport, keys: keysOf(env).outward, timeoutMs: Number(env.SERVICE_TIMEOUT_MS) }
 }
 
 function compareHeaders(given: Headers, { contentLength, clientHeaders }: UploadTarget): void {

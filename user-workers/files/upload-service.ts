@@ -1,8 +1,11 @@
 /**
  * The file upload service (FUS) of a company's zone: says where an upload goes, and keeps who is using its URL. Every request to it is signed, and names a
  * claim: made by `GET …/url`, given back by `DELETE`, burnt by `PATCH` with the ETag. Only the FUS decides which claim counts.
+ * The claim goes with a passport for the FUS, put on it on the way out. What comes after goes by the claim alone: an upload may take longer than any passport lives.
  */
+import { AUDIENCE_HEADER, PASSPORT_HEADER } from "../../contracts/reserved-headers.ts"
 import { parseUploadTarget, type UploadTarget } from "../../contracts/upload-target.ts"
+import { egressRefusal } from "../../kit/egress-refusal.ts"
 import { type HmacUrl, hmacUrl } from "../../kit/hmac-url.ts"
 import { refuse } from "../../kit/problem.ts"
 
@@ -11,8 +14,10 @@ const LIFETIME_S = 60
 
 export interface UploadService {
   readonly origin: string
-  /** For the FUS alone. */
-  readonly passport: string
+  /** `fus:<zone>`: several zones may have one origin. */
+  readonly audience: string
+  /** As it came with the upload; exchanged for the FUS's on the way out. */
+  readonly ownPassport: string
   readonly keys: ServiceKeys
   readonly timeoutMs: number
 }
@@ -50,6 +55,8 @@ export async function claimTarget(
   storeOrigins: readonly string[],
 ): Promise<UploadTarget> {
   const response = await ask(service, "GET", claim)
+  const refusal = egressRefusal(response, "upload.service-failed")
+  if (refusal !== null) throw refusal
   const answer: unknown = await response.json().catch(() => null)
   if (response.status === 404) throw refuse("upload.unknown")
   if (response.status === 409) throw refuse(isUsed(answer) ? "upload.already-used" : "upload.in-progress")
@@ -76,7 +83,8 @@ export async function burnClaim(service: UploadService, claim: Claim, etag: stri
 }
 
 async function ask(service: UploadService, method: string, claim: Claim, etag?: string): Promise<Response> {
-  const { origin, passport, keys } = service
+  const { origin, audience, ownPassport, keys } = service
+  const headers = method === "GET" ? { [PASSPORT_HEADER]: ownPassport, [AUDIENCE_HEADER]: audience } : {}
   const expires_at = String(Math.floor(Date.now() / 1000) + LIFETIME_S)
   const parameters = { expires_at, user_id: claim.userId, claim: claim.id }
   const url =
@@ -85,7 +93,7 @@ async function ask(service: UploadService, method: string, claim: Claim, etag?: 
       : await keys.burning.sign(method, `${origin}${claim.path}`, { ...parameters, etag: base64url(etag) })
   const signal = AbortSignal.timeout(service.timeoutMs)
   try {
-    return await fetch(url, { method, headers: { "x-passport": passport }, redirect: "manual", signal })
+    return await fetch(url, { method, headers, redirect: "manual", signal })
   } catch {
     throw refuse(signal.aborted ? "upload.service-timeout" : "upload.service-failed")
   }

@@ -11,13 +11,19 @@ afterEach(() => {
 })
 
 describe("gateway: towards the cell", () => {
-  it("goes to the origin of the zone in its passport, with that cell's passport instead of its own", async ({
+  it("goes to the origin of the zone in its passport, which it hands on to be exchanged for that cell's", async ({
     expect,
   }) => {
-    const { sent, asked } = await call("/rest/v1.0/projects?a=b", {}, { zone: "uk01" })
+    const { sent, asked, own } = await call("/rest/v1.0/projects?a=b", {}, { zone: "uk01" })
     expect(asked).toEqual(["cell:uk01"])
     expect(sent[0]?.url).toBe("https://uk01.cell.example/rest/v1.0/projects?a=b")
-    expect(sent[0]?.headers.get("x-passport")).toBe(fakeCellPassport("cell:uk01"))
+    expect(sent[0]?.headers.get("x-passport")).toBe(own)
+    expect(sent[0]?.headers.get("x-sallyport-audience")).toBe("cell:uk01")
+  })
+
+  it("says which cell is meant whatever its caller wrote there", async ({ expect }) => {
+    const { sent } = await call("/", { headers: { "x-sallyport-audience": "cell:us02" } }, { zone: "uk01" })
+    expect(sent[0]?.headers.get("x-sallyport-audience")).toBe("cell:uk01")
   })
 
   it("keeps an odd path on the cell's origin", async ({ expect }) => {
@@ -114,10 +120,16 @@ describe("gateway: refusals", () => {
     expect(sent).toHaveLength(0)
   })
 
-  it("passes on the platform's refusal of the cell passport", async ({ expect }) => {
+  it("passes on the platform's refusal to say where the cell is", async ({ expect }) => {
     const { response, sent } = await call("/", {}, { zone: "forbidden" })
     expect(await response.json()).toMatchObject({ code: "platform.not-granted", status: 403 })
     expect(sent).toHaveLength(0)
+  })
+
+  it("passes on the platform's refusal of the cell's passport", async ({ expect }) => {
+    const refused = () => new Response(null, { headers: { "x-sallyport-egress-problem": "zone.country-refused" } })
+    const { response } = await call("/", {}, { zone: "us01" }, { cell: refused })
+    expect(await response.json()).toMatchObject({ code: "zone.country-refused", status: 403 })
   })
 
   it("answers 503, and not 404, for a zone that ops have not put in place", async ({ expect }) => {
@@ -244,7 +256,9 @@ describe("gateway: the company that a request names", () => {
 
   it("tells the cell nothing of the config", async ({ expect }) => {
     const { sent } = await call("/", named("905"), { zone: "us01" })
-    expect([...(sent[0]?.headers.keys() ?? [])].filter((name) => name.includes("sallyport"))).toEqual([])
+    const ours = [...(sent[0]?.headers.keys() ?? [])].filter((name) => name.includes("sallyport"))
+    // Taken off on the way out.
+    expect(ours).toEqual(["x-sallyport-audience"])
   })
 })
 
@@ -269,7 +283,7 @@ async function call(
   init: RequestInit,
   claims: { zone?: string; host?: string; hops?: number; company?: string },
   circumstances: Circumstances = {},
-): Promise<{ response: Response; sent: Request[]; asked: string[]; looked: unknown[] }> {
+): Promise<{ response: Response; sent: Request[]; asked: string[]; looked: unknown[]; own: string | null }> {
   const { cell = () => new Response("from the cell"), origin, arrivingBody } = circumstances
   const sent: Request[] = []
   const asked: string[] = []
@@ -281,7 +295,8 @@ async function call(
   const request = await passports.request((origin ?? "https://app.procore.com") + path, "gateway", init, claims)
   if (arrivingBody !== undefined) Object.defineProperty(request, "body", { value: arrivingBody })
   const env = environment(asked, { zone: claims.zone, ...circumstances }, looked)
-  return { response: await gateway.fetch(request, env, context), sent, asked, looked }
+  const own = request.headers.get("x-passport")
+  return { response: await gateway.fetch(request, env, context), sent, asked, looked, own }
 }
 
 function environment(
@@ -289,14 +304,13 @@ function environment(
   given: Circumstances & { zone?: string | undefined } = {},
   looked: unknown[] = [],
 ) {
-  const platform: Pick<PlatformApi, "keys" | "passportFor" | "zoneOf"> = {
+  const platform: Pick<PlatformApi, "keys" | "originsOf" | "zoneOf"> = {
     keys: passports.keys,
-    passportFor: async (audience) => {
+    originsOf: async (audience) => {
       asked.push(audience)
       if (audience === "cell:forbidden") throw new Error("platform.not-granted")
       if (audience === "cell:unplaced") throw new Error("platform.audience-unknown")
-      const origins = [`https://${audience.slice(5)}.cell.example`]
-      return { token: fakeCellPassport(audience), audience, expiresS: Date.now() / 1000 + 60, origins }
+      return { audience, origins: [`https://${audience.slice(5)}.cell.example`], revision: 1 }
     },
     zoneOf: async (company, atLeast) => {
       looked.push([company, atLeast])
@@ -309,10 +323,6 @@ function environment(
   }
   const vars = { CELL_TIMEOUT_MS: given.timeoutMs ?? "25000", CELL_IDLE_TIMEOUT_MS: "0", DEPRECATIONS: "[]" }
   return { PLATFORM: platform as PlatformApi, ...vars, ...given.vars } as Parameters<typeof gateway.fetch>[1] & object
-}
-
-function fakeCellPassport(audience: string): string {
-  return `e30.${btoa(JSON.stringify({ aud: audience })).replaceAll("=", "")}.AAAA`
 }
 
 function hanging(request: Request): Promise<Response> {

@@ -3,9 +3,9 @@
  */
 import type { Context } from "hono"
 import type { PlatformApi } from "../../contracts/platform.ts"
-import { PASSPORT_HEADER, REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
+import { REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
 import { askPlatform } from "../../kit/ask-platform.ts"
-import { AudiencePassports } from "../../kit/audience-passports.ts"
+import { AudienceDirectory, type Origins } from "../../kit/audience-origins.ts"
 import { circuitBreaker } from "../../kit/circuit-breaker.ts"
 import { COMPANY_HEADER, decideCompany } from "../../kit/company-detection.ts"
 import { announceDeprecation, parseDeprecations } from "../../kit/deprecation.ts"
@@ -30,7 +30,7 @@ interface Env {
 
 /** An origin that refuses connections fails all it gets, however well it did before; one that fails now and then does not. */
 const health = circuitBreaker({ minimumCalls: 20, failureRate: 0.5, consecutiveFailures: 3, openMs: 5_000 })
-const cells = new AudiencePassports()
+const cells = new AudienceDirectory()
 const directory = new ZoneDirectory()
 
 const app = worker<Env, PassportVariables>({ log: writeLog })
@@ -56,19 +56,19 @@ async function carryToCell(c: Context<{ Bindings: Env; Variables: PassportVariab
     const ask = (id: string, atLeast: number) => askPlatform(() => PLATFORM.zoneOf(id, atLeast))
     requireCompanyInZone(await directory.zoneOf(company, revision, ask), zone, methodOf(c.req.raw), passport)
   }
-  const wish = { audience: `cell:${zone}`, ownPassport: headers.get(PASSPORT_HEADER) ?? "", revision }
-  const access = await cells.accessTo(wish, () => askForCell(PLATFORM, wish))
+  const audience = `cell:${zone}`
+  const origins = await originsOfCell(audience, revision, PLATFORM)
   const subject = passport.kind === "anonymous" ? null : passport.sub
   const stickyKey = company ?? subject ?? headers.get(REQUEST_ID_HEADER) ?? ""
   const send = (outgoing: Request) => fetch(outgoing)
-  const way = { ...timeouts, ...access, zone, host, stickyKey, health, fetch: send, log: writeLog }
+  const way = { ...timeouts, audience, origins, zone, host, stickyKey, health, fetch: send, log: writeLog }
   return announceDeprecation(await proxyToCell(c.req.raw, way), pathname, deprecations)
 }
 
 /** A zone that ops have not put in place is no 404 to a client: what it asked for may well be there. */
-async function askForCell(platform: PlatformApi, { audience, ownPassport }: { audience: string; ownPassport: string }) {
+async function originsOfCell(audience: string, revision: number | null, platform: PlatformApi): Promise<Origins> {
   try {
-    return await askPlatform(() => platform.passportFor(audience, ownPassport))
+    return await cells.originsOf(audience, revision, (name) => askPlatform(() => platform.originsOf(name)))
   } catch (cause) {
     if (cause instanceof Refusal && cause.code === "platform.audience-unknown")
       throw refuse("zone.unavailable", { cause, log: { audience } })

@@ -75,6 +75,18 @@ describe("proxyToCell: a second try", () => {
     expect(snapshot).toMatchObject([{ failures: 0 }])
   })
 
+  for (const code of ["auth.revoked", "zone.country-refused", "platform.not-granted"])
+    it(`tells its caller that the platform refused the cell's passport: ${code}`, async ({ expect }) => {
+      const { sent, code: told, snapshot } = await call({}, { [FIRST]: problem(code), [SECOND]: ok })
+      expect([sent.length, told]).toEqual([1, code])
+      expect(snapshot).toMatchObject([{ failures: 0 }])
+    })
+
+  it("does not go elsewhere when no passport was to be had", async ({ expect }) => {
+    const { sent, code } = await call({}, { [FIRST]: problem("egress.passport-exchange-failed"), [SECOND]: ok })
+    expect([sent.length, code]).toEqual([1, "platform.unavailable"])
+  })
+
   it("takes the outbound Worker's word that the destination failed", async ({ expect }) => {
     const { response, sent } = await call({}, { [FIRST]: problem("egress.destination-failed"), [SECOND]: ok })
     expect(sent).toHaveLength(2)
@@ -207,7 +219,7 @@ async function call(init: RequestInit, origins: Record<string, Origin>, options:
   const result = await proxyToCell(new Request("https://app.procore.com/a?b=c", init), {
     zone: "us01",
     origins: Object.keys(origins),
-    token: "opaque",
+    audience: "cell:us01",
     host: "app.procore.com",
     stickyKey: "100",
     fetch: async (request) => {

@@ -3,12 +3,13 @@
  * cookies belong to the client, and whatever status the origin gives is its answer.
  */
 import {
+  AUDIENCE_HEADER,
   CONFIG_HEADER,
   EGRESS_PROBLEM_HEADER,
   normalizeHeaderName,
-  PASSPORT_HEADER,
 } from "../../contracts/reserved-headers.ts"
 import { COMPANY_HEADER } from "../../kit/company-detection.ts"
+import { egressRefusal } from "../../kit/egress-refusal.ts"
 import { endWhenIdle } from "../../kit/end-when-idle.ts"
 import { forwardedBody } from "../../kit/forwarded-body.ts"
 import { removeHopByHop } from "../../kit/hop-by-hop.ts"
@@ -24,8 +25,8 @@ export interface ProxyOptions {
   readonly zone: string
   /** Origins of the zone's cell, at least one. */
   readonly origins: readonly string[]
-  /** The cell's passport, made for this caller. */
-  readonly token: string
+  /** Of the cell. The request goes with the gateway's own passport; one for this audience is put in its place on the way out. */
+  readonly audience: string
   /** Hostname by which the request entered, from the verified passport. Never from the request: a sibling writes its URL as it likes. */
   readonly host: string | undefined
   /** Requests of the same key go to the same origin while it is fit. */
@@ -74,7 +75,7 @@ interface Outgoing {
   readonly isBroken: Promise<boolean>
 }
 
-function outgoingOf(request: Request, { token, host }: ProxyOptions): Outgoing {
+function outgoingOf(request: Request, { audience, host }: ProxyOptions): Outgoing {
   const url = new URL(request.url)
   const headers = new Headers(request.headers)
   removeHopByHop(headers)
@@ -84,7 +85,7 @@ function outgoingOf(request: Request, { token, host }: ProxyOptions): Outgoing {
   // Rack and CGI read an underscore as a dash: nobody has looked at what this one says.
   for (const name of [...headers.keys()])
     if (name !== COMPANY_HEADER && normalizeHeaderName(name) === COMPANY_HEADER) headers.delete(name)
-  headers.set(PASSPORT_HEADER, token)
+  headers.set(AUDIENCE_HEADER, audience)
   if (host === undefined) headers.delete("x-forwarded-host")
   else headers.set("x-forwarded-host", host)
   headers.set("x-forwarded-proto", url.protocol.slice(0, -1))
@@ -109,12 +110,12 @@ async function tryOrigin(
   const signal = AbortSignal.any([client, timeout, end.signal])
   try {
     const response = await fetch(new Request(origin + address, { ...init, redirect: "manual", signal }))
-    const problem = response.headers.get(EGRESS_PROBLEM_HEADER)
-    if (problem === null)
+    const refusal = egressRefusal(response, "cell.failed")
+    if (refusal === null)
       return { kind: "answered", answer: endWhenIdle(withoutHopByHop(response), idleMs, () => end.abort()) }
+    const isOrigins = response.headers.get(EGRESS_PROBLEM_HEADER) === "egress.destination-failed"
     await response.body?.cancel()
-    const refusal = refuse("cell.failed", { cause: problem })
-    return problem === "egress.destination-failed" ? await failed(refusal) : { kind: "ended", refusal }
+    return isOrigins ? await failed(refusal) : { kind: "ended", refusal }
   } catch (cause) {
     if (client.aborted) return { kind: "ended", refusal: refuse("cell.failed", { cause }) }
     const code = timeout.aborted ? "cell.timeout" : "cell.failed"

@@ -289,6 +289,12 @@ describe("router: company_base_url", () => {
     expect(await response.json()).toMatchObject({ error: { code: "company.required", message: expect.any(String) } })
   })
 
+  it("names the trace that a refusal belongs to, as other Workers' refusals do", async ({ expect }) => {
+    const traceId = "0af7651916cd43dd8448eb211c80319c"
+    const headers = { traceparent: `00-${traceId}-b7ad6b7169203331-00` }
+    expect(await (await call("/company_base_url", { headers })).response.json()).toMatchObject({ traceId })
+  })
+
   it("refuses methods other than GET and HEAD", async ({ expect }) => {
     const { response } = await call("/company_base_url?company_id=1", { method: "POST" })
     expect(response.status).toBe(405)

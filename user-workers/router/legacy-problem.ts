@@ -2,6 +2,7 @@
  * Refusals as this API has always sent them, beside RFC 9457: clients written for it read `message` and `errors`, those of
  * `company_base_url` read `error`. Extension members of a problem are allowed by RFC 9457 §3.2.
  */
+import { trace } from "@opentelemetry/api"
 import { PROBLEMS, type ProblemCode } from "../../contracts/problem-codes.ts"
 import { problemResponse, type Refusal } from "../../kit/problem.ts"
 
@@ -13,7 +14,8 @@ const PUBLISHED_ERRORS: Partial<Record<ProblemCode, string>> = {
 
 /** The problem response with the legacy members added; `errors` is one sentence here, as this API sends it. */
 export async function legacyProblem(refusal: Refusal, requestId: string): Promise<Response> {
-  const problem = problemResponse(refusal, { requestId })
+  const traceId = trace.getActiveSpan()?.spanContext().traceId ?? null
+  const problem = problemResponse(refusal, { requestId, traceId })
   const { title, fix } = PROBLEMS[refusal.code]
   const body = {
     ...(await problem.json<Record<string, unknown>>()),

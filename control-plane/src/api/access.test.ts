@@ -8,7 +8,7 @@ import { PLAIN_TEAM, routeBody, type Sent, startControlPlane, type TestControlPl
 import { operations } from "./operations.ts"
 
 interface Cells {
-  /** Request line; `{token}` and `{deployment}` are filled in with alpha's. */
+  /** Request line; `{token}`, `{deployment}` and `{key}` are filled in with alpha's. */
   readonly line: string
   readonly body?: unknown
   /** Status for ops, for a token of alpha, and for a token of another team. */
@@ -66,6 +66,12 @@ const TABLE: Readonly<Record<string, Cells>> = {
   "policy.put-screen": { line: "PUT /v1/policy/screen", body: {}, ops: 400, own: 403, other: 403 },
   "policy.get-tracing": { line: "GET /v1/policy/tracing", ops: 200, own: 403, other: 403 },
   "policy.put-tracing": { line: "PUT /v1/policy/tracing", body: {}, ops: 200, own: 403, other: 403 },
+  "policy.get-identity": { line: "GET /v1/policy/identity", ops: 200, own: 403, other: 403 },
+  "policy.put-identity": { line: "PUT /v1/policy/identity", body: {}, ops: 200, own: 403, other: 403 },
+  "policy.get-serviceAccounts": { line: "GET /v1/policy/serviceAccounts", ops: 200, own: 403, other: 403 },
+  "policy.put-serviceAccounts": { line: "PUT /v1/policy/serviceAccounts", body: {}, ops: 200, own: 403, other: 403 },
+  "policy.get-subjects": { line: "GET /v1/policy/subjects", ops: 200, own: 403, other: 403 },
+  "policy.put-subjects": { line: "PUT /v1/policy/subjects", body: {}, ops: 200, own: 403, other: 403 },
   "policy.get-issuers": { line: "GET /v1/policy/issuers", ops: 200, own: 200, other: 200 },
   "policy.put-issuers": { line: "PUT /v1/policy/issuers", body: {}, ops: 200, own: 403, other: 403 },
   "policy.get-audiences": { line: "GET /v1/policy/audiences", ops: 200, own: 200, other: 200 },
@@ -78,6 +84,33 @@ const TABLE: Readonly<Record<string, Cells>> = {
   "config-revisions.list": { line: "GET /v1/config/revisions", ops: 200, own: 403, other: 403 },
   "config-revisions.get": { line: "GET /v1/config/revisions/1", ops: 200, own: 403, other: 403 },
   "config-revisions.document": { line: "GET /v1/config/revisions/1/document", ops: 200, own: 403, other: 403 },
+  "keys.list": { line: "GET /v1/keys", ops: 200, own: 403, other: 403 },
+  "keys.rotate": { line: "POST /v1/keys/rotate", body: {}, ops: 201, own: 403, other: 403 },
+  "keys.rollback": { line: "POST /v1/keys/rollback", body: {}, ops: 409, own: 403, other: 403 },
+  "revocations.list": { line: "GET /v1/revocations", ops: 200, own: 403, other: 403 },
+  "revocations.create": {
+    line: "POST /v1/revocations",
+    body: [{ target: { kind: "company", company: "100" }, reason: "test" }],
+    ...{ ops: 201, own: 403, other: 403 },
+  },
+  "status.get": { line: "GET /v1/status", ops: 200, own: 403, other: 403 },
+  "service-accounts.list": { line: "GET /v1/service-accounts", ops: 200, own: 403, other: 403 },
+  "service-accounts.get": { line: "GET /v1/service-accounts/export", ops: 200, own: 403, other: 403 },
+  "service-accounts.put": {
+    line: "PUT /v1/service-accounts/export",
+    body: { scopes: [] },
+    ...{ ops: 200, own: 403, other: 403 },
+  },
+  "service-accounts.delete": { line: "DELETE /v1/service-accounts/export", ops: 204, own: 403, other: 403 },
+  "service-account-keys.create": {
+    line: "POST /v1/service-accounts/export/keys",
+    body: {},
+    ...{ ops: 201, own: 403, other: 403 },
+  },
+  "service-account-keys.delete": {
+    line: "DELETE /v1/service-accounts/export/keys/{key}",
+    ...{ ops: 204, own: 403, other: 403 },
+  },
   "audit.list": { line: "GET /v1/audit", ops: 200, own: 403, other: 403 },
   "audit.verify": { line: "GET /v1/audit/verify", ops: 200, own: 403, other: 403 },
   "explain.create": {
@@ -107,8 +140,10 @@ async function setScene(): Promise<Scene> {
   const releases = [{ version: 1, weightBps: 10_000 }]
   const deployed = await platform.send("POST /v1/scripts/files/deployments", { token: own, body: { releases } })
   const tokens = await platform.send("GET /v1/teams/alpha/tokens")
-  const fill = (line: string) =>
-    line.replace("{token}", tokens.body.items[0].id).replace("{deployment}", deployed.body.id)
+  await platform.send("PUT /v1/service-accounts/export", { body: { scopes: ["projects:read"] } })
+  const key = await platform.send("POST /v1/service-accounts/export/keys", { body: {} })
+  const ids = { "{token}": tokens.body.items[0].id, "{deployment}": deployed.body.id, "{key}": key.body.id }
+  const fill = (line: string) => Object.entries(ids).reduce((filled, [name, id]) => filled.replace(name, id), line)
   return { platform, own, other, fill }
 }
 

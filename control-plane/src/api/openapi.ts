@@ -24,7 +24,7 @@ export function describe(operations: readonly AnyOperation[]): Document {
   registry.registerComponent("securitySchemes", "token", { type: "http", scheme: "bearer", bearerFormat: "spt_…" })
   const problem = { "application/problem+json": { schema: reference({ name: "Problem", shape: problemShape }) } }
   for (const operation of operations) {
-    const { id, method, path, summary, params, query, body } = operation
+    const { id, method, path, summary, params, query, body, example } = operation
     registry.registerPath({
       operationId: id,
       method: lowerCase(method),
@@ -36,7 +36,14 @@ export function describe(operations: readonly AnyOperation[]): Document {
       request: {
         ...(params === undefined ? {} : { params }),
         ...(query === undefined ? {} : { query }),
-        ...(body === undefined ? {} : { body: { required: true, content: { "application/json": { schema: body } } } }),
+        ...(body === undefined
+          ? {}
+          : {
+              body: {
+                required: true,
+                content: { "application/json": { schema: body, ...(example == null ? {} : { example }) } },
+              },
+            }),
         ...(operation.multipart === true
           ? { body: { required: true, content: { "multipart/form-data": { schema: { type: "object" as const } } } } }
           : {}),

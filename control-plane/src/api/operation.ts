@@ -61,6 +61,8 @@ export interface Operation<
   readonly params?: P
   readonly query?: Q
   readonly body?: B
+  /** A body that could be sent, for the description. */
+  readonly example?: B extends Shape ? z.input<B> : never
   /** Upper bound of the body, bytes; 1 MiB unless it says otherwise. */
   readonly bodyBytes?: number
   /** The operation reads a multipart body itself, with bounds of its own. */
@@ -82,11 +84,12 @@ export interface NamedShape {
 }
 
 /** An operation whatever it takes: what the registry holds. */
-export interface AnyOperation extends Omit<Operation, "access" | "params" | "query" | "body" | "handle"> {
+export interface AnyOperation extends Omit<Operation, "access" | "params" | "query" | "body" | "example" | "handle"> {
   readonly access: Access<Record<string, unknown>>
   readonly params?: Fields
   readonly query?: Fields
   readonly body?: Shape
+  readonly example?: unknown
   readonly handle: (call: Call<Record<string, unknown>, Record<string, unknown>, unknown>) => Promise<Answer | Response>
 }
 

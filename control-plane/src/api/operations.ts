@@ -12,9 +12,14 @@ import { explain } from "./explain.ts"
 import { hostnamesGet } from "./hostnames-get.ts"
 import { hostnamesList } from "./hostnames-list.ts"
 import { hostnamesPut } from "./hostnames-put.ts"
+import { keysList } from "./keys-list.ts"
+import { keysRollback } from "./keys-rollback.ts"
+import { keysRotate } from "./keys-rotate.ts"
 import type { AnyOperation } from "./operation.ts"
 import { pinsCreate } from "./pins-create.ts"
 import { policyOperations } from "./policy.ts"
+import { revocationsCreate } from "./revocations-create.ts"
+import { revocationsList } from "./revocations-list.ts"
 import { rollback } from "./rollback.ts"
 import { routesDelete } from "./routes-delete.ts"
 import { routesGet } from "./routes-get.ts"
@@ -24,6 +29,8 @@ import { scriptsDelete } from "./scripts-delete.ts"
 import { scriptsGet } from "./scripts-get.ts"
 import { scriptsList } from "./scripts-list.ts"
 import { scriptsPut } from "./scripts-put.ts"
+import { serviceAccountOperations } from "./service-accounts.ts"
+import { statusGet } from "./status-get.ts"
 import { teamTokensCreate } from "./team-tokens-create.ts"
 import { teamTokensList } from "./team-tokens-list.ts"
 import { teamsGet } from "./teams-get.ts"
@@ -48,6 +55,9 @@ export const operations: readonly AnyOperation[] = [
   ...[routesList, routesGet, routesPut, routesDelete],
   ...policyOperations,
   ...[configGet, configRevisionsList, configRevisionsGet, configRevisionsDocument],
+  ...[keysList, keysRotate, keysRollback],
+  ...[revocationsList, revocationsCreate, statusGet],
+  ...serviceAccountOperations,
   ...[auditList, auditVerify],
   explain,
 ]

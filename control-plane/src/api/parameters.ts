@@ -1,6 +1,7 @@
 /** Path and query parameters that several operations take, and whose the things they name are. */
 import { z } from "zod"
 import { listQuery, scriptNameShape, teamName } from "../../../contracts/api.ts"
+import { serviceAccountName } from "../../../contracts/api-identity.ts"
 import { dispatchConfigSchema, route } from "../../../contracts/dispatch-config.ts"
 import type { Actor } from "../actor.ts"
 import type { Access } from "./operation.ts"
@@ -19,6 +20,9 @@ export const revisionParams = z.object({ revision: ordinal })
 const id = z.string().regex(/^[a-z]-[0-9a-z]{1,60}$/)
 export const tokenParams = z.object({ token: id })
 export const deploymentParams = scriptParams.extend({ deployment: id })
+export const serviceAccountParams = z.object({ name: serviceAccountName })
+/** Keys that ops wrote into the policy section have ids of their own choice. */
+export const serviceAccountKeyParams = serviceAccountParams.extend({ key: serviceAccountName })
 
 export const pageQuery = listQuery.pick({ cursor: true, limit: true })
 const dryRun = z

@@ -1,11 +1,12 @@
 import { MAX_PIN_LIFETIME_S, scriptPut, scriptShape } from "../../../contracts/api.ts"
+import type { KillSwitch } from "../../../contracts/dispatch-config.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { type Actor, actsFor } from "../actor.ts"
 import { change } from "../config/change.ts"
 import type { Dependencies } from "../dependencies.ts"
 import { present } from "../present.ts"
 import type { Registry } from "../store/registry.ts"
-import type { ScriptRow } from "../store/rows.ts"
+import type { ScriptRow, ScriptSettings } from "../store/rows.ts"
 import { handOver, mayClaim, requireRoom, settingsOfNew } from "../store/scripts.ts"
 import { checkConditions } from "./conditions.ts"
 import { answerChange, defineOperation } from "./operation.ts"
@@ -53,10 +54,7 @@ export const scriptsPut = defineOperation({
         const show = await showScriptIn(registry, name, deps.store.versions)
         await checkConditions(request.headers, found?.deletedAt === null ? show(found) : null)
         const before = exists ? found.settings : settingsOfNew(moved ? null : found)
-        if (before.killedByOps && settings.kill !== undefined && actor.role !== "ops")
-          throw refuse("api.forbidden", { detail: "Ops switched this script off; only they switch it on again." })
-        const killedByOps =
-          settings.kill === undefined ? before.killedByOps : settings.kill !== null && actor.role === "ops"
+        const killedByOps = whoKilled(before, settings.kill, actor)
         const put: ScriptRow = {
           name,
           team: owner,
@@ -81,6 +79,18 @@ export const scriptsPut = defineOperation({
     return answerChange(changed)
   },
 })
+
+/**
+ * Whether the switch is ops' from now on. One that only logs switches nothing off: then a team that has to can still throw its own. Writing down what already is changes nothing.
+ * Throws `api.forbidden` when a team would change what ops threw.
+ */
+function whoKilled(before: ScriptSettings, kill: KillSwitch | null | undefined, actor: Actor): boolean {
+  const isSame = kill?.mode === before.kill?.mode && kill?.reason === before.kill?.reason
+  if (kill === undefined || (isSame && actor.role !== "ops")) return before.killedByOps
+  if (actor.role === "ops") return kill?.mode === "enforce"
+  if (!before.killedByOps) return false
+  throw refuse("api.forbidden", { detail: "Ops switched this script off; only they switch it on again." })
+}
 
 /** A team claims for itself; ops name the team, and so give reserved names away too. Throws `api.forbidden`, `api.body-invalid`. */
 function teamFor(named: string | undefined, actor: Actor, registry: Registry): string {

@@ -82,6 +82,32 @@ describe("scripts: works", () => {
     expect((await put({ kill: null })).body.kill).toBeNull()
   })
 
+  it("lets a team write down again the switch that ops threw, which changes nothing", async ({ expect }) => {
+    const kill = { mode: "enforce", reason: "leak" }
+    await platform.send("PUT /v1/scripts/files", { token: alpha, body: {} })
+    await platform.send("PUT /v1/scripts/files", { body: { kill } })
+    const put = (body: object) => platform.send("PUT /v1/scripts/files", { token: alpha, body })
+    expect((await put({ kill, timeoutMs: 500 })).body).toMatchObject({ timeoutMs: 500, kill })
+    expect((await put({ kill: { ...kill, reason: "ours" } })).status).toBe(403)
+    expect((await put({ kill: null })).status).toBe(403)
+  })
+
+  it("lets a team switch its script off while ops only watch it", async ({ expect }) => {
+    await platform.send("PUT /v1/scripts/files", { token: alpha, body: {} })
+    await platform.send("PUT /v1/scripts/files", { body: { kill: { mode: "log", reason: "who calls it?" } } })
+    const put = (body: object) => platform.send("PUT /v1/scripts/files", { token: alpha, body })
+    const kill = { mode: "enforce", reason: "ours" }
+    expect((await put({ kill })).body).toMatchObject({ kill })
+    expect((await put({ kill: null })).body.kill).toBeNull()
+  })
+
+  it("makes a team's switch that ops throw as well theirs", async ({ expect }) => {
+    const kill = { mode: "enforce", reason: "leak" }
+    await platform.send("PUT /v1/scripts/files", { token: alpha, body: { kill } })
+    await platform.send("PUT /v1/scripts/files", { body: { kill } })
+    expect((await platform.send("PUT /v1/scripts/files", { token: alpha, body: { kill: null } })).status).toBe(403)
+  })
+
   it("refuses conditions that no credential could meet", async ({ expect }) => {
     const sent = await platform.send("PUT /v1/scripts/files", {
       token: alpha,

@@ -56,6 +56,8 @@ function registry(turn: <T>(rows: T[]) => T[]): Registry {
       ],
     ]),
     current: new Map([["pages", { script: "pages", deploymentId: "d-1", seq: 1, releases }]]),
+    passportKeys: new Map(),
+    issuerKeys: new Map(),
     latestRevision: null,
   }
 }

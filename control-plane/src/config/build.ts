@@ -11,7 +11,7 @@ import {
 } from "../../../contracts/dispatch-config.ts"
 import { canonicalJson } from "../canonical-json.ts"
 import type { Registry } from "../store/registry.ts"
-import { DEFAULT_POLICY } from "./default-policy.ts"
+import { DEFAULT_POLICY, YOUNGER_SECTIONS } from "./default-policy.ts"
 
 /** What the registry decides; a revision number and a time make it a {@link DispatchConfig}. */
 export type ConfigContent = Omit<DispatchConfig, "revision" | "publishedAt" | "tracing"> & {
@@ -25,8 +25,10 @@ export function buildContent(registry: Registry, passportIssuer: string): Config
     format: CONFIG_FORMAT,
     passportIssuer,
     ...policyOf(registry),
+    issuers: issuersOf(registry),
     hostnames: hostnamesOf(registry),
     scripts: scriptsOf(registry),
+    ...passportKeysOf(registry),
     teams: Object.fromEntries(
       [...registry.teams.values()].map(({ name, grants, egress }) => [name, { grants, egress }]),
     ),
@@ -38,12 +40,37 @@ export function documentOf(content: ConfigContent, revision: number, publishedAt
   return canonicalJson({ ...content, revision, publishedAt })
 }
 
-/** `tracing` is younger than the format: a dispatcher of before refuses a config that names it. So it is named only while it says more than its absence does, and till then either side can be rolled back. */
+/** What ops put over what they did not; a younger section only where it is not as its absence. */
 function policyOf(registry: Registry): Pick<ConfigContent, PolicySection> {
-  const { tracing: quiet, ...always } = DEFAULT_POLICY
   const put = Object.fromEntries([...registry.policy.values()].map((row) => [row.section, row.document]))
-  const { tracing = quiet, ...rest } = { ...always, ...put }
-  return canonicalJson(tracing) === canonicalJson(quiet) ? rest : { ...rest, tracing }
+  const all = { ...DEFAULT_POLICY, ...put }
+  const named = Object.entries(all).filter(
+    ([section, document]) =>
+      !YOUNGER_SECTIONS.includes(section as PolicySection) ||
+      canonicalJson(document) !== canonicalJson(DEFAULT_POLICY[section as PolicySection]),
+  )
+  return Object.fromEntries(named) as Pick<ConfigContent, PolicySection>
+}
+
+/** Each with the keys that were last found where it publishes them. Those that ops wrote stand until there are any: an issuer that took a key back must not have it believed for ever. */
+function issuersOf({ policy, issuerKeys }: Registry): ConfigContent["issuers"] {
+  const issuers = (policy.get("issuers")?.document ?? DEFAULT_POLICY.issuers) as ConfigContent["issuers"]
+  return Object.fromEntries(
+    Object.entries(issuers).map(([id, issuer]) => {
+      const found = issuerKeys.get(id)
+      return [
+        id,
+        issuer.jwksUri !== undefined && found?.jwksUri === issuer.jwksUri ? { ...issuer, jwks: found.jwks } : issuer,
+      ]
+    }),
+  )
+}
+
+/** Nothing before the first rotation: a dispatcher from before there were keys in the config can load it until then. */
+function passportKeysOf({ passportKeys }: Registry): Pick<ConfigContent, "passportKeys"> {
+  const rows = [...passportKeys.values()].sort((a, b) => a.signsFromMs - b.signsFromMs || (a.kid < b.kid ? -1 : 1))
+  const keys = rows.map(({ askedBy: _by, changedAt: _at, ...key }) => key)
+  return keys.length === 0 ? {} : { passportKeys: keys }
 }
 
 function hostnamesOf(registry: Registry): DispatchConfig["hostnames"] {

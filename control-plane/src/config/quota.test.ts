@@ -15,7 +15,16 @@ function routeOf(id: string, fields: Partial<RouteRow> = {}): RouteRow {
 function registryOf(routes: readonly RouteRow[]): Registry {
   const [teams, scripts, hostnames, policy, current] = [new Map(), new Map(), new Map(), new Map(), new Map()]
   return {
-    ...{ teams, scripts, hostnames, policy, current, latestRevision: null },
+    ...{
+      teams,
+      scripts,
+      hostnames,
+      policy,
+      current,
+      passportKeys: new Map(),
+      issuerKeys: new Map(),
+      latestRevision: null,
+    },
     routes: new Map(routes.map((route) => [route.id, route])),
   }
 }

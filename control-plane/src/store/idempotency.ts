@@ -63,12 +63,13 @@ export function idempotencyStore({ db, clock, ids }: IdempotencyDependencies) {
       .run()
   }
 
-  /** The request failed. If its deployment was recorded the key stays, and the next with it goes on with that one; else the key is free again. */
+  /** The request failed. If its deployment, or its change of the passports' keys, was recorded the key stays, and the next with it goes on with that one; else the key is free again. */
   async function release(actor: string, key: string): Promise<void> {
     await db.batch([
       db
         .prepare(
-          "DELETE FROM idempotency WHERE actor = ? AND key = ? AND NOT EXISTS (SELECT 1 FROM deployments WHERE id = deployment)",
+          `DELETE FROM idempotency WHERE actor = ? AND key = ? AND NOT EXISTS (SELECT 1 FROM deployments WHERE id = deployment)
+             AND NOT EXISTS (SELECT 1 FROM passport_keys WHERE asked_by = deployment)`,
         )
         .bind(actor, key),
       db.prepare("UPDATE idempotency SET running_since = NULL WHERE actor = ? AND key = ?").bind(actor, key),

@@ -4,23 +4,29 @@
  */
 import { type PolicySection, policySections } from "../../../contracts/dispatch-config.ts"
 import { canonicalJson } from "../canonical-json.ts"
+import { putIssuerKeys } from "./issuer-keys.ts"
+import { putPassportKey } from "./passport-keys.ts"
 import { latestRevision, type RevisionRow, toRevision } from "./revisions.ts"
 import {
   type CurrentRow,
   type HostnameRow,
+  type IssuerKeysRow,
+  type PassportKeyRow,
   type PolicyRow,
   type RawRow,
   type RouteRow,
   type ScriptRow,
   type TeamRow,
   toHostname,
+  toIssuerKeys,
+  toPassportKey,
   toRoute,
   toScript,
   toTeam,
 } from "./rows.ts"
 import { putScript } from "./scripts.ts"
 
-/** Keys: name, name, hostname, id, section, script. Deleted scripts are among the scripts. */
+/** Keys: name, name, hostname, id, section, script, kid, issuer id. Deleted scripts are among the scripts. */
 export interface Registry {
   readonly teams: ReadonlyMap<string, TeamRow>
   readonly scripts: ReadonlyMap<string, ScriptRow>
@@ -28,6 +34,8 @@ export interface Registry {
   readonly routes: ReadonlyMap<string, RouteRow>
   readonly policy: ReadonlyMap<PolicySection, PolicyRow>
   readonly current: ReadonlyMap<string, CurrentRow>
+  readonly passportKeys: ReadonlyMap<string, PassportKeyRow>
+  readonly issuerKeys: ReadonlyMap<string, IssuerKeysRow>
   readonly latestRevision: RevisionRow | null
 }
 
@@ -40,20 +48,27 @@ export type Edit =
   | { readonly table: "policy"; readonly put: PolicyRow }
   | { readonly table: "current"; readonly put: CurrentRow }
   | { readonly table: "current"; readonly remove: string }
+  | { readonly table: "passportKeys"; readonly put: PassportKeyRow }
+  | { readonly table: "passportKeys"; readonly remove: string }
+  | { readonly table: "issuerKeys"; readonly put: IssuerKeysRow }
 
 /** One batch is one transaction: no row is of another moment than the rest. */
 export async function readRegistry(db: D1Database): Promise<Registry> {
-  const [teams, scripts, hostnames, routes, policy, current, latest] = await db.batch<RawRow>([
-    db.prepare("SELECT * FROM teams"),
-    db.prepare("SELECT * FROM scripts"),
-    db.prepare("SELECT * FROM hostnames"),
-    db.prepare("SELECT * FROM routes"),
-    db.prepare("SELECT * FROM policy ORDER BY section, part"),
-    db.prepare(
-      "SELECT script_current.script, deployment_id, seq, releases FROM script_current JOIN deployments ON deployments.id = deployment_id",
-    ),
-    latestRevision(db),
-  ])
+  const [teams, scripts, hostnames, routes, policy, current, passportKeys, issuerKeys, latest] = await db.batch<RawRow>(
+    [
+      db.prepare("SELECT * FROM teams"),
+      db.prepare("SELECT * FROM scripts"),
+      db.prepare("SELECT * FROM hostnames"),
+      db.prepare("SELECT * FROM routes"),
+      db.prepare("SELECT * FROM policy ORDER BY section, part"),
+      db.prepare(
+        "SELECT script_current.script, deployment_id, seq, releases FROM script_current JOIN deployments ON deployments.id = deployment_id",
+      ),
+      db.prepare("SELECT * FROM passport_keys"),
+      db.prepare("SELECT * FROM issuer_keys"),
+      latestRevision(db),
+    ],
+  )
   const newest = latest?.results[0]
   return {
     teams: byKey(teams?.results, toTeam, (row) => row.name),
@@ -62,6 +77,8 @@ export async function readRegistry(db: D1Database): Promise<Registry> {
     routes: byKey(routes?.results, toRoute, (row) => row.id),
     policy: joinPolicy(policy?.results ?? []),
     current: byKey(current?.results, toCurrent, (row) => row.script),
+    passportKeys: byKey(passportKeys?.results, toPassportKey, (row) => row.kid),
+    issuerKeys: byKey(issuerKeys?.results, toIssuerKeys, (row) => row.issuer),
     latestRevision: newest === undefined ? null : toRevision(newest),
   }
 }
@@ -74,16 +91,22 @@ export function applyEdits(registry: Registry, edits: readonly Edit[]): Registry
   const routes = new Map(registry.routes)
   const policy = new Map(registry.policy)
   const current = new Map(registry.current)
+  const passportKeys = new Map(registry.passportKeys)
+  const issuerKeys = new Map(registry.issuerKeys)
+  const removable = { routes, current, passportKeys }
   for (const edit of edits) {
-    if ("remove" in edit) (edit.table === "routes" ? routes : current).delete(edit.remove)
+    if ("remove" in edit) removable[edit.table].delete(edit.remove)
     else if (edit.table === "teams") teams.set(edit.put.name, edit.put)
     else if (edit.table === "scripts") scripts.set(edit.put.name, edit.put)
     else if (edit.table === "hostnames") hostnames.set(edit.put.hostname, edit.put)
     else if (edit.table === "routes") routes.set(edit.put.id, edit.put)
     else if (edit.table === "policy") policy.set(edit.put.section, edit.put)
+    else if (edit.table === "passportKeys") passportKeys.set(edit.put.kid, edit.put)
+    else if (edit.table === "issuerKeys") issuerKeys.set(edit.put.issuer, edit.put)
     else current.set(edit.put.script, edit.put)
   }
-  return { teams, scripts, hostnames, routes, policy, current, latestRevision: registry.latestRevision }
+  const { latestRevision } = registry
+  return { teams, scripts, hostnames, routes, policy, current, passportKeys, issuerKeys, latestRevision }
 }
 
 /** True when the registry already says what the edit would make it say. */
@@ -107,15 +130,23 @@ function rowBefore(registry: Registry, edit: Extract<Edit, { put: unknown }>): o
       return registry.policy.get(edit.put.section)
     case "current":
       return registry.current.get(edit.put.script)
+    case "passportKeys":
+      return registry.passportKeys.get(edit.put.kid)
+    case "issuerKeys":
+      return registry.issuerKeys.get(edit.put.issuer)
   }
 }
+
+const DELETIONS = {
+  routes: "DELETE FROM routes WHERE id = ?",
+  current: "DELETE FROM script_current WHERE script = ?",
+  passportKeys: "DELETE FROM passport_keys WHERE kid = ?",
+} as const
 
 /** The same edit as SQL. */
 export function statementsOf(db: D1Database, edit: Edit): D1PreparedStatement[] {
   if ("remove" in edit) {
-    return edit.table === "routes"
-      ? [db.prepare("DELETE FROM routes WHERE id = ?").bind(edit.remove)]
-      : [db.prepare("DELETE FROM script_current WHERE script = ?").bind(edit.remove)]
+    return [db.prepare(DELETIONS[edit.table]).bind(edit.remove)]
   }
   switch (edit.table) {
     case "teams":
@@ -128,6 +159,10 @@ export function statementsOf(db: D1Database, edit: Edit): D1PreparedStatement[] 
       return [putRoute(db, edit.put)]
     case "policy":
       return putPolicy(db, edit.put)
+    case "passportKeys":
+      return [putPassportKey(db, edit.put)]
+    case "issuerKeys":
+      return [putIssuerKeys(db, edit.put)]
     case "current":
       return [
         db

@@ -1,7 +1,9 @@
 /** What the registry's tables hold, as the rest of the control plane sees it, and the way there from D1's rows. Leaf types. */
 import type { Deployment, Role, Version } from "../../../contracts/api.ts"
 import type {
+  IssuerConfig,
   KillSwitch,
+  PassportKeyConfig,
   PolicySection,
   ReleaseWeight,
   RouteConfig,
@@ -121,6 +123,21 @@ export interface PolicyRow {
   readonly document: unknown
 }
 
+/** Of the ring that signs passports; its private part sealed, as the config has it. */
+export interface PassportKeyRow extends PassportKeyConfig {
+  /** Id of the request that changed it last; null when that was the schedule, or had no Idempotency-Key. */
+  readonly askedBy: string | null
+  readonly changedAt: string
+}
+
+/** The last good key set that an issuer published at `jwksUri`. */
+export interface IssuerKeysRow {
+  readonly issuer: string
+  readonly jwksUri: string
+  readonly jwks: IssuerConfig["jwks"]
+  readonly changedAt: string
+}
+
 /** A row as D1 gives it. */
 export type RawRow = Readonly<Record<string, string | number | null>>
 
@@ -205,6 +222,29 @@ export function toRoute(row: RawRow): RouteRow {
     path: text(row, "path"),
     team: text(row, "team"),
     script: text(row, "script"),
+  }
+}
+
+export function toPassportKey(row: RawRow): PassportKeyRow {
+  const until = row.verifies_until_ms
+  return {
+    kid: text(row, "kid"),
+    x: text(row, "x"),
+    y: text(row, "y"),
+    sealed: text(row, "sealed"),
+    signsFromMs: Number(row.signs_from_ms),
+    ...(typeof until === "number" ? { verifiesUntilMs: until } : {}),
+    askedBy: textOrNull(row, "asked_by"),
+    changedAt: text(row, "changed_at"),
+  }
+}
+
+export function toIssuerKeys(row: RawRow): IssuerKeysRow {
+  return {
+    issuer: text(row, "issuer"),
+    jwksUri: text(row, "jwks_uri"),
+    jwks: JSON.parse(text(row, "jwks")),
+    changedAt: text(row, "changed_at"),
   }
 }
 

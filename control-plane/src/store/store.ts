@@ -3,7 +3,10 @@ import { auditStore } from "./audit.ts"
 import { deploymentStore } from "./deployments.ts"
 import { idempotencyStore } from "./idempotency.ts"
 import { inventoryStore } from "./inventory.ts"
+import { issuerKeyStore } from "./issuer-keys.ts"
 import type { LedgerDependencies } from "./ledger.ts"
+import { passportKeyStore } from "./passport-keys.ts"
+import { probeStore } from "./probes.ts"
 import { revisionStore } from "./revisions.ts"
 import { scriptStore } from "./scripts.ts"
 import { tokenStore } from "./tokens.ts"
@@ -17,6 +20,9 @@ export function storeOf(deps: LedgerDependencies) {
     deployments: deploymentStore(deps),
     idempotency: idempotencyStore(deps),
     inventory: inventoryStore(deps.db),
+    issuerKeys: issuerKeyStore(deps.db),
+    passportKeys: passportKeyStore(deps.db),
+    probes: probeStore(deps.db),
     revisions: revisionStore(deps.db),
     scripts: scriptStore(deps),
     tokens: tokenStore(deps),

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest"
-import { withoutGatewayCookies } from "./gateway-cookies.ts"
+import { mayHoldGatewayCookie, sessionCookieOf, withoutGatewayCookies } from "./gateway-cookies.ts"
 
 it.each([
   ["__Host-sallyport-session=s", ""],
@@ -32,5 +32,79 @@ it.each([
 it("takes no longer for a hostile cookie than its length", () => {
   const startedAt = performance.now()
   for (const unit of ["; ", ", ,", ";__Host-", " ", ";\t"]) withoutGatewayCookies(unit.repeat(65_536 / unit.length))
+  expect(performance.now() - startedAt).toBeLessThan(1_000)
+})
+
+it.each([
+  ["__Host-sallyport-login=l; a=1", "__Host-sallyport-login=l; a=1"],
+  ["a=1; __Host-sallyport-login-pin=l", "a=1; __Host-sallyport-login-pin=l"],
+  ["__Host-sallyport-session=s; __Host-sallyport-login=l", "__Host-sallyport-login=l"],
+  ["__Host-sallyport-login=l; __Host-sallyport-session=s; a=1", "__Host-sallyport-login=l; a=1"],
+  ["a=1; __host-sallyport-login=l", "a=1"],
+  ["a=1;__Host-sallyport-login=l", "a=1"],
+  ["a=1;  __Host-sallyport-login=l", "a=1"],
+  ["a=1, __Host-sallyport-login=l", "a=1"],
+  ["a=1; \u00a0__Host-sallyport-login=l", "a=1"],
+  ["a=1; __Secure-sallyport-login=l", "a=1"],
+  ["__Host-sallyport-other=o; a=1", "a=1"],
+])("of %j leaves %j to whoever begins sessions", (cookie, kept) => {
+  expect(withoutGatewayCookies(cookie, true)).toBe(kept)
+})
+
+const SESSION = "__Host-sallyport-session=id.seal_-9.mac"
+it.each([
+  SESSION,
+  `a=1; ${SESSION}`,
+  `${SESSION}; a=1`,
+  `a=1; ${SESSION}; b=2`,
+  `a=x,y; ${SESSION}`,
+  `a=__Host-sallyport-session; ${SESSION}`,
+  `a=${SESSION}; ${SESSION}`,
+  `__Host-sallyport-login=l; ${SESSION}; __Host-sallyport-login-pin=p`,
+  `x__Host-sallyport-session=x; ${SESSION}`,
+  `__Host-sallyport-sessions=x; ${SESSION}`,
+])("reads the session in %j", (cookie) => {
+  expect(sessionCookieOf(cookie)).toBe("id.seal_-9.mac")
+})
+
+it.each<[string, string]>([
+  ["two of them", `${SESSION}; ${SESSION}`],
+  ["two of them in two headers", `${SESSION}, ${SESSION}`],
+  ["another header before it", `a=1, ${SESSION}`],
+  ["another header behind it", `${SESSION}, b=2`],
+  ["a name in another case", "__host-sallyport-session=id.seal.mac"],
+  ["a name in another case beside it", `${SESSION}; __HOST-Sallyport-Session=x`],
+  ["the prefix of a weaker cookie", "__Secure-sallyport-session=id.seal.mac"],
+  ["the prefix of a weaker cookie beside it", `__Secure-sallyport-session=x; ${SESSION}`],
+  ["a no-break space before its name", `a=1; \u00a0${SESSION}`],
+  ["one with a no-break space beside it", `${SESSION}; \u00a0${SESSION}`],
+  ["a tab before its name", `a=1;\t${SESSION}`],
+  ["two spaces before its name", `a=1;  ${SESSION}`],
+  ["no space before its name", `a=1;${SESSION}`],
+  ["a space before its name at the start", ` ${SESSION}`],
+  ["a space behind its name", "__Host-sallyport-session =id.seal.mac"],
+  ["one with a space behind its name beside it", `__Host-sallyport-session =x; ${SESSION}`],
+  ["a nameless cookie that looks like it beside it", `=${SESSION}; ${SESSION}`],
+  ["no value", "__Host-sallyport-session="],
+  ["no equals sign", "__Host-sallyport-session"],
+  ["one without equals sign beside it", `${SESSION}; __Host-sallyport-session`],
+  ["a value in quotes", '__Host-sallyport-session="id.seal.mac"'],
+  ["a value with an equals sign", "__Host-sallyport-session=id.seal.mac="],
+  ["a value with white space behind", "__Host-sallyport-session=id.seal.mac ; a=1"],
+  ["a longer name", "__Host-sallyport-sessions=id.seal.mac"],
+  ["nothing of it", "a=1; b=2"],
+])("reads none with %s", (_what, cookie) => {
+  expect(sessionCookieOf(cookie)).toBeNull()
+})
+
+it("looks for the gateway's cookies wherever and however they may be spelled", () => {
+  expect(mayHoldGatewayCookie("a=1; \u00a0__HOST-SALLYPORT-x")).toBe(true)
+  expect(mayHoldGatewayCookie("a=1; __Host-session=s")).toBe(false)
+})
+
+it("finds no session in a hostile cookie in no longer time than its length asks", () => {
+  const startedAt = performance.now()
+  for (const unit of [`; ${SESSION}`, ";__Host-sallyport-session ", "; =", " ", ";\t=", ", __Host-sallyport-session="])
+    sessionCookieOf(unit.repeat(65_536 / unit.length))
   expect(performance.now() - startedAt).toBeLessThan(1_000)
 })

@@ -6,6 +6,7 @@ import { HOP_BY_HOP_HEADERS, mayBeNominated } from "../../../contracts/hop-by-ho
 import { isReservedRequestHeader, normalizeHeaderName, PIN_HEADER } from "../../../contracts/reserved-headers.ts"
 import { BAGGAGE_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER } from "../../../contracts/trace-context.ts"
 import { refuse } from "../../../kit/problem.ts"
+import { mayHoldGatewayCookie, sessionCookieOf } from "./gateway-cookies.ts"
 
 export interface ReadHeaders {
   /** Values of headers sent twice are joined by `, `, and then are no single credential, pin or address. Null when absent. */
@@ -17,6 +18,13 @@ export interface ReadHeaders {
   /** A WebSocket upgrade. */
   readonly upgrade: boolean
   readonly hasGatewayCookie: boolean
+  /** Value of the session cookie, unverified; null when there is none, or anything beside it that could be taken for it. */
+  readonly sessionCookie: string | null
+  /** What the browser says of who asks and for what (Fetch Metadata, Fetch §3.2): text of whoever sends it, null when absent. */
+  readonly fetchSite: string | null
+  readonly fetchMode: string | null
+  readonly origin: string | null
+  readonly accept: string | null
   /** The browser asks for the script of a service worker (`Service-Worker: script`). */
   readonly isServiceWorkerScript: boolean
   /** Asks what a page of another origin may send (`Access-Control-Request-Method`), and shows no credential: neither `Authorization` nor any cookie. */
@@ -30,7 +38,7 @@ export interface ReadHeaders {
   readonly headerBytes: number
 }
 
-/** What a header means to the gateway. `plain` ones pass untouched, and so do Content-Length, Cookie, a WebSocket's Upgrade and the two that browsers announce themselves with; all others end here. */
+/** What a header means to the gateway. `plain` ones pass untouched, and so do those of {@link KEPT}, Cookie and a WebSocket's Upgrade; all others end here. */
 type Role =
   | "plain"
   | "remove"
@@ -44,6 +52,10 @@ type Role =
   | "upgrade"
   | "serviceWorker"
   | "corsMethod"
+  | "fetchSite"
+  | "fetchMode"
+  | "origin"
+  | "accept"
   | "traceparent"
   | "traceState"
 
@@ -58,6 +70,10 @@ const SPECIAL: ReadonlyMap<string, Role> = new Map<string, Role>([
   ["upgrade", "upgrade"],
   ["service-worker", "serviceWorker"],
   ["access-control-request-method", "corsMethod"],
+  ["sec-fetch-site", "fetchSite"],
+  ["sec-fetch-mode", "fetchMode"],
+  ["origin", "origin"],
+  ["accept", "accept"],
   ["cookie", "cookie"],
   [TRACEPARENT_HEADER, "traceparent"],
   [TRACESTATE_HEADER, "traceState"],
@@ -66,11 +82,23 @@ const SPECIAL: ReadonlyMap<string, Role> = new Map<string, Role>([
   ["host", "plain"],
 ])
 
+/** Read, and passed on all the same. */
+const KEPT = [
+  "contentLength",
+  "upgrade",
+  "serviceWorker",
+  "corsMethod",
+  "fetchSite",
+  "fetchMode",
+  "origin",
+  "accept",
+  "traceparent",
+] as const
+type KeptRole = (typeof KEPT)[number]
+const KEPT_ROLES: ReadonlySet<Role> = new Set(KEPT)
+
 const MOST_NOMINATED = 32
 const LENGTH = /^[0-9]{1,15}$/
-/** Any case, because some readers ignore it, and wherever it stands: two Cookie headers arrive joined by a comma. */
-const GATEWAY_COOKIE = /__(?:host|secure)-sallyport/i
-
 /** Roles by name as spelled: the same few dozen names come all the time. Not filled beyond its bound, because clients choose what comes. */
 const roles = new Map<string, Role>()
 const ROLES_AT_MOST = 1000
@@ -89,6 +117,11 @@ export function readHeaders(headers: Headers): ReadHeaders {
     contentLength: lengthOf(read.contentLength, read.transferEncoding),
     upgrade: isWebSocket,
     hasGatewayCookie: read.hasGatewayCookie,
+    sessionCookie: read.sessionCookie,
+    fetchSite: read.fetchSite,
+    fetchMode: read.fetchMode,
+    origin: read.origin,
+    accept: read.accept,
     isServiceWorkerScript: read.serviceWorker !== null,
     asksForCors: read.corsMethod !== null && read.authorization === null && !read.hasCookie,
     traceparent: read.traceparent,
@@ -110,7 +143,12 @@ function walk(headers: Headers) {
     upgrade: null as string | null,
     serviceWorker: null as string | null,
     corsMethod: null as string | null,
+    fetchSite: null as string | null,
+    fetchMode: null as string | null,
+    origin: null as string | null,
+    accept: null as string | null,
     traceparent: null as string | null,
+    sessionCookie: null as string | null,
     hasTraceState: false,
     hasCookie: false,
     hasGatewayCookie: false,
@@ -123,17 +161,20 @@ function walk(headers: Headers) {
     if (role === "plain") return
     if (role === "cookie") {
       read.hasCookie = true
-      read.hasGatewayCookie = GATEWAY_COOKIE.test(value)
+      read.hasGatewayCookie = mayHoldGatewayCookie(value)
+      if (read.hasGatewayCookie) read.sessionCookie = sessionCookieOf(value)
     } else if (role === "traceState") read.hasTraceState = true
-    else if (role === "traceparent") read.traceparent = value
-    else if (role === "contentLength" || role === "upgrade" || role === "serviceWorker" || role === "corsMethod")
-      read[role] = value
+    else if (isKept(role)) read[role] = value
     else {
       read.headerNamesToRemove.push(name)
       if (role !== "remove") read[role] = value
     }
   })
   return read
+}
+
+function isKept(role: Role): role is KeptRole {
+  return KEPT_ROLES.has(role)
 }
 
 /** A header that only by its underscores differs from one that matters is never honoured, and never handed to a reader that takes the two for one. */

@@ -40,6 +40,11 @@ describe("readInbound", () => {
       contentLength: 12,
       upgrade: false,
       hasGatewayCookie: false,
+      sessionCookie: null,
+      fetchSite: null,
+      fetchMode: null,
+      accept: null,
+      isOwnOrigin: false,
       facts: { ip: "203.0.113.7" },
     })
   })
@@ -256,6 +261,62 @@ describe("stripReserved", () => {
     const h2c = { connection: "Upgrade, HTTP2-Settings", upgrade: "h2c", "http2-settings": "AAMAAABkAAQ" }
     expect(read(h2c).upgrade).toBe(false)
     expect(onward(h2c)).toEqual({})
+  })
+
+  it("reads the session, and hands no script its cookie", () => {
+    const headers = { cookie: "a=1; __Host-sallyport-session=i.s.m; __Host-sallyport-login=l" }
+    expect(read(headers).sessionCookie).toBe("i.s.m")
+    expect(onward(headers)).toEqual({ cookie: "a=1" })
+    const copy = new Headers(headers)
+    stripReserved(copy, read(headers), false, true)
+    expect(Object.fromEntries(copy)).toEqual({ cookie: "a=1; __Host-sallyport-login=l" })
+  })
+
+  it("reads no session where two Cookie headers came, and hands on neither", () => {
+    const twice: [string, string][] = [
+      ["cookie", "a=1; __Host-sallyport-session=i.s.m"],
+      ["cookie", "__Host-sallyport-session=x.y.z"],
+    ]
+    expect(read(twice).sessionCookie).toBeNull()
+    expect(JSON.stringify(onward(twice))).not.toMatch(/i\.s\.m|x\.y\.z/)
+  })
+
+  it("reads what the browser says of who asks, and passes it on", () => {
+    const said = {
+      accept: "text/html",
+      origin: "https://a.example",
+      "sec-fetch-mode": "navigate",
+      "sec-fetch-site": "none",
+    }
+    expect(read(said)).toMatchObject({ fetchSite: "none", fetchMode: "navigate", accept: "text/html" })
+    expect(onward(said)).toEqual(said)
+    expect(onward({ sec_fetch_site: "same-origin" })).toEqual({})
+    expect(read({ sec_fetch_site: "same-origin" }).fetchSite).toBeNull()
+    expect(
+      read([
+        ["sec-fetch-site", "same-origin"],
+        ["sec-fetch-site", "cross-site"],
+      ]).fetchSite,
+    ).toBe("same-origin, cross-site")
+  })
+
+  it.each<[string, string, boolean]>([
+    ["https://a.procore.com/x", "https://a.procore.com", true],
+    ["https://a.procore.com:8443/x", "https://a.procore.com:8443", true],
+    ["http://a.procore.com/x", "http://a.procore.com", true],
+    ["http://a.procore.com/x", "https://a.procore.com", true],
+    ["https://a.procore.com/x", "http://a.procore.com", false],
+    ["https://a.procore.com/x", "https://a.procore.com:8443", false],
+    ["https://a.procore.com:8443/x", "https://a.procore.com", false],
+    ["https://a.procore.com/x", "https://b.procore.com", false],
+    ["https://a.procore.com/x", "https://procore.com", false],
+    ["https://a.procore.com/x", "https://a.procore.com.evil.example", false],
+    ["https://a.procore.com/x", "https://a.procore.com/x", false],
+    ["https://a.procore.com/x", "https://a.procore.com, https://a.procore.com", false],
+    ["https://a.procore.com/x", "null", false],
+    ["https://a.procore.com/x", "", false],
+  ])("at %s takes the origin %s for its own: %s", (url, origin, isOwn) => {
+    expect(read({ origin }, url).isOwnOrigin).toBe(isOwn)
   })
 
   it("takes the gateway's cookies out and leaves the others byte for byte", () => {

@@ -4,15 +4,15 @@
  */
 import type { Facts } from "../../../contracts/passport.ts"
 import { BAGGAGE_HEADER, TRACESTATE_HEADER } from "../../../contracts/trace-context.ts"
+import { canonicalPath } from "../../../kit/canonical-path.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { canonicalHostname } from "./canonical-hostname.ts"
-import { canonicalPath } from "./canonical-path.ts"
 import { withoutGatewayCookies } from "./gateway-cookies.ts"
 import { type ReadHeaders, readHeaders } from "./read-headers.ts"
 import { readFacts } from "./request-facts.ts"
 
 /** A request as every stage sees it. `authorization`, `pin` and the rest of {@link ReadHeaders} are as sent: unverified. */
-export interface Inbound extends Omit<ReadHeaders, "connectingIp" | "asksForCors"> {
+export interface Inbound extends Omit<ReadHeaders, "connectingIp" | "asksForCors" | "origin"> {
   /** As it came, headers and all: to be copied, never to be read for a decision. */
   readonly request: Request
   readonly requestId: string
@@ -26,6 +26,8 @@ export interface Inbound extends Omit<ReadHeaders, "connectingIp" | "asksForCors
   /** Length of the whole URL, which is ASCII. */
   readonly urlBytes: number
   readonly facts: Facts
+  /** `Origin` is this request's own origin, its https one where the request came without TLS. */
+  readonly isOwnOrigin: boolean
   /** A CORS preflight: OPTIONS, without credential or body (Fetch §4.8). With either it is a request like any: it would pass unasked where others have to say who they are. */
   readonly isPreflight: boolean
 }
@@ -62,6 +64,11 @@ export function readInbound(request: Request, requestId: string): Inbound {
     contentLength: headers.contentLength,
     upgrade: headers.upgrade,
     hasGatewayCookie: headers.hasGatewayCookie,
+    sessionCookie: headers.sessionCookie,
+    fetchSite: headers.fetchSite,
+    fetchMode: headers.fetchMode,
+    accept: headers.accept,
+    isOwnOrigin: headers.origin !== null && isOwnOrigin(headers.origin, url.slice(0, pathAt)),
     isServiceWorkerScript: headers.isServiceWorkerScript,
     traceparent: headers.traceparent,
     hasTraceState: headers.hasTraceState,
@@ -71,15 +78,22 @@ export function readInbound(request: Request, requestId: string): Inbound {
   }
 }
 
+/** Both as the URL parser writes an origin, which leaves out the default port. An http page is never the own one of an https request: anybody on the way could have written it. */
+function isOwnOrigin(origin: string, own: string): boolean {
+  return origin === own || (own.startsWith("http://") && origin === `https://${own.slice(7)}`)
+}
+
 /**
  * Takes off `headers`, the copy that goes on, all that may not leave the gateway: reserved names in every spelling, the credential,
- * hop-by-hop fields and those that Connection names, the gateway's own cookies, and unless the trace goes on (`keepsTraceState`) what came with another.
+ * hop-by-hop fields and those that Connection names, the gateway's own cookies (but those of a login under way where `keepsLogin`), and unless the trace goes on
+ * (`keepsTraceState`) what came with another.
  * Whatever the gateway itself says is set afterwards.
  */
 export function stripReserved(
   headers: Headers,
   inbound: Pick<Inbound, "headerNamesToRemove" | "hasGatewayCookie" | "hasTraceState">,
   keepsTraceState: boolean,
+  keepsLogin = false,
 ): void {
   for (const name of inbound.headerNamesToRemove) headers.delete(name)
   if (inbound.hasTraceState && !keepsTraceState) {
@@ -87,7 +101,7 @@ export function stripReserved(
     headers.delete(BAGGAGE_HEADER)
   }
   if (!inbound.hasGatewayCookie) return
-  const kept = withoutGatewayCookies(headers.get("cookie") ?? "")
+  const kept = withoutGatewayCookies(headers.get("cookie") ?? "", keepsLogin)
   if (kept === "") headers.delete("cookie")
   else headers.set("cookie", kept)
 }

@@ -1,9 +1,11 @@
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from "jose"
 import { beforeAll, describe, expect, it } from "vitest"
-import type { RouteAuth } from "../../../contracts/dispatch-config.ts"
+import { DEFAULT_IDENTITY, type RouteAuth } from "../../../contracts/dispatch-config.ts"
 import { exampleConfig } from "../example-config.ts"
 import { type AuthenticateDependencies, authenticate, VerifiedTokens } from "./authenticate.ts"
 import { type Issuer, IssuerRegistry } from "./issuers.ts"
+import { SessionReader, type SessionStore } from "./session-reader.ts"
+import { ServiceKeys } from "./verify-service-key.ts"
 
 const NOW_S = 1_800_000_000
 const ISSUER = "https://idp.example"
@@ -43,14 +45,38 @@ function token({ claims, header, signedBy }: TokenChanges = {}): Promise<string>
 const REQUIRED: RouteAuth = { mode: "required", issuers: ["example-idp"], scopes: [] }
 
 function dependencies(nowS = NOW_S): AuthenticateDependencies & { nowS: number } {
-  const deps = { nowS, clock: { now: () => deps.nowS * 1000 }, verifiedTokens: new VerifiedTokens() }
+  const clock = { now: () => deps.nowS * 1000 }
+  const deps = {
+    nowS,
+    clock,
+    verifiedTokens: new VerifiedTokens(),
+    sessions: new SessionReader({ store: NO_STORE, keys: "", clock }),
+    serviceKeys: new ServiceKeys(),
+  }
   return deps
 }
 
-async function codeOf(authorization: string | null, auth = REQUIRED, deps = dependencies()): Promise<string> {
+const NO_STORE: SessionStore = {
+  get: () => Promise.reject(new Error("no session is looked up here")),
+  put: () => Promise.reject(new Error("no session is noted here")),
+}
+
+function subjectOf(authorization: string | null, auth = REQUIRED, deps = dependencies(), policy = {}) {
+  const presented = {
+    method: "GET",
+    authorization,
+    sessionCookie: null,
+    upgrade: false,
+    fetchSite: null,
+    isOwnOrigin: false,
+  }
+  const all = { issuers, subjects: {}, serviceAccounts: {}, identity: DEFAULT_IDENTITY, ...policy }
+  return authenticate(presented, { config: { auth } }, all, deps, { note: () => undefined, waitUntil: null })
+}
+
+async function codeOf(...asked: Parameters<typeof subjectOf>): Promise<string> {
   try {
-    const subject = await authenticate({ authorization }, { config: { auth } }, issuers, deps)
-    return subject.kind
+    return (await subjectOf(...asked)).kind
   } catch (thrown) {
     return (thrown as { code?: string }).code ?? String(thrown)
   }
@@ -59,7 +85,7 @@ async function codeOf(authorization: string | null, auth = REQUIRED, deps = depe
 describe("authenticate", () => {
   it("knows the subject, scopes and company of a valid token", async () => {
     const authorization = `Bearer ${await token({ claims: { scope: "read write", company: "9007199254740993" } })}`
-    const subject = await authenticate({ authorization }, { config: { auth: REQUIRED } }, issuers, dependencies())
+    const subject = await subjectOf(authorization)
     expect(subject).toMatchObject({ kind: "user", id: "alice", idp: "example-idp", scopes: ["read", "write"] })
     expect(subject.company).toBe("9007199254740993")
   })
@@ -107,6 +133,15 @@ describe("authenticate", () => {
     ["no expiry", { claims: { exp: undefined as never } }],
     ["an expiry that is no integer", { claims: { exp: NOW_S + 600.5 } }],
     ["a time before which it is not valid, beyond the skew", { claims: { nbf: NOW_S + 61 } }],
+    ["a lifetime beyond the memory of a revocation", { claims: { exp: NOW_S - 10 + 30 * 86_400 + 1 } }],
+    [
+      "no beginning and such a lifetime from now on",
+      { claims: { iat: undefined as never, exp: NOW_S + 30 * 86_400 + 1 } },
+    ],
+    ["a time of issue beyond the skew", { claims: { iat: NOW_S + 60 } }],
+    ["a time of proof beyond the skew", { claims: { auth_time: NOW_S + 60 } }],
+    ["a time of proof with a fraction", { claims: { auth_time: NOW_S - 1.5 } }],
+    ["a time of proof that is text", { claims: { auth_time: String(NOW_S) } }],
     ["a company that is a number", { claims: { company: 42 } }],
     ["a company that is no id", { claims: { company: "42; drop" } }],
     ["an unknown kid", { header: { kid: "k2" } }],
@@ -146,6 +181,74 @@ describe("authenticate", () => {
     const expiring = await token({ claims: { exp: NOW_S } })
     expect(await codeOf(`Bearer ${expiring}`, REQUIRED, dependencies(NOW_S + 59))).toBe("user")
     expect(await codeOf(`Bearer ${expiring}`, REQUIRED, dependencies(NOW_S + 60))).toBe("auth.token-expired")
+  })
+
+  it.each<[string, JWTPayload]>([
+    ["the longest lifetime", { exp: NOW_S - 10 + 30 * 86_400 }],
+    [
+      "the longest lifetime from now on, where it does not say when it was made",
+      { iat: undefined as never, exp: NOW_S + 30 * 86_400 },
+    ],
+    ["a time of issue within the skew", { iat: NOW_S + 59 }],
+    ["a time of proof within the skew", { auth_time: NOW_S + 59 }],
+  ])("takes a token with %s", async (_what, claims) => {
+    expect(await codeOf(`Bearer ${await token({ claims })}`)).toBe("user")
+  })
+
+  const skews: readonly (readonly [claim: "exp" | "nbf" | "iat", s: number, expected: string])[] = [
+    ["exp", -30, "user"],
+    ["exp", -59, "user"],
+    ["exp", -60, "auth.token-expired"],
+    ["exp", -120, "auth.token-expired"],
+    ["nbf", 30, "user"],
+    ["nbf", 60, "user"],
+    ["nbf", 61, "auth.credential-invalid"],
+    ["nbf", 120, "auth.credential-invalid"],
+    ["iat", 30, "user"],
+    ["iat", 59, "user"],
+    ["iat", 60, "auth.credential-invalid"],
+    ["iat", 120, "auth.credential-invalid"],
+  ]
+  it.each(skews)("tolerates a clock that is up to a minute off: %s %d s from now is %s", async (claim, s, expected) => {
+    expect(await codeOf(`Bearer ${await token({ claims: { [claim]: NOW_S + s } })}`)).toBe(expected)
+  })
+
+  it("tells when the person proved who they are, else when the token was made, else nothing", async () => {
+    const authTimeMs = async (claims: JWTPayload) => (await subjectOf(`Bearer ${await token({ claims })}`)).authTimeMs
+    expect(await authTimeMs({ auth_time: NOW_S - 500 })).toBe((NOW_S - 500) * 1000)
+    expect(await authTimeMs({})).toBe((NOW_S - 10) * 1000)
+    expect(await authTimeMs({ iat: undefined as never })).toBeNull()
+  })
+
+  it("asks for one of the route's audiences too, of a remembered token as well", async () => {
+    const deps = dependencies()
+    const both = `Bearer ${await token({ claims: { aud: [AUDIENCE, "https://files.example"] } })}`
+    const files = { ...REQUIRED, audiences: ["https://other.example", "https://files.example"] }
+    for (let time = 0; time < 2; time++) {
+      expect(await codeOf(both, files, deps)).toBe("user")
+      expect(await codeOf(both, REQUIRED, deps)).toBe("user")
+      expect(await codeOf(both, { ...REQUIRED, audiences: ["https://other.example"] }, deps)).toBe(
+        "auth.credential-invalid",
+      )
+    }
+    expect(await codeOf(`Bearer ${await token()}`, files)).toBe("auth.credential-invalid")
+    expect(await codeOf(`Bearer ${await token({ claims: { aud: "https://files.example" } })}`, files)).toBe(
+      "auth.credential-invalid",
+    )
+  })
+
+  it("adds what the directory says of exactly this subject, and no more when it says it no more", async () => {
+    const deps = dependencies()
+    const authorization = `Bearer ${await token({ claims: { scope: "read", company: "42" } })}`
+    const under = (subjects: object) => subjectOf(authorization, REQUIRED, deps, { subjects })
+    const plain = await under({ "example-idp/alic": { scopes: ["write"] }, "other-idp/alice": { scopes: ["write"] } })
+    expect(plain).toMatchObject({ scopes: ["read"], companies: [] })
+    const entry = { scopes: ["write", "read"], companies: ["42", "43"] }
+    const more = await under({ "example-idp/alice": entry })
+    expect(more).toMatchObject({ scopes: ["read", "write"], company: "42", companies: ["42", "43"] })
+    expect(more.cacheKey).not.toBe(plain.cacheKey)
+    expect(await under({ "example-idp/alice": { ...entry } })).toBe(more)
+    expect(await under({})).toMatchObject({ scopes: ["read"], companies: [] })
   })
 
   it("refuses a remembered token once it has expired", async () => {

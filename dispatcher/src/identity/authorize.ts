@@ -3,20 +3,38 @@ import type { ScriptAccess } from "../../../contracts/dispatch-config.ts"
 import { refuse } from "../../../kit/problem.ts"
 import type { Subject } from "./subject.ts"
 
+/** What a route or a script asks of whoever reaches it. Scripts ask for no level and no age. */
+export interface Conditions extends ScriptAccess {
+  readonly minLevel?: number | undefined
+  readonly maxAuthAgeS?: number | undefined
+}
+
 /**
- * Holds when the subject has every scope and one of the kinds that are asked for: by the route, or by the script whatever the way to it.
- * Anonymous callers have neither. `conditions` undefined asks for nothing. Refuses `auth.credential-required` for anonymous callers, `auth.not-allowed` for others.
+ * Holds when the subject has every scope, one of the kinds, the level and the freshness that are asked for: by the route, or by the script whatever the way to it.
+ * Anonymous callers have none of them. `conditions` undefined asks for nothing. Refuses `auth.credential-required` for anonymous callers, else `auth.not-allowed`,
+ * and `auth.step-up-required` where logging in again can help.
  */
-export function authorize(subject: Subject, conditions: ScriptAccess | undefined): void {
+export function authorize(
+  subject: Subject,
+  conditions: Conditions | undefined,
+  clock: { readonly now: () => number },
+): void {
   if (conditions === undefined) return
-  const { kinds, scopes } = conditions
-  if (kinds === undefined && scopes.length === 0) return
+  const { kinds, scopes, minLevel, maxAuthAgeS } = conditions
+  if (kinds === undefined && scopes.length === 0 && minLevel === undefined && maxAuthAgeS === undefined) return
   if (subject.kind === "anonymous") {
     throw refuse("auth.credential-required", { headers: { "www-authenticate": 'Bearer realm="sallyport"' } })
   }
   if (kinds !== undefined && !kinds.includes(subject.kind)) {
     throw refuse("auth.not-allowed", { detail: `What is asked for is for ${kinds.join(" or ")} credentials.` })
   }
+  requireScopes(subject, scopes)
+  const isLevelReached = minLevel === undefined || subject.level >= minLevel
+  const isFresh = maxAuthAgeS === undefined || isYounger(subject, maxAuthAgeS * 1000, clock.now())
+  if (!isLevelReached || !isFresh) throw stepUp(minLevel, maxAuthAgeS)
+}
+
+function requireScopes(subject: Subject, scopes: readonly string[]): void {
   const missing = scopes.filter((scope) => !subject.scopes.includes(scope))
   if (missing.length === 0) return
   throw refuse("auth.not-allowed", {
@@ -24,4 +42,17 @@ export function authorize(subject: Subject, conditions: ScriptAccess | undefined
     // RFC 6750 §3.1
     headers: { "www-authenticate": `Bearer error="insufficient_scope", scope="${scopes.join(" ")}"` },
   })
+}
+
+/** Of a token nobody knows whether a person was there when it was made. */
+function isYounger({ sid, authTimeMs }: Subject, maxMs: number, nowMs: number): boolean {
+  return sid !== null && authTimeMs !== null && nowMs - authTimeMs <= maxMs
+}
+
+/** RFC 9470 §3 */
+function stepUp(minLevel: number | undefined, maxAuthAgeS: number | undefined): Error {
+  const level = minLevel === undefined ? "" : `, acr_values="${minLevel}"`
+  const age = maxAuthAgeS === undefined ? "" : `, max_age="${maxAuthAgeS}"`
+  const error = 'Bearer error="insufficient_user_authentication", error_description="Log in again for this"'
+  return refuse("auth.step-up-required", { headers: { "www-authenticate": `${error}${level}${age}` } })
 }

@@ -11,10 +11,12 @@ import {
   PASSPORT_MIN_REMAINING_S,
   PASSPORT_TYP,
   type PassportClaims,
+  TXN_TOKEN_TYP,
 } from "../../../contracts/passport.ts"
 import { BoundedCache } from "../../../kit/bounded-cache.ts"
-import type { PassportKeys } from "./passport-keys.ts"
+import type { PassportKeys, SigningKey } from "./passport-keys.ts"
 import type { Subject } from "./subject.ts"
+import { txnTokenClaims } from "./txn-token.ts"
 
 /** Passports remembered per isolate: two generations of this many. Usually about 1.5 KB each with their key, at most {@link CACHED_AT_MOST} characters: 24 MB at the very worst. */
 const CACHED_PASSPORTS = 4_000
@@ -24,6 +26,8 @@ const CACHED_AT_MOST = 3_000
 export interface PassportOrder {
   readonly issuer: string
   readonly audience: string
+  /** What the audience takes; default a passport. */
+  readonly profile?: "passport" | "txn-token"
   readonly subject: Subject
   readonly route: string
   readonly zone: string | null
@@ -55,17 +59,23 @@ export interface MintDependencies {
 
 /** A passport with at least {@link PASSPORT_MIN_REMAINING_S} to live: at once from the cache, else freshly signed. */
 export function mintPassport(order: PassportOrder, deps: MintDependencies): Passport | Promise<Passport> {
-  const cacheKey = cacheKeyOf(order, deps.keys.signing.kid)
+  const signing = deps.keys.signing(deps.clock.now())
+  const cacheKey = cacheKeyOf(order, signing.kid)
   const known = deps.mintedPassports.cache.get(cacheKey)
   const isFresh = known !== undefined && deps.clock.now() / 1000 < known.expiresS - PASSPORT_MIN_REMAINING_S
-  return isFresh ? known : sign(order, deps, cacheKey)
+  return isFresh ? known : sign(order, signing, deps, cacheKey)
 }
 
-async function sign(order: PassportOrder, deps: MintDependencies, cacheKey: string): Promise<Passport> {
-  const { kid, key } = deps.keys.signing
+async function sign(
+  order: PassportOrder,
+  { kid, key }: SigningKey,
+  deps: MintDependencies,
+  cacheKey: string,
+): Promise<Passport> {
   const claims = claimsOf(order, Math.floor(deps.clock.now() / 1000), deps.makeId())
-  const token = await new SignJWT({ ...claims })
-    .setProtectedHeader({ alg: PASSPORT_ALG, typ: PASSPORT_TYP, kid })
+  const isTxnToken = order.profile === "txn-token"
+  const token = await new SignJWT(isTxnToken ? txnTokenClaims(claims) : { ...claims })
+    .setProtectedHeader({ alg: PASSPORT_ALG, typ: isTxnToken ? TXN_TOKEN_TYP : PASSPORT_TYP, kid })
     .sign(key)
   const passport = { token, expiresS: claims.exp }
   if (cacheKey.length + token.length <= CACHED_AT_MOST) deps.mintedPassports.cache.set(cacheKey, passport)
@@ -86,6 +96,10 @@ function claimsOf(order: PassportOrder, nowS: number, jti: string): PassportClai
     ...(subject.idp === null ? {} : { idp: subject.idp }),
     ...(subject.scopes.length === 0 ? {} : { scope: subject.scopes.join(" ") }),
     ...(subject.company === null ? {} : { company: subject.company }),
+    ...(subject.companies.length === 0 ? {} : { companies: subject.companies }),
+    ...(subject.sid === null ? {} : { sid: subject.sid }),
+    ...(subject.authTimeMs === null ? {} : { auth_time: Math.floor(subject.authTimeMs / 1000) }),
+    ...(subject.level === 0 ? {} : { level: subject.level }),
     ...(order.zone === null ? {} : { zone: order.zone }),
     route: order.route,
     ...(order.host === null ? {} : { host: order.host }),
@@ -98,7 +112,7 @@ function claimsOf(order: PassportOrder, nowS: number, jti: string): PassportClai
 /** Parts are joined by a character that none of them holds unescaped: the subject's key is JSON, the rest are names, numbers and addresses. */
 function cacheKeyOf(order: PassportOrder, kid: string): string {
   const { facts } = order
-  return `${kid}\n${order.issuer}\n${order.audience}\n${order.route}\n${order.host ?? ""}\n${order.zone ?? ""}\n${actorsOf(order.actor)}\n${order.hops}\n${facts.ip ?? ""}\n${facts.country ?? ""}\n${facts.colo ?? ""}\n${facts.asn ?? ""}\n${facts.tls ?? ""}\n${facts.bot ?? ""}\n${order.subject.cacheKey}`
+  return `${kid}\n${order.issuer}\n${order.audience}\n${order.profile ?? ""}\n${order.route}\n${order.host ?? ""}\n${order.zone ?? ""}\n${actorsOf(order.actor)}\n${order.hops}\n${facts.ip ?? ""}\n${facts.country ?? ""}\n${facts.colo ?? ""}\n${facts.asn ?? ""}\n${facts.tls ?? ""}\n${facts.bot ?? ""}\n${order.subject.cacheKey}`
 }
 
 /** Script names, which hold no `>`; almost always none or one. */

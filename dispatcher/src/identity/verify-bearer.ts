@@ -3,10 +3,18 @@
  * the caller sees two public codes only, so that a probing client learns nothing.
  * @see RFC 7519, RFC 8725, RFC 9068
  */
-import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from "jose"
+import {
+  decodeJwt,
+  decodeProtectedHeader,
+  errors,
+  type JWTPayload,
+  jwtVerify,
+  type ProtectedHeaderParameters,
+} from "jose"
 import { isCanonicalCompactJws } from "../../../contracts/compact-jws.ts"
+import { MAX_CREDENTIAL_LIFETIME_S } from "../../../contracts/revocation.ts"
 import type { Issuer } from "./issuers.ts"
-import { makeSubject, type Subject } from "./subject.ts"
+import { type CredentialFacts, KeptSubject } from "./subject.ts"
 
 export type BearerFault =
   | "malformed"
@@ -15,13 +23,16 @@ export type BearerFault =
   | "signature"
   | "key-unknown"
   | "claims"
+  | "lifetime"
   | "expired"
 
 export type BearerResult =
   | {
       readonly ok: true
       readonly issuer: Issuer
-      readonly subject: Subject
+      readonly subject: KeptSubject
+      /** Its `aud`, of which one is the issuer's. */
+      readonly audiences: readonly string[]
       readonly notBeforeS: number
       readonly expiresS: number
     }
@@ -30,16 +41,15 @@ export type BearerResult =
 /** Headers that point at keys: whoever honours them lets the token choose what verifies it (RFC 8725 §3.5). */
 const KEY_POINTERS = ["jku", "x5u", "jwk", "x5c", "crit", "b64"] as const
 /** A passport or a pin is not a credential; an access token or a plain JWT is. */
-const ACCEPTED_TYP = new Set([undefined, "JWT", "at+jwt", "application/at+jwt"])
+const ACCEPTED_TYP = new Set<unknown>([undefined, "JWT", "at+jwt", "application/at+jwt"])
 
 /** `nowMs`: milliseconds since the epoch. Never throws. */
 export async function verifyBearer(token: string, issuers: readonly Issuer[], nowMs: number): Promise<BearerResult> {
   if (!isCanonicalCompactJws(token)) return refused("malformed")
   const unverified = decode(token)
   if (unverified === null) return refused("malformed")
-  if (KEY_POINTERS.some((name) => Object.hasOwn(unverified.header, name))) return refused("header-refused")
-  if (!ACCEPTED_TYP.has(unverified.header.typ as string | undefined)) return refused("header-refused")
-  if (typeof unverified.header.kid !== "string") return refused("header-refused")
+  const { kid } = unverified.header
+  if (!isAcceptableHeader(unverified.header) || kid === undefined) return refused("header-refused")
   const issuer = issuers.find((each) => each.config.issuer === unverified.claims.iss)
   if (issuer === undefined) return refused("issuer-unknown")
   try {
@@ -51,40 +61,68 @@ export async function verifyBearer(token: string, issuers: readonly Issuer[], no
       currentDate: new Date(nowMs),
       requiredClaims: ["sub", "exp"],
     })
-    return subjectOf(payload, issuer)
+    return resultOf(payload, kid, issuer, nowMs)
   } catch (thrown) {
     return refused(faultOf(thrown))
   }
 }
 
-function decode(token: string): { header: Record<string, unknown>; claims: JWTPayload } | null {
+/** True for the header of a token, which names its key and points at none. */
+export function isAcceptableHeader(header: ProtectedHeaderParameters): boolean {
+  if (KEY_POINTERS.some((name) => Object.hasOwn(header, name))) return false
+  return ACCEPTED_TYP.has(header.typ) && typeof header.kid === "string"
+}
+
+function decode(token: string): { header: ProtectedHeaderParameters; claims: JWTPayload } | null {
   try {
-    return { header: decodeProtectedHeader(token) as Record<string, unknown>, claims: decodeJwt(token) }
+    return { header: decodeProtectedHeader(token), claims: decodeJwt(token) }
   } catch {
     return null
   }
 }
 
-function subjectOf(payload: JWTPayload, issuer: Issuer): BearerResult {
-  const { sub, exp, nbf, iat } = payload
-  if (typeof sub !== "string" || sub.length === 0 || sub.length > 500) return refused("claims")
+function resultOf(payload: JWTPayload, kid: string, issuer: Issuer, nowMs: number): BearerResult {
+  const { exp, nbf = 0, iat } = payload
+  const authTimeS = payload.auth_time ?? iat
+  const facts = factsOf(payload, kid, issuer, authTimeS as number | undefined)
+  const madeS = [iat, authTimeS].filter((each) => each !== undefined) as number[]
   // jose accepts fractions; RFC 7519 NumericDate with fractions is where implementations disagree, so whole seconds only.
-  if (![exp, nbf ?? 0, iat ?? 0].every(Number.isSafeInteger) || exp === undefined) return refused("claims")
-  const company = companyOf(payload, issuer)
-  if (company === undefined) return refused("claims")
+  if (facts === null || exp === undefined || ![exp, nbf, ...madeS].every(Number.isSafeInteger)) return refused("claims")
+  const nowS = nowMs / 1000
   const skewS = issuer.config.clockSkewS
+  // One made in the future would escape every revocation until then; one that lives too long would outlive the memory of it.
+  if (madeS.some((each) => each >= nowS + skewS)) return refused("claims")
+  if (exp - (iat ?? nowS) > MAX_CREDENTIAL_LIFETIME_S) return refused("lifetime")
   return {
     ok: true,
     issuer,
-    subject: makeSubject({
-      kind: issuer.config.kind,
-      id: sub,
-      idp: issuer.id,
-      scopes: scopesOf(payload),
-      company,
-    }),
-    notBeforeS: (nbf ?? 0) - skewS,
+    subject: new KeptSubject(facts),
+    audiences: [payload.aud ?? []].flat(),
+    notBeforeS: nbf - skewS,
     expiresS: exp + skewS,
+  }
+}
+
+/** `authTimeS` is checked by the caller. */
+function factsOf(
+  payload: JWTPayload,
+  kid: string,
+  issuer: Issuer,
+  authTimeS: number | undefined,
+): CredentialFacts | null {
+  const { sub } = payload
+  const company = companyOf(payload, issuer)
+  if (typeof sub !== "string" || sub.length === 0 || sub.length > 500 || company === undefined) return null
+  return {
+    kind: issuer.config.kind,
+    id: sub,
+    idp: issuer.id,
+    scopes: scopesOf(payload),
+    company,
+    sid: null,
+    authTimeMs: authTimeS === undefined ? null : authTimeS * 1000,
+    level: 0,
+    kid,
   }
 }
 

@@ -12,6 +12,13 @@ import type { PassportKeys } from "./passport-keys.ts"
 const CACHED_PASSPORTS = 4_000
 const CACHED_AT_MOST = 3_000
 
+const signers = new WeakMap<PassportClaims, string>()
+
+/** The kid of the key that signed the passport of these claims, which {@link PassportVerifier.verify} gave: by it a revoked key's passports are known. */
+export function signerOf(claims: PassportClaims): string | null {
+  return signers.get(claims) ?? null
+}
+
 export class PassportVerifier {
   readonly #verified = new BoundedCache<PassportClaims>(CACHED_PASSPORTS)
   readonly #clock: { now(): number }
@@ -35,10 +42,10 @@ export class PassportVerifier {
 
   async #check(token: string, keys: PassportKeys): Promise<PassportClaims> {
     try {
-      const { payload } = await jwtVerify(
+      const { payload, protectedHeader } = await jwtVerify(
         token,
         ({ kid }) => {
-          const key = kid === undefined ? undefined : keys.verifying.get(kid)
+          const key = kid === undefined ? undefined : keys.verifying(kid, this.#clock.now())
           if (key === undefined) throw new Error("unknown kid")
           return key
         },
@@ -49,7 +56,9 @@ export class PassportVerifier {
           currentDate: new Date(this.#clock.now()),
         },
       )
-      return payload as unknown as PassportClaims
+      const claims = payload as unknown as PassportClaims
+      signers.set(claims, String(protectedHeader.kid))
+      return claims
     } catch (cause) {
       throw refuse("platform.passport-required", { cause })
     }

@@ -36,8 +36,8 @@ export interface ConfigHolderOptions<Loaded> {
   readonly maxStaleMs: number
   /** Config that came with the bundle, for a cold start with KV down; null when there is none. */
   readonly bundled: DispatchConfig | null
-  /** Makes a parsed config ready; may throw, then the revision is rejected. */
-  readonly prepare: (config: DispatchConfig) => Loaded
+  /** Makes a parsed config ready; may throw, then the revision is rejected. Waits for nothing outside of the isolate. */
+  readonly prepare: (config: DispatchConfig) => Loaded | Promise<Loaded>
   /** One line per rejected revision or failed look. */
   readonly log: (event: ConfigEvent) => void
 }
@@ -119,7 +119,7 @@ export class ConfigHolder<Loaded> {
 
   async #wait(look: Promise<void>): Promise<Loaded> {
     await Promise.race([look, new Promise<void>((resolve) => setTimeout(resolve, WAIT_MS))])
-    if (this.#inForce === null && this.#options.bundled !== null) this.#adoptBundled(this.#options.bundled)
+    if (this.#inForce === null && this.#options.bundled !== null) await this.#adopt(this.#options.bundled, "bundled")
     if (this.#inForce === null) throw refuse("config.unavailable", { headers: { "retry-after": "5" } })
     return this.#inForce.loaded
   }
@@ -178,20 +178,19 @@ export class ConfigHolder<Loaded> {
       return this.#reject(pointer, [{ pointer: "/revision", detail: "is not the pointer's" }])
     }
     try {
-      this.#adopt(parsed.value, "kv")
+      await this.#adopt(parsed.value, "kv")
     } catch (thrown) {
       this.#reject(pointer, [{ pointer: "", detail: thrown instanceof Error ? thrown.message : "cannot be prepared" }])
     }
   }
 
-  #adoptBundled(bundled: DispatchConfig): void {
-    this.#adopt(bundled, "bundled")
-  }
-
-  #adopt(config: DispatchConfig, source: "kv" | "bundled"): void {
+  async #adopt(config: DispatchConfig, source: "kv" | "bundled"): Promise<void> {
     // A look that was given up may still come back, after a later one found something newer.
-    if (config.revision <= (this.#inForce?.revision ?? 0)) return
-    this.#inForce = { revision: config.revision, loaded: this.#options.prepare(config), source }
+    const isOld = () => config.revision <= (this.#inForce?.revision ?? 0)
+    if (isOld()) return
+    const loaded = await this.#options.prepare(config)
+    if (isOld()) return
+    this.#inForce = { revision: config.revision, loaded, source }
     this.#rejectedDigest = null
     this.#options.log({ event: "config.loaded", revision: config.revision })
   }

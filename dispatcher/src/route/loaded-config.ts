@@ -5,6 +5,7 @@ import type { DispatchConfig } from "../../../contracts/dispatch-config.ts"
 import { scriptAudience } from "../../../contracts/passport.ts"
 import type { EgressParameters } from "../../../contracts/platform.ts"
 import { placedName } from "../../../contracts/script-name.ts"
+import { LOGIN_GRANT } from "../../../contracts/session.ts"
 import { RouteTable } from "./route-table.ts"
 
 /** Where one version of a script is dispatched to, and with what. Frozen and shared by all requests of the revision. */
@@ -15,6 +16,8 @@ export interface ReleaseTarget {
   /** Name in the dispatch namespace. */
   readonly placedName: string
   readonly audience: string
+  /** Its team may set the gateway's cookies, and sees those of a login under way. */
+  readonly beginsSessions: boolean
   readonly timeoutMs: number
   readonly dispatchOptions: {
     readonly limits: { readonly cpuMs: number; readonly subRequests: number }
@@ -48,6 +51,7 @@ export class LoadedConfig {
       team: config.team,
       placedName: name,
       audience: scriptAudience(script),
+      beginsSessions: this.isGranted(config.team, LOGIN_GRANT),
       timeoutMs: config.timeoutMs,
       dispatchOptions: {
         limits: config.limits,

@@ -50,10 +50,11 @@ async function sentFor(
   path: string | null = "/files/*",
 ) {
   const bodies: string[] = []
-  const exporter = new OtlpExporter(async (input, init) => {
+  const collect: typeof fetch = async (input, init) => {
     bodies.push(await new Request(input, init).text())
     return new Response("{}")
-  })
+  }
+  const exporter = new OtlpExporter(collect, { wait: async () => undefined })
   const destination = { url: "https://collector.example/v1/traces", headers: {} }
   await new TripSpans(exporter, destination, "test").send({ ...record, ...changes }, { ...trace, parentSpanId }, path)
   const document = JSON.parse(bodies[0] ?? "") as { resourceSpans: [{ scopeSpans: [{ spans: [Sent] }] }] }

@@ -1,4 +1,5 @@
 /** What the check of bindings asks of the account, answered from the tables. */
+import { SESSIONS_NAMESPACE_ID } from "../account-resources.ts"
 import type { Dependencies } from "../dependencies.ts"
 import { findNamespace, type NamespaceRow } from "../store/namespaces.ts"
 import { findResource } from "../store/resources.ts"
@@ -9,6 +10,7 @@ import type { AccountFacts } from "../upload/check-bindings.ts"
 export function accountFacts(own: NamespaceRow, { sql, platformWorkers }: Dependencies): AccountFacts {
   return {
     hasResource(kind, idOrName) {
+      if (kind === "kv" && idOrName === SESSIONS_NAMESPACE_ID) return true
       const by = kind === "queue" || kind === "r2" ? "name" : "id"
       return findResource(sql, kind, by, idOrName) !== null
     },

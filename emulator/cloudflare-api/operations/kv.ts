@@ -1,4 +1,5 @@
 /** KV namespaces and what is in them. @see https://developers.cloudflare.com/api/resources/kv/ */
+import { SESSIONS_NAMESPACE_ID } from "../account-resources.ts"
 import { type Call, jsonBody, type Operation, stringMember } from "../call.ts"
 import type { Dependencies } from "../dependencies.ts"
 import { fail, ok, paged } from "../envelope.ts"
@@ -109,9 +110,11 @@ function partOf(parts: readonly FormPart[], name: string): FormPart | undefined 
 }
 
 function requireKv(call: Call, deps: Dependencies): ResourceRow {
-  const row = findResource(deps.sql, "kv", "id", call.param("kv"))
-  if (row === null) throw fail("kvNamespaceMissing")
-  return row
+  const id = call.param("kv")
+  const row = findResource(deps.sql, "kv", "id", id)
+  if (row !== null) return row
+  if (id === SESSIONS_NAMESPACE_ID) return { id, name: id, createdOn: new Date(0).toISOString() }
+  throw fail("kvNamespaceMissing")
 }
 
 function describeNamespace({ id, name }: ResourceRow): Record<string, unknown> {

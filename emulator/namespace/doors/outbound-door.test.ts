@@ -11,16 +11,28 @@ const FETCHING = `export default { async fetch(request) {
 const policy = (allow: readonly string[], script = "files") =>
   ({ outbound: { egress: { team: "edge-routing", script, version: 1, allow, audiences: {} } } }) as const
 
+const audienceOptions = (audience: string, script: string) => ({
+  outbound: {
+    egress: { team: "t", script, version: 1, allow: [], audiences: { [audience]: ["https://cell.example"] } },
+  },
+})
+
+const ownPassport = (script: string) =>
+  `e30.${btoa(JSON.stringify({ aud: `script:${script}`, exp: 1e10 })).replaceAll("=", "")}.AAAA`
+
 const ask = async (name: string, to: string, options?: DynamicDispatchOptions, redirect = "follow") =>
   (await dispatch(name, `http://api.procore.com/?redirect=${redirect}&to=${encodeURIComponent(to)}`, options)).text()
 
 /** What lies beyond the door: one listed origin that answers, and redirects. */
 const reached: string[] = []
+const passports: (string | null)[] = []
 beforeEach(() => {
   reached.length = 0
+  passports.length = 0
   vi.spyOn(globalThis, "fetch").mockImplementation(async (input) => {
-    const { url } = new Request(input as RequestInfo)
+    const { url, headers } = new Request(input as RequestInfo)
     reached.push(url)
+    if (headers.has("x-passport")) passports.push(headers.get("x-passport"))
     if (url.endsWith("/to-loopback")) return Response.redirect("http://127.0.0.1:8788/v1/teams", 302)
     if (url.endsWith("/to-itself")) return Response.redirect("https://cell.example/plain", 302)
     return new Response(`from ${url}`)
@@ -57,6 +69,17 @@ describe("a user Worker's fetch", () => {
     const name = await uploaded(FETCHING)
     expect(await ask(name, "https://cell.example/plain")).toContain("egress.policy-missing")
     expect(reached).toEqual([])
+  })
+
+  it("carries a passport for its destination in place of its own, from the dispatcher's own entrypoint", async () => {
+    const name = await uploaded(`export default { fetch: (request) => fetch("https://cell.example/", request) }`)
+    const options = audienceOptions("cell:us01", name)
+    const request = new Request("http://api.procore.com/", { headers: { "x-passport": ownPassport(name) } })
+    expect(await (await dispatch(name, request, options)).text()).toBe("from https://cell.example/")
+    expect(passports).toEqual([`cell:us01 for ${name} and ${ownPassport(name).length}`])
+    const refused = await dispatch(name, request, audienceOptions("refused", name))
+    expect(await refused.json()).toMatchObject({ code: "zone.country-refused" })
+    expect(passports).toHaveLength(1)
   })
 
   it("has each hop of a redirect judged anew", async () => {

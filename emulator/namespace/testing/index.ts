@@ -22,4 +22,12 @@ export class Platform extends WorkerEntrypoint<unknown, { readonly script: strin
   }
 }
 
+/** Makes what can be recognised, and refuses what a test calls `refused`. */
+export class PassportExchange extends WorkerEntrypoint {
+  exchange(own: string, audience: string, caller: { readonly script: string }) {
+    if (audience === "refused") throw new Error("zone.country-refused")
+    return { header: "x-passport", token: `${audience} for ${caller.script} and ${own.length}`, expiresS: 1e11 }
+  }
+}
+
 export default { fetch: () => new Response("only entrypoints here", { status: 404 }) }

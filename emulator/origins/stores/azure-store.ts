@@ -22,8 +22,15 @@ import { startUploadFront } from "./upload-front.ts"
 const ACCOUNT = "sallyport"
 const CONTAINER = "uploads"
 const AZURITE = createRequire(import.meta.url).resolve("azurite/dist/src/blob/main.js")
-/** Azurite itself would go on for ever when whoever started it is killed outright: the end of its input tells. It is no reason to stay, either. */
-const UNTIL_PARENT_ENDS = `process.stdin.resume().once("end", () => process.exit()).unref(); require(${JSON.stringify(AZURITE)})`
+/** Azurite itself would go on for ever when whoever started it is killed outright: the end of its input tells, and nobody else is left to take its folder away. It is no reason to stay, either. */
+const UNTIL_PARENT_ENDS = `
+const end = () => {
+  require("node:fs").rmSync(process.cwd(), { recursive: true, force: true })
+  process.exit()
+}
+process.stdin.resume().once("end", end).unref()
+require(${JSON.stringify(AZURITE)})
+`
 
 /** Starts Azurite behind a port of 127.0.0.1, without telemetry; takes some seconds. Rejects when it ends before it listens. */
 export async function startAzureStore({ port = 0, now = Date.now }: StoreOptions = {}): Promise<ObjectStore> {

@@ -1,3 +1,4 @@
+import { watchAccount } from "../shared/account.js"
 import { start } from "../shared/shell.js"
 
 start({
@@ -5,6 +6,9 @@ start({
   title: "Drawings",
   pages: [
     [/^\/$/, () => import("./pages/sheets.js")],
+    [/^\/account$/, () => import("../shared/account-page.js")],
     [/^\/(?<sheet>[A-Z]-\d{3})$/, () => import("./pages/sheet.js")],
   ],
 })
+
+watchAccount()

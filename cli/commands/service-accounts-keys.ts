@@ -1,0 +1,48 @@
+/** The keys of service accounts: made once, seen once, taken away one by one. */
+import type { Command } from "commander"
+import { serviceAccountKeyCreated } from "../../contracts/api-identity.ts"
+import { apiOf, type ChangeOptions, changeCommandOf, messageOf, positive, segment } from "../command.ts"
+import type { Io } from "../io.ts"
+import { printJson } from "../print.ts"
+
+interface CreateOptions extends ChangeOptions {
+  readonly expiresInDays?: number
+}
+
+const DAY_S = 86_400
+
+export function serviceAccountsCreateKey(io: Io): Command {
+  return changeCommandOf(
+    "create-key",
+    "make a key of a service account; it is shown this once",
+    "service-accounts create-key export --expires-in-days 365",
+  )
+    .argument("<name>")
+    .option("--expires-in-days <n>", "valid so long; without it until deleted", positive)
+    .action(async (name: string, options: CreateOptions) => {
+      const days = options.expiresInDays
+      const body = { ...(days === undefined ? {} : { expiresInS: days * DAY_S }), ...messageOf(options) }
+      const path = `/v1/service-accounts/${segment(name)}/keys`
+      const { value } = await apiOf(io).post(path, serviceAccountKeyCreated, { body })
+      if (options.json) return printJson(io, value)
+      // The key alone on standard output, so that it can be piped into a secret store.
+      io.err(`Key ${value.id} of ${name}; it is not shown again:\n`)
+      io.out(`${value.key}\n`)
+    })
+}
+
+export function serviceAccountsDeleteKey(io: Io): Command {
+  return changeCommandOf(
+    "delete-key",
+    "take a key of a service account away",
+    "service-accounts delete-key export k-018f2d3c -m 'leaked, incident 42'",
+  )
+    .argument("<name>")
+    .argument("<key>", "its id, as `service-accounts get` lists it")
+    .action(async (name: string, key: string, options: ChangeOptions) => {
+      const query = options.message === undefined ? "" : `?${new URLSearchParams({ message: options.message })}`
+      await apiOf(io).delete(`/v1/service-accounts/${segment(name)}/keys/${segment(key)}${query}`)
+      if (options.json) printJson(io, { id: key })
+      else io.out(`Took key ${key} of ${name} away\n`)
+    })
+}

@@ -1,0 +1,97 @@
+import type { Command } from "commander"
+import { type Status, statusShape } from "../../contracts/api-identity.ts"
+import { apiOf, type CommonOptions, commandOf } from "../command.ts"
+import type { ExitCode } from "../failure.ts"
+import type { Io } from "../io.ts"
+import { printJson, printTable } from "../print.ts"
+
+/** What is promised of a revocation, milliseconds. */
+const BOUND_MS = 5_000
+/** Age of an issuer's keys from which on it is worth a look; they are looked at three times a minute. */
+const KEYS_OLD_S = 300
+/** The probe runs every minute. */
+const PROBE_OLD_MS = 180_000
+
+interface Line {
+  readonly what: string
+  readonly state: string
+  /** Why it wants attention; null when all is well. */
+  readonly attention: string | null
+}
+
+/** Ends with 2 when something wants attention, so that a script can watch it. */
+export function status(io: Io, finish: (code: ExitCode) => void): Command {
+  return commandOf(
+    "status",
+    "show how the edge fares: config, how long a revocation takes, keys and their age",
+    "status",
+    "status --json | jq .probe.p99Ms",
+  ).action(async (options: CommonOptions) => {
+    const { value } = await apiOf(io).get("/v1/status", statusShape)
+    const lines = linesOf(value)
+    if (lines.some(({ attention }) => attention !== null)) finish(2)
+    if (options.json) return printJson(io, value)
+    printTable(
+      io,
+      ["WHAT", "STATE", "ATTENTION"],
+      lines.map(({ what, state, attention }) => [what, state, attention]),
+      "Nothing is known.",
+    )
+  })
+}
+
+function linesOf({ at, config, revocations, probe, passportKeys, issuers }: Status): Line[] {
+  const line = (what: string, state: string, attention: string | null = null): Line => ({ what, state, attention })
+  return [
+    config === null
+      ? line("config", "none", "nothing was published yet")
+      : line(
+          "config",
+          `revision ${config.revision}, ${ageText(config.ageS)} old`,
+          config.live ? null : "not in KV yet: `sallyport audit list` says what it is",
+        ),
+    revocations === null
+      ? line("revocation feed", "no answer", "sensitive routes refuse when it lasts")
+      : line("revocation feed", `${revocations.live} in force of ${revocations.head}, ${revocations.relays} relays`),
+    probeLine(probe, Date.parse(at)),
+    ...passportKeys.keys.map(({ kid, state, signsFrom }) =>
+      line(`passport key ${kid}`, signsFrom === null ? state : `${state}, signs from ${signsFrom}`),
+    ),
+    ...issuers.map(({ id, ageS, fault }) =>
+      line(
+        `keys of ${id}`,
+        ageS === null ? "never found" : `${ageText(ageS)} old`,
+        fault === null ? (ageS !== null && ageS > KEYS_OLD_S ? "not looked at" : null) : `its key set ${fault}`,
+      ),
+    ),
+  ]
+}
+
+function probeLine(probe: Status["probe"], nowMs: number): Line {
+  const { configured, runs, failed, p50Ms, p99Ms, maxMs, lastAt, lastLagMs, lastFault } = probe
+  const what = "revocation lag"
+  if (!configured) return { what, state: "not measured", attention: "the control plane has no SESSION_KEYS" }
+  if (lastAt === null) return { what, state: "not measured yet", attention: null }
+  const last = lastLagMs === null ? "failed" : seconds(lastLagMs)
+  const state = `p50 ${seconds(p50Ms)}, p99 ${seconds(p99Ms)}, max ${seconds(maxMs)}, last ${last} (${runs} probes, ${failed} failed)`
+  return { what, state, attention: attentionOf() }
+
+  function attentionOf(): string | null {
+    if (lastFault !== null) return `the last probe: ${lastFault}`
+    if (nowMs - Date.parse(lastAt ?? "") > PROBE_OLD_MS) return "no probe for minutes"
+    return p99Ms === null || p99Ms > BOUND_MS ? `p99 is beyond ${seconds(BOUND_MS)}` : null
+  }
+}
+
+function seconds(ms: number | null): string {
+  return ms === null ? "-" : `${(ms / 1000).toFixed(1)} s`
+}
+
+function ageText(s: number): string {
+  if (s < 120) return `${s} s`
+  return s < 7_200
+    ? `${Math.round(s / 60)} min`
+    : s < 172_800
+      ? `${Math.round(s / 3600)} h`
+      : `${Math.round(s / 86_400)} d`
+}

@@ -1,0 +1,194 @@
+import { describe, expect, it } from "vitest"
+import {
+  revocationShape,
+  revocationsCreated,
+  type Status,
+  serviceAccountKeyCreated,
+  serviceAccountShape,
+  statusShape,
+} from "../contracts/api-identity.ts"
+import { handleOf } from "../contracts/session.ts"
+import { AT, useBench } from "./testing/command-line.ts"
+import { page, thing } from "./testing/control-plane-double.ts"
+
+const bench = useBench()
+const handle = "h".repeat(43)
+const done = () => bench.api.on("POST /v1/revocations", thing(revocationsCreated, { seq: 7, count: 1, boundMs: 5000 }))
+const create = (...line: string[]) => bench.run(["revocations", "create", ...line])
+
+describe("revocations create", () => {
+  const targets: Record<string, [line: string[], target: object, said: string]> = {
+    "a session": [["session", handle], { kind: "session", session: handle }, `session ${handle}`],
+    "a subject": [
+      ["subject", "corp", "al ice"],
+      { kind: "subject", idp: "corp", subject: "al ice" },
+      "subject corp al ice",
+    ],
+    "a company": [["company", "100"], { kind: "company", company: "100" }, "company 100"],
+    "a key": [["key", "corp", "2026-11"], { kind: "key", idp: "corp", kid: "2026-11" }, "key corp 2026-11"],
+    everything: [["everything", "--yes"], { kind: "everything" }, "everything"],
+  }
+  for (const [what, [line, target, said]] of Object.entries(targets))
+    it(`revokes ${what}, and says within which time it is in force`, async () => {
+      done()
+      const { code, out } = await create(...line, "-m", "incident 42")
+      expect([code, out]).toEqual([0, `Revoked ${said} (entry 7); the edge refuses it within 5 s\n`])
+      expect(bench.api.received[0]).toMatchObject({
+        line: "POST /v1/revocations",
+        body: [{ target, reason: "incident 42" }],
+        headers: { "idempotency-key": expect.any(String) },
+      })
+    })
+
+  it("revokes a leaked cookie from standard input, of which nothing is sent", async () => {
+    done()
+    const id = "i".repeat(43)
+    const stdin = `__Host-sallyport-session=${id}.cGF5bG9hZA.${"m".repeat(43)}\n`
+    await bench.run(["revocations", "create", "session", "-", "-m", "leaked"], { stdin })
+    expect(bench.api.received[0]?.body).toMatchObject([{ target: { session: await handleOf(id) } }])
+    expect(JSON.stringify(bench.api.received)).not.toContain(id)
+  })
+
+  it("takes a time with its zone, and no other", async () => {
+    done()
+    await create("company", "100", "--before", "2026-11-20T12:00:00+02:00", "-m", "x")
+    expect(bench.api.received[0]?.body).toMatchObject([{ beforeMs: Date.parse(AT) }])
+    for (const wrong of ["2026-11-20", "2026-11-20T10:00", "1795000000", "yesterday"])
+      expect((await create("company", "100", "--before", wrong, "-m", "x")).err).toContain("with its zone")
+    expect(bench.api.received).toHaveLength(1)
+  })
+
+  it("does nothing in a dry run but say what it would", async () => {
+    bench.api.on("POST /v1/revocations", thing(revocationsCreated, { seq: null, count: 1, boundMs: 5000 }))
+    expect((await create("everything", "--dry-run", "-m", "drill")).out).toBe("Would revoke everything\n")
+    expect(bench.api.received[0]?.line).toBe("POST /v1/revocations?dry_run=true")
+  })
+
+  const refusals: Record<string, [line: string[], says: string]> = {
+    "everything without --yes": [["everything", "-m", "x"], "Add --yes"],
+    "no reason": [["company", "100"], "Add -m"],
+    "a cookie on the command line": [["session", `${handle}.x.y`, "-m", "x"], "which is a secret"],
+    "what is no company": [["company", "acme", "-m", "x"], "/target/company: must be 1–20 decimal digits"],
+    "what is no provider": [["subject", "Corp", "alice", "-m", "x"], "/target/idp"],
+  }
+  for (const [what, [line, says]] of Object.entries(refusals))
+    it(`refuses ${what} before anything is sent, and says what to do`, async () => {
+      const { code, err } = await create(...line)
+      expect(code).toBe(1)
+      expect(err).toContain(says)
+      expect(bench.api.received).toEqual([])
+    })
+})
+
+describe("revocations list", () => {
+  it("shows what was revoked, until when and why", async () => {
+    const target = { kind: "subject" as const, idp: "corp", subject: "alice" }
+    const entry = { seq: 3, at: AT, target, before: AT, keptUntil: AT, reason: "lost", actor: "token:t-1" }
+    bench.api.on("GET /v1/revocations", page(revocationShape, [entry]))
+    const { out } = await bench.run(["revocations", "list"])
+    expect(out).toMatch(/^3 {4}\S+ {2}subject {2}corp alice {2}.*token:t-1 {2}lost$/m)
+  })
+})
+
+const well: Status = {
+  at: AT,
+  config: { revision: 41, publishedAt: AT, ageS: 7_500, live: true },
+  revocations: { head: 20, live: 12, relays: 3, bytes: 240 },
+  probe: {
+    ...{ configured: true, runs: 1440, failed: 0, p50Ms: 1_000, p99Ms: 2_250, maxMs: 3_000 },
+    ...{ lastAt: AT, lastLagMs: 1_100, lastFault: null },
+  },
+  passportKeys: {
+    keys: [{ kid: "a", state: "current", signsFrom: AT, verifiesUntil: null }],
+    configured: true,
+    rotatesAt: null,
+  },
+  issuers: [{ id: "corp", goodAt: AT, ageS: 12, fault: null }],
+}
+
+describe("status", () => {
+  it("shows the lag and the age of everything in a few lines, and ends well", async () => {
+    bench.api.on("GET /v1/status", thing(statusShape, well))
+    const { code, out } = await bench.run(["status"])
+    expect(code).toBe(0)
+    expect(out).toContain("p50 1.0 s, p99 2.3 s, max 3.0 s, last 1.1 s (1440 probes, 0 failed)")
+    expect(out).toContain("revision 41, 2 h old")
+    expect(out).toContain("12 in force of 20, 3 relays")
+    expect(out.trimEnd().split("\n")).toHaveLength(6)
+  })
+
+  const probe = (changes: Partial<Status["probe"]>): Status => ({ ...well, probe: { ...well.probe, ...changes } })
+  const attention: Record<string, [status: Status, says: string]> = {
+    "a lag beyond the bound": [probe({ p99Ms: 5_001 }), "p99 is beyond 5.0 s"],
+    "so many failures that there is no p99": [probe({ p99Ms: null, failed: 20 }), "p99 is beyond"],
+    "a last probe that failed": [probe({ lastLagMs: null, lastFault: "not-accepted" }), "the last probe: not-accepted"],
+    "a probe that no longer runs": [probe({ lastAt: "2026-11-20T09:56:59.000Z" }), "no probe for minutes"],
+    "a probe that cannot run": [probe({ configured: false }), "no SESSION_KEYS"],
+    "a feed that does not answer": [{ ...well, revocations: null }, "sensitive routes refuse"],
+    "a config that is not in force": [
+      { ...well, config: { revision: 42, publishedAt: AT, ageS: 3, live: false } },
+      "not in KV yet",
+    ],
+    "an issuer whose keys cannot be read": [
+      { ...well, issuers: [{ id: "corp", goodAt: null, ageS: null, fault: "is not JSON" }] },
+      "its key set is not JSON",
+    ],
+    "keys that nobody looks at": [
+      { ...well, issuers: [{ id: "corp", goodAt: AT, ageS: 301, fault: null }] },
+      "not looked at",
+    ],
+  }
+  for (const [what, [value, says]] of Object.entries(attention))
+    it(`ends with 2 for ${what}`, async () => {
+      bench.api.on("GET /v1/status", thing(statusShape, value))
+      const { code, out } = await bench.run(["status"])
+      expect(code).toBe(2)
+      expect(out).toContain(says)
+      expect((await bench.run(["status", "--json"])).code).toBe(2)
+    })
+
+  it("takes five seconds for within the bound, and an issuer looked at five minutes ago for fresh", async () => {
+    const edge = { ...probe({ p99Ms: 5_000 }), issuers: [{ id: "corp", goodAt: AT, ageS: 300, fault: null }] }
+    bench.api.on("GET /v1/status", thing(statusShape, edge))
+    expect((await bench.run(["status"])).code).toBe(0)
+  })
+})
+
+describe("service-accounts", () => {
+  const account = { name: "export", scopes: ["a"], company: "100", keys: [{ id: "k-1", expiresAt: null }] }
+
+  it("keep what was not named", async () => {
+    bench.api.on("GET /v1/service-accounts/export", thing(serviceAccountShape, account, '"v1"'))
+    bench.api.on("PUT /v1/service-accounts/export", thing(serviceAccountShape, account))
+    await bench.run(["service-accounts", "set", "export", "--scope", "b", "--scope", "c"])
+    expect(bench.api.received[1]).toMatchObject({
+      headers: { "if-match": '"v1"' },
+      body: { scopes: ["b", "c"], company: "100" },
+    })
+    await bench.run(["service-accounts", "set", "export", "--no-company"])
+    expect(bench.api.received[3]?.body).toEqual({ scopes: ["a"], company: null })
+  })
+
+  it("print a new key alone on standard output", async () => {
+    const key = `spsa_export_${"x".repeat(43)}`
+    bench.api.on(
+      "POST /v1/service-accounts/export/keys",
+      thing(serviceAccountKeyCreated, { id: "k-2", key, expiresAt: null }),
+    )
+    const { out, err } = await bench.run(["service-accounts", "create-key", "export", "--expires-in-days", "2"])
+    expect([out, err]).toEqual([`${key}\n`, "Key k-2 of export; it is not shown again:\n"])
+    expect(bench.api.received[0]?.body).toEqual({ expiresInS: 172_800 })
+  })
+
+  it("are removed only with --yes, and only as they were read", async () => {
+    bench.api.on("GET /v1/service-accounts/export", thing(serviceAccountShape, account, '"v1"'))
+    bench.api.on("DELETE /v1/service-accounts/export", { status: 204, headers: {}, body: undefined })
+    const asked = await bench.run(["service-accounts", "delete", "export"])
+    expect([asked.code, bench.api.received.length]).toEqual([1, 1])
+    await bench.run(["service-accounts", "delete", "export", "--yes", "-m", "gone"])
+    expect(bench.api.received[2]).toMatchObject({
+      line: "DELETE /v1/service-accounts/export?message=gone",
+      headers: { "if-match": '"v1"' },
+    })
+  })
+})

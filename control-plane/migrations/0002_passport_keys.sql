@@ -1,0 +1,12 @@
+-- The key ring of the passports. Private parts are sealed under the secret RING_KEY (AES-256-GCM, bound to the kid) and leave this table as they stand, into the
+-- dispatch config; a row is deleted, and its private part with it, once the key verifies no longer.
+CREATE TABLE passport_keys (
+  kid TEXT PRIMARY KEY,
+  x TEXT NOT NULL, -- of the public point on P-256, base64url
+  y TEXT NOT NULL,
+  sealed TEXT NOT NULL,
+  signs_from_ms INTEGER NOT NULL, -- milliseconds since the epoch, as the config has them
+  verifies_until_ms INTEGER, -- null: until something is said
+  asked_by TEXT, -- id of the request that changed it last, so that a repeat of it changes nothing
+  changed_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

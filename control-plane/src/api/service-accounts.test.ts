@@ -1,0 +1,118 @@
+import { beforeEach, describe, it } from "vitest"
+import { startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { sha256Hex } from "../sha256.ts"
+
+let platform: TestControlPlane
+beforeEach(async () => {
+  platform = await startControlPlane()
+})
+
+const put = (name: string, body: object = { scopes: ["a"] }, headers: Record<string, string> = {}) =>
+  platform.send(`PUT /v1/service-accounts/${name}`, { body, headers })
+const makeKey = (name: string, body: object = {}) => platform.send(`POST /v1/service-accounts/${name}/keys`, { body })
+const inForce = async () => (await platform.published()).serviceAccounts
+
+describe("service accounts: works", () => {
+  it("makes one, changes it and leaves its keys alone", async ({ expect }) => {
+    expect((await put("export", { scopes: ["a"], company: "100" })).status).toBe(201)
+    const { body: key } = await makeKey("export")
+    const changed = await put("export", { scopes: ["b"] })
+    expect([changed.status, changed.body]).toEqual([
+      200,
+      { name: "export", scopes: ["b"], company: null, keys: [{ id: key.id, expiresAt: null }] },
+    ])
+    expect((await platform.send("GET /v1/service-accounts/export")).body).toEqual(changed.body)
+  })
+
+  it("gives a key out once, publishes its hash, and keeps it from audit, lists and config", async ({ expect }) => {
+    await put("export")
+    const { status, body } = await makeKey("export", { expiresInS: 3600, message: "yearly" })
+    expect([status, body.key]).toEqual([201, expect.stringMatching(/^spsa_export_[A-Za-z0-9_-]{43}$/)])
+    expect(body.expiresAt).toBe("2026-11-20T13:00:00.000Z")
+    expect((await inForce()).export.keys).toEqual([
+      { id: body.id, hash: await sha256Hex(body.key), expiresAt: body.expiresAt },
+    ])
+    const seen = await Promise.all(
+      ["/v1/audit", "/v1/service-accounts", "/v1/service-accounts/export", "/v1/policy/serviceAccounts"].map(
+        async (path) => JSON.stringify((await platform.send(`GET ${path}`)).body),
+      ),
+    )
+    expect(seen.join()).not.toContain(body.key)
+    expect(seen[2]).not.toContain(await sha256Hex(body.key))
+    expect(seen[0]).toContain("service-account-key.create")
+  })
+
+  it("takes one key away and leaves the other", async ({ expect }) => {
+    await put("export")
+    const [first, second] = [await makeKey("export"), await makeKey("export")]
+    const path = `DELETE /v1/service-accounts/export/keys/${first.body.id}`
+    expect((await platform.send(path)).status).toBe(204)
+    expect((await platform.send(path)).status).toBe(404)
+    expect((await inForce()).export.keys).toMatchObject([{ id: second.body.id }])
+  })
+
+  it("removes an account with its keys, and leaves the others", async ({ expect }) => {
+    await put("export")
+    await put("import")
+    expect((await platform.send("DELETE /v1/service-accounts/export")).status).toBe(204)
+    expect(Object.keys(await inForce())).toEqual(["import"])
+  })
+
+  it("lists by name, page by page", async ({ expect }) => {
+    for (const name of ["c", "a", "b"]) await put(name)
+    const first = (await platform.send("GET /v1/service-accounts?limit=2")).body
+    const second = (await platform.send(`GET /v1/service-accounts?limit=2&cursor=${first.nextCursor}`)).body
+    const names = [...first.items, ...second.items].map(({ name }: { name: string }) => name)
+    expect([names, second.nextCursor]).toEqual([["a", "b", "c"], null])
+  })
+
+  it("changes nothing in a dry run", async ({ expect }) => {
+    await put("export")
+    await platform.send("PUT /v1/service-accounts/other?dry_run=true", { body: { scopes: [] } })
+    await platform.send("DELETE /v1/service-accounts/export?dry_run=true")
+    expect(Object.keys(await inForce())).toEqual(["export"])
+  })
+
+  it("forgets keys whose time is over when it makes a new one", async ({ expect }) => {
+    await put("export")
+    for (let count = 0; count < 5; count++) await makeKey("export", { expiresInS: 60 })
+    expect((await makeKey("export")).body.code).toBe("api.conflict")
+    platform.pass(60_000)
+    expect((await makeKey("export")).status).toBe(201)
+    expect((await inForce()).export.keys).toHaveLength(1)
+  })
+})
+
+describe("service accounts: refuses", () => {
+  it("refuses a change of one that has changed since it was read, and to make one that is there", async ({
+    expect,
+  }) => {
+    const { headers } = await put("export")
+    await put("export", { scopes: ["b"] })
+    expect((await put("export", { scopes: ["c"] }, { "if-match": headers.get("etag") ?? "" })).status).toBe(412)
+    expect((await put("export", { scopes: ["c"] }, { "if-none-match": "*" })).status).toBe(412)
+  })
+
+  it("refuses names and scopes that a config cannot hold", async ({ expect }) => {
+    expect((await put("Export")).status).toBe(404)
+    expect((await put("export", { scopes: ["a b"] })).body.errors[0].pointer).toBe("/scopes/0")
+    expect((await put("export", { scopes: [], keys: [] })).status).toBe(400)
+    expect((await put("export", {})).status).toBe(400)
+  })
+
+  it("knows none that is not there, by whatever name", async ({ expect }) => {
+    await put("export")
+    for (const name of ["nothing", "constructor", "tostring", "__proto__"]) {
+      expect((await platform.send(`GET /v1/service-accounts/${name}`)).status).toBe(404)
+      expect((await platform.send(`DELETE /v1/service-accounts/${name}`)).status).toBe(404)
+      expect((await makeKey(name)).status).toBe(404)
+    }
+    expect((await platform.send("DELETE /v1/service-accounts/export/keys/nothing")).status).toBe(404)
+  })
+
+  it("accepts no service account's key itself", async ({ expect }) => {
+    await put("export")
+    const { body } = await makeKey("export")
+    expect((await platform.send("GET /v1/whoami", { token: body.key })).status).toBe(401)
+  })
+})

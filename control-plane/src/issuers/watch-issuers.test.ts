@@ -1,0 +1,224 @@
+import { exportJWK, generateKeyPair, type JWK } from "jose"
+import { beforeEach, describe, it } from "vitest"
+import { startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { lookAtIssuers, watchIssuers } from "./watch-issuers.ts"
+
+const URI = "https://idp.example/jwks"
+const keyOf = async (kid: string): Promise<JWK> => ({
+  ...(await exportJWK((await generateKeyPair("ES256", { extractable: true })).publicKey)),
+  kid,
+})
+const [seed, first, second] = await Promise.all([keyOf("seed"), keyOf("k1"), keyOf("k2")])
+const rsa = await exportJWK((await generateKeyPair("RS256", { extractable: true })).publicKey)
+const secret = await exportJWK((await generateKeyPair("ES256", { extractable: true })).privateKey)
+
+type Answer = () => Response | Promise<Response>
+let platform: TestControlPlane
+let answers: Record<string, Answer>
+let fetched: { url: string; init: RequestInit | undefined; atMs: number }[]
+beforeEach(async () => {
+  answers = {}
+  fetched = []
+  platform = await startControlPlane(() => ({
+    fetch: (async (input: string, init?: RequestInit) => {
+      fetched.push({ url: input, init, atMs: platform.deps.clock.now() })
+      const answer = answers[input]
+      if (answer === undefined) throw new Error("no such host")
+      return answer()
+    }) as typeof fetch,
+    wait: async (ms) => platform.pass(ms),
+  }))
+  await putIssuers({ idp: issuer() })
+})
+
+function issuer(changes: object = {}) {
+  return {
+    issuer: "https://idp.example",
+    audiences: ["edge"],
+    algorithms: ["ES256", "RS256"],
+    jwks: { keys: [seed] },
+    jwksUri: URI,
+    ...changes,
+  }
+}
+async function putIssuers(body: object) {
+  const sent = await platform.send("PUT /v1/policy/issuers", { body })
+  if (sent.status !== 200) throw new Error(JSON.stringify(sent.body))
+}
+const publishes =
+  (...keys: object[]): Answer =>
+  () =>
+    Response.json({ keys })
+const look = () => lookAtIssuers(platform.deps)
+async function inForce(id = "idp"): Promise<string[]> {
+  return (await platform.published()).issuers[id].jwks.keys.map((key: JWK) => key.kid)
+}
+const looks = () => platform.deps.store.issuerKeys.looks()
+
+describe("issuers' keys: what changed is published", () => {
+  it("publishes the keys that an issuer publishes in the place of those that ops wrote", async ({ expect }) => {
+    answers[URI] = publishes(first, second)
+    await look()
+    expect(await inForce()).toEqual(["k1", "k2"])
+    expect((await platform.send("GET /v1/policy/issuers")).body.idp.jwks.keys).toMatchObject([{ kid: "seed" }])
+  })
+
+  it("takes away a key that the issuer has taken back", async ({ expect }) => {
+    answers[URI] = publishes(first, second)
+    await look()
+    answers[URI] = publishes(second)
+    await look()
+    expect(await inForce()).toEqual(["k2"])
+  })
+
+  it("records who changed what, and nothing where nothing changed, in whatever order it comes", async ({ expect }) => {
+    answers[URI] = publishes(second, first)
+    await look()
+    const { items } = (await platform.send("GET /v1/audit")).body
+    expect(items[0]).toMatchObject({
+      actor: "system",
+      action: "issuers.keys-changed",
+      target: "policy/issuers",
+      detail: { kids: { idp: ["k1", "k2"] } },
+    })
+    const before = await platform.pointer()
+    answers[URI] = publishes(first, second)
+    await look()
+    expect((await platform.send("GET /v1/audit")).body.items).toHaveLength(items.length)
+    expect(await platform.pointer()).toEqual(before)
+  })
+
+  it("leaves what ops write alone, and keeps it from undoing what was found", async ({ expect }) => {
+    answers[URI] = publishes(first)
+    await look()
+    await putIssuers({ idp: issuer({ clockSkewS: 5 }) })
+    expect(await inForce()).toEqual(["k1"])
+    expect((await platform.published()).issuers.idp.clockSkewS).toBe(5)
+  })
+
+  it("goes by ops' keys again once they name another place, or none", async ({ expect }) => {
+    answers[URI] = publishes(first)
+    await look()
+    for (const changes of [{ jwksUri: `${URI}/2` }, { jwksUri: undefined }]) {
+      await putIssuers({ idp: issuer(changes) })
+      expect(await inForce()).toEqual(["seed"])
+    }
+  })
+
+  it("leaves out what is of no use here, and believes the rest", async ({ expect }) => {
+    const encryption = { ...rsa, kid: "enc", use: "enc", alg: "RSA-OAEP" }
+    const curve = { kty: "EC", crv: "P-384", kid: "p384", x: "x", y: "y" }
+    const withMore = { ...rsa, kid: "k3", alg: "RS256", use: "sig", x5t: "x", x5c: ["MII"], issuer: "of Microsoft's" }
+    answers[URI] = publishes(encryption, curve, { ...first, kid: undefined }, withMore)
+    await look()
+    expect(await inForce()).toEqual(["k3"])
+    expect((await platform.published()).issuers.idp.jwks.keys[0]).not.toHaveProperty("x5c")
+  })
+})
+
+describe("issuers' keys: what is not good leaves the last good ones in force", () => {
+  const big = () => new Response(`{"keys":[],"pad":"${"x".repeat(256 * 1024)}"}`)
+  const bad: Record<string, [answer: Answer, fault: string]> = {
+    "an outage": [() => Promise.reject(new Error("gone")), "cannot be reached"],
+    "a failure": [() => new Response("no", { status: 500 }), "answered 500"],
+    "a redirect": [
+      () => new Response(null, { status: 302, headers: { location: "https://e.example/" } }),
+      "answered 302",
+    ],
+    "what is not JSON": [() => new Response("<html>"), "is not JSON"],
+    "what is no key set": [() => Response.json([first]), "is no key set"],
+    "an empty key set": [publishes(), "holds no usable key"],
+    "keys for encryption alone": [publishes({ ...rsa, kid: "enc", use: "enc" }), "holds no usable key"],
+    "a short RSA modulus": [publishes({ kty: "RSA", kid: "s", n: "x".repeat(171), e: "AQAB" }), "holds no usable key"],
+    "a kid that stands there twice": [
+      publishes(first, { ...second, kid: "k1" }),
+      "holds too many keys, or a kid twice",
+    ],
+    "a private key": [publishes(first, { ...secret, kid: "k9" }), "holds a secret key"],
+    "a symmetric key": [publishes(first, { kty: "oct", kid: "k9", k: "AAAA" }), "holds a secret key"],
+    "a point that lies on no curve": [
+      publishes({ kty: "EC", crv: "P-256", kid: "k9", x: "A".repeat(43), y: "A".repeat(42).concat("E") }),
+      "holds a key that is none",
+    ],
+    "more than 256 KiB": [big, "is larger than 256 KiB or no text"],
+  }
+  for (const [what, [answer, fault]] of Object.entries(bad))
+    it(`keeps them through ${what}, and says so`, async ({ expect }) => {
+      answers[URI] = publishes(first)
+      await look()
+      const before = await platform.pointer()
+      platform.pass(20_000)
+      answers[URI] = answer
+      await look()
+      expect(await inForce()).toEqual(["k1"])
+      expect(await platform.pointer()).toEqual(before)
+      const [seen] = await looks()
+      expect(seen).toMatchObject({ issuer: "idp", fault, lookedAtMs: platform.deps.clock.now() })
+      expect(seen?.goodAtMs).toBe(platform.deps.clock.now() - 20_000)
+    })
+
+  it("gives up on one that gives no answer, and looks at the others meanwhile", async ({ expect }) => {
+    const other = "https://other.example/jwks"
+    await putIssuers({ idp: issuer(), other: issuer({ issuer: "https://other.example", jwksUri: other }) })
+    answers[URI] = () =>
+      new Promise<never>((_, reject) => setTimeout(() => reject(new DOMException("", "TimeoutError")), 60))
+    answers[other] = publishes(second)
+    await lookAtIssuers(platform.deps, 50)
+    expect(await looks()).toMatchObject([
+      { issuer: "idp", fault: "gave no answer within 0.05 s" },
+      { issuer: "other", fault: null },
+    ])
+    expect(await inForce("other")).toEqual(["k2"])
+  })
+
+  it("follows no redirect and has a limit on each look", async ({ expect }) => {
+    answers[URI] = publishes(first)
+    await look()
+    expect(fetched[0]?.init).toMatchObject({ redirect: "manual", signal: expect.any(AbortSignal) })
+  })
+
+  it("forgets the looks at an issuer that is no longer watched", async ({ expect }) => {
+    answers[URI] = publishes(first)
+    await look()
+    await putIssuers({ idp: issuer({ jwksUri: undefined }) })
+    expect(await look()).toBe(false)
+    expect(await looks()).toEqual([])
+    expect(fetched).toHaveLength(1)
+  })
+})
+
+describe("issuers' keys: the schedule", () => {
+  it("looks every 20 seconds within the minute", async ({ expect }) => {
+    answers[URI] = publishes(first)
+    const begun = platform.deps.clock.now()
+    await watchIssuers(platform.deps)
+    expect(fetched.map(({ atMs }) => atMs - begun)).toEqual([0, 20_000, 40_000])
+  })
+
+  it("has a key in force within 20 seconds of its being published, whatever the look before came to", async ({
+    expect,
+  }) => {
+    answers[URI] = () => {
+      // Published a moment after the second look, which failed.
+      if (fetched.length === 2) throw new Error("gone")
+      return Response.json({ keys: fetched.length < 3 ? [first] : [first, second] })
+    }
+    await watchIssuers(platform.deps)
+    expect(await inForce()).toEqual(["k1", "k2"])
+  })
+
+  it("goes on after a look whose result could not be written", async ({ expect }) => {
+    answers[URI] = publishes(first)
+    await platform.deps.db.prepare("ALTER TABLE issuer_looks RENAME TO elsewhere").run()
+    await watchIssuers(platform.deps)
+    expect(fetched).toHaveLength(3)
+    expect(await inForce()).toEqual(["k1"])
+  })
+
+  it("does nothing where no issuer publishes its keys", async ({ expect }) => {
+    await putIssuers({ idp: issuer({ jwksUri: undefined }) })
+    const begun = platform.deps.clock.now()
+    await watchIssuers(platform.deps)
+    expect([fetched, platform.deps.clock.now()]).toEqual([[], begun])
+  })
+})

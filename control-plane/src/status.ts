@@ -1,0 +1,65 @@
+/** What the control plane knows of how identity fares at the edge: read for `/v1/status` and for `/metrics`, each part bounded and none keeping the others from being shown. */
+import type { FeedStatus } from "../../contracts/revocation.ts"
+import type { Dependencies } from "./dependencies.ts"
+import type { Look } from "./store/issuer-keys.ts"
+import type { ProbeRun, ProbeTotals } from "./store/probes.ts"
+import type { RevisionRow } from "./store/revisions.ts"
+import type { PassportKeyRow } from "./store/rows.ts"
+
+/** Milliseconds for the revocation log to answer. */
+const FEED_LIMIT_MS = 2_000
+const DAY_MS = 86_400_000
+
+export interface Readings {
+  readonly nowMs: number
+  readonly revision: RevisionRow | null
+  /** Null while the log does not answer. */
+  readonly feed: FeedStatus | null
+  /** Of the last day, newest first. */
+  readonly runs: readonly ProbeRun[]
+  readonly totals: ProbeTotals
+  readonly looks: readonly Look[]
+  readonly passportKeys: readonly PassportKeyRow[]
+}
+
+export type StatusDependencies = Pick<Dependencies, "clock" | "store" | "revocations" | "log">
+
+export async function readStatus(deps: StatusDependencies): Promise<Readings> {
+  const { clock, store } = deps
+  const nowMs = clock.now()
+  const [revision, feed, runs, totals, looks, passportKeys] = await Promise.all([
+    store.revisions.latest(),
+    readFeed(deps),
+    store.probes.runs(nowMs - DAY_MS),
+    store.probes.totals(),
+    store.issuerKeys.looks(),
+    store.passportKeys.list(),
+  ])
+  return { nowMs, revision, feed, runs, totals, looks, passportKeys }
+}
+
+async function readFeed({ revocations, log }: StatusDependencies): Promise<FeedStatus | null> {
+  let timer: number | null = null
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("no answer in time")), FEED_LIMIT_MS)
+  })
+  try {
+    const { head, live, relays, bytes } = await Promise.race([revocations.status(), late])
+    return { head, live, relays, bytes }
+  } catch (failure) {
+    log({ event: "status.no-feed", error: String(failure) })
+    return null
+  } finally {
+    if (timer !== null) clearTimeout(timer)
+  }
+}
+
+/**
+ * The lag that `share` of the probes did not exceed (nearest rank), milliseconds. A failed probe is slower than every other, so that failures push the
+ * figure up and never down; null when it falls on one, or when there are none.
+ */
+export function percentile(runs: readonly ProbeRun[], share: number): number | null {
+  const lags = runs.map(({ lagMs }) => lagMs ?? Number.POSITIVE_INFINITY).sort((a, b) => a - b)
+  const found = lags[Math.max(0, Math.ceil(share * lags.length) - 1)]
+  return found === undefined || !Number.isFinite(found) ? null : found
+}

@@ -1,0 +1,75 @@
+/**
+ * Checks the key of a service account, `spsa_<name>_<43 base64url characters>`. The config holds hashes, so that whoever reads it can call as nobody.
+ * A key costs one hash per isolate and no I/O; what is remembered of it counts only while the account is as it was (R8).
+ */
+import { SERVICE_ACCOUNTS_IDP, type ServiceAccountConfig } from "../../../contracts/dispatch-config.ts"
+import { BoundedCache } from "../../../kit/bounded-cache.ts"
+import { KeptSubject } from "./subject.ts"
+
+export const SERVICE_KEY_PREFIX = "spsa_"
+const SERVICE_KEY = /^spsa_([a-z][a-z0-9-]{0,62})_[A-Za-z0-9_-]{43}$/
+/** Keys remembered per isolate: two generations of this many, about 1 KB each. */
+const CACHED_KEYS = 1_000
+
+export type ServiceAccounts = Readonly<Record<string, ServiceAccountConfig>>
+export type ServiceKeyFault = "malformed" | "account-unknown" | "key-unknown" | "expired"
+export type ServiceKeyResult =
+  | { readonly ok: true; readonly subject: KeptSubject }
+  | { readonly ok: false; readonly fault: ServiceKeyFault }
+
+interface Known {
+  account: ServiceAccountConfig
+  readonly expiresAtMs: number
+  readonly subject: KeptSubject
+}
+
+/** What this isolate knows of the keys that came. */
+export class ServiceKeys {
+  readonly #known = new BoundedCache<Known>(CACHED_KEYS)
+
+  /** At once when the key came before and its account did not change. Never throws. */
+  verify(key: string, accounts: ServiceAccounts, nowMs: number): ServiceKeyResult | Promise<ServiceKeyResult> {
+    const known = this.#known.get(key)
+    if (known === undefined || !isStill(known, accounts)) return this.#check(key, accounts, nowMs)
+    return nowMs >= known.expiresAtMs ? { ok: false, fault: "expired" } : { ok: true, subject: known.subject }
+  }
+
+  async #check(key: string, accounts: ServiceAccounts, nowMs: number): Promise<ServiceKeyResult> {
+    const name = SERVICE_KEY.exec(key)?.[1]
+    if (name === undefined) return { ok: false, fault: "malformed" }
+    const account = Object.hasOwn(accounts, name) ? accounts[name] : undefined
+    if (account === undefined) return { ok: false, fault: "account-unknown" }
+    const hash = await sha256Hex(key)
+    const found = account.keys.find((each) => each.hash === hash)
+    if (found === undefined) return { ok: false, fault: "key-unknown" }
+    const expiresAtMs = found.expiresAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(found.expiresAt)
+    const subject = new KeptSubject({
+      kind: "service",
+      id: name,
+      idp: SERVICE_ACCOUNTS_IDP,
+      scopes: account.scopes,
+      company: account.company ?? null,
+      sid: null,
+      authTimeMs: found.createdAt === undefined ? null : Date.parse(found.createdAt),
+      level: 0,
+      kid: `${name}/${found.id}`,
+    })
+    this.#known.set(key, { account, expiresAtMs, subject })
+    return nowMs >= expiresAtMs ? { ok: false, fault: "expired" } : { ok: true, subject }
+  }
+}
+
+/** Each revision of the config is another object, whatever changed in it. */
+function isStill(known: Known, accounts: ServiceAccounts): boolean {
+  const { id } = known.subject.facts
+  const account = Object.hasOwn(accounts, id) ? accounts[id] : undefined
+  if (account === known.account) return true
+  if (account === undefined || JSON.stringify(account) !== JSON.stringify(known.account)) return false
+  known.account = account
+  return true
+}
+
+async function sha256Hex(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("")
+}

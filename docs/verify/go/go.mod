@@ -1,0 +1,3 @@
+module example.com/passport
+
+go 1.18

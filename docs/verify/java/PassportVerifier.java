@@ -1,0 +1,349 @@
+import java.io.IOException;
+import java.math.BigInteger;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.security.AlgorithmParameters;
+import java.security.GeneralSecurityException;
+import java.security.KeyFactory;
+import java.security.Signature;
+import java.security.interfaces.ECPublicKey;
+import java.security.spec.ECGenParameterSpec;
+import java.security.spec.ECParameterSpec;
+import java.security.spec.ECPoint;
+import java.security.spec.ECPublicKeySpec;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.Callable;
+
+/**
+ * Checks the passport of a request. Copy this file into a backend (and give it a package); it needs JDK 11 or newer and nothing else.
+ * The rules, and vectors to try a change with, are in docs/verify.
+ *
+ * <pre>{@code
+ * PassportVerifier verifier = new PassportVerifier(
+ *     "https://passports.example.com", "cell:us01", URI.create("https://api.example.com/.well-known/jwks.json"));
+ * try {
+ *   Map<String, Object> claims = verifier.verify(request.getHeader("x-passport"));
+ * } catch (PassportVerifier.Refused refused) {
+ *   log.info("refused: {}", refused.getMessage()); // a caller learns nothing but 401
+ *   response.setStatus(401);
+ * }
+ * }</pre>
+ *
+ * Keeps a key cache of its own: make one and keep it. Safe to share between threads.
+ */
+public final class PassportVerifier {
+  private static final String ALGORITHM = "ES256";
+  /** Characters; longer ones are refused before any work is done. */
+  private static final int MAX_LENGTH = 8_192;
+  /** Seconds of clock difference that are tolerated. */
+  private static final long SKEW_S = 5;
+  /** A passport lives at most this long, so one that claims more was not made by the gateway. */
+  private static final long MAX_LIFETIME_S = 60;
+  /** After which the key set is read again, and that one request may take. */
+  private static final long KEYS_MAX_AGE_MS = 300_000;
+  private static final Duration KEYS_TIMEOUT = Duration.ofSeconds(5);
+  /** An unknown key id makes us look again, but no oftener than this: anybody can invent key ids. */
+  private static final long KEYS_MIN_INTERVAL_MS = 2_000;
+
+  /** Why, for your log; a caller learns nothing but 401. */
+  public static final class Refused extends Exception {
+    private static final long serialVersionUID = 1;
+
+    Refused(String reason) {
+      super(reason, null, false, false);
+    }
+  }
+
+  private final String issuer;
+  private final String audience;
+  private final String type;
+  private final Clock clock;
+  private final Callable<String> readKeySet;
+  private Map<String, ECPublicKey> keys = Map.of();
+  private long readAtMs = Long.MIN_VALUE;
+
+  public PassportVerifier(String issuer, String audience, URI keySet) {
+    this(issuer, audience, "passport+jwt", Clock.systemUTC(), () -> fetch(keySet));
+  }
+
+  /** {@code type} is {@code txntoken+jwt} for an audience that gets Transaction Tokens; {@code readKeySet} gives the key set's text. */
+  public PassportVerifier(String issuer, String audience, String type, Clock clock, Callable<String> readKeySet) {
+    this.issuer = issuer;
+    this.audience = audience;
+    this.type = type;
+    this.clock = clock;
+    this.readKeySet = readKeySet;
+  }
+
+  /** The claims of a good passport: text, Long, Double, Boolean, List, Map or null. */
+  public Map<String, Object> verify(String token) throws Refused {
+    if (token == null) throw new Refused("no passport");
+    // Servers join repeated headers with a comma, which no token holds.
+    if (token.indexOf(',') >= 0) throw new Refused("more than one passport");
+    String[] parts = token.split("\\.", -1);
+    if (token.length() > MAX_LENGTH || parts.length != 3) throw new Refused("not a JWT");
+    byte[] head = decode(parts[0]);
+    byte[] body = decode(parts[1]);
+    byte[] signature = decode(parts[2]);
+    Map<String, Object> header = parseObject(head);
+    Map<String, Object> claims = parseObject(body);
+    checkHeader(header);
+    ECPublicKey key = find((String) header.get("kid"));
+    if (key == null) throw new Refused("unknown key");
+    checkSignature(key, signature, token.substring(0, token.lastIndexOf('.')));
+    checkClaims(claims);
+    return claims;
+  }
+
+  private void checkHeader(Map<String, Object> header) throws Refused {
+    if (!ALGORITHM.equals(header.get("alg"))) throw new Refused("another algorithm");
+    if (!type.equals(header.get("typ"))) throw new Refused("another type of token");
+    if (!isText(header.get("kid"))) throw new Refused("no key id");
+    // These three and nothing else: no `crit`, `jku`, `jwk` or `x5u` is even looked at.
+    if (header.size() != 3) throw new Refused("unexpected header");
+  }
+
+  private void checkClaims(Map<String, Object> claims) throws Refused {
+    long now = Math.floorDiv(clock.millis(), 1000);
+    if (!issuer.equals(claims.get("iss"))) throw new Refused("another issuer");
+    if (!audience.equals(claims.get("aud"))) throw new Refused("made for another audience");
+    if (!isText(claims.get("sub"))) throw new Refused("no subject");
+    for (String name : List.of("iat", "nbf", "exp"))
+      if (!(claims.get(name) instanceof Long)) throw new Refused("no times");
+    long iat = (Long) claims.get("iat");
+    long nbf = (Long) claims.get("nbf");
+    long exp = (Long) claims.get("exp");
+    if (exp <= now - SKEW_S) throw new Refused("expired");
+    if (iat > now + SKEW_S || nbf > now + SKEW_S) throw new Refused("not yet valid");
+    // Neither is far away any more, so this cannot overflow; iat may be long ago.
+    if (iat < exp - MAX_LIFETIME_S) throw new Refused("lives too long");
+  }
+
+  private static boolean isText(Object value) {
+    return value instanceof String && !((String) value).isEmpty();
+  }
+
+  private static void checkSignature(ECPublicKey key, byte[] signature, String signed) throws Refused {
+    try {
+      // r and s side by side, as JWS has them (RFC 7518 §3.4).
+      Signature verifier = Signature.getInstance("SHA256withECDSAinP1363Format");
+      verifier.initVerify(key);
+      verifier.update(signed.getBytes(StandardCharsets.US_ASCII));
+      if (signature.length != 64 || !verifier.verify(signature)) throw new Refused("bad signature");
+    } catch (GeneralSecurityException malformed) {
+      throw new Refused("bad signature");
+    }
+  }
+
+  /** One thread reads, the others wait for it: as long as {@link #KEYS_TIMEOUT} at most. */
+  private synchronized ECPublicKey find(String kid) {
+    long age = readAtMs == Long.MIN_VALUE ? Long.MAX_VALUE : clock.millis() - readAtMs;
+    if (age > KEYS_MAX_AGE_MS || (!keys.containsKey(kid) && age > KEYS_MIN_INTERVAL_MS)) {
+      readAtMs = clock.millis();
+      try {
+        keys = importKeys(readKeySet.call());
+      } catch (Exception failure) {
+        // The keys we have stay good; a backend that has none refuses everything until the gateway answers.
+      }
+    }
+    return keys.get(kid);
+  }
+
+  /** Keys that are not exactly ES256 public keys are left out; a kid that occurs twice is trusted in neither. */
+  private static Map<String, ECPublicKey> importKeys(String text) throws Exception {
+    Map<String, ECPublicKey> imported = new HashMap<>();
+    Set<String> twice = new HashSet<>();
+    for (Object each : (List<?>) ((Map<?, ?>) new Json(text).parse()).get("keys")) {
+      Map<?, ?> jwk = (Map<?, ?>) each;
+      Object kid = jwk.get("kid");
+      boolean isOurs = "EC".equals(jwk.get("kty")) && "P-256".equals(jwk.get("crv")) && !jwk.containsKey("d");
+      Object alg = jwk.containsKey("alg") ? jwk.get("alg") : ALGORITHM;
+      Object use = jwk.containsKey("use") ? jwk.get("use") : "sig";
+      if (!isOurs || !ALGORITHM.equals(alg) || !"sig".equals(use) || !isText(kid)) continue;
+      ECPoint point = new ECPoint(coordinate(jwk.get("x")), coordinate(jwk.get("y")));
+      if (imported.put((String) kid, publicKey(point)) != null) twice.add((String) kid);
+    }
+    imported.keySet().removeAll(twice);
+    return imported;
+  }
+
+  private static BigInteger coordinate(Object text) throws Refused {
+    return new BigInteger(1, decode((String) text));
+  }
+
+  private static ECPublicKey publicKey(ECPoint point) throws GeneralSecurityException {
+    AlgorithmParameters parameters = AlgorithmParameters.getInstance("EC");
+    parameters.init(new ECGenParameterSpec("secp256r1"));
+    ECPublicKeySpec spec = new ECPublicKeySpec(point, parameters.getParameterSpec(ECParameterSpec.class));
+    return (ECPublicKey) KeyFactory.getInstance("EC").generatePublic(spec);
+  }
+
+  private static String fetch(URI keySet) throws IOException, InterruptedException {
+    HttpRequest request = HttpRequest.newBuilder(keySet).timeout(KEYS_TIMEOUT).build();
+    HttpResponse<String> response = CLIENT.send(request, HttpResponse.BodyHandlers.ofString());
+    if (response.statusCode() != 200) throw new IOException("The key set answered " + response.statusCode());
+    return response.body();
+  }
+
+  private static final HttpClient CLIENT =
+      HttpClient.newBuilder().followRedirects(HttpClient.Redirect.NEVER).connectTimeout(KEYS_TIMEOUT).build();
+
+  /** base64url in the one spelling of its bytes (RFC 4648 §3.5): with others, one token would have many. */
+  private static byte[] decode(String part) throws Refused {
+    try {
+      byte[] decoded = Base64.getUrlDecoder().decode(part);
+      String again = Base64.getUrlEncoder().withoutPadding().encodeToString(decoded);
+      if (part.isEmpty() || !again.equals(part)) throw new Refused("not a JWT");
+      return decoded;
+    } catch (IllegalArgumentException malformed) {
+      throw new Refused("not a JWT");
+    }
+  }
+
+  @SuppressWarnings("unchecked")
+  private static Map<String, Object> parseObject(byte[] bytes) throws Refused {
+    try {
+      String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+      Object value = new Json(text).parse();
+      if (value instanceof Map) return (Map<String, Object>) value;
+    } catch (CharacterCodingException | Json.Malformed malformed) {
+      // Said below.
+    }
+    throw new Refused("not a JWT");
+  }
+
+  /** JSON (RFC 8259), which the JDK cannot read. Use your backend's own library in its place if you like; it must tell whole numbers from others. */
+  static final class Json {
+    static final class Malformed extends Exception {
+      private static final long serialVersionUID = 1;
+    }
+
+    private static final int MAX_DEPTH = 50;
+    private final String text;
+    private int at;
+
+    Json(String text) {
+      this.text = text;
+    }
+
+    Object parse() throws Malformed {
+      Object value = value(0);
+      skipSpace();
+      if (at != text.length()) throw new Malformed();
+      return value;
+    }
+
+    private Object value(int depth) throws Malformed {
+      if (depth > MAX_DEPTH) throw new Malformed();
+      skipSpace();
+      switch (peek()) {
+        case '{':
+          return object(depth);
+        case '[':
+          return list(depth);
+        case '"':
+          return string();
+        case 't':
+          return word("true", Boolean.TRUE);
+        case 'f':
+          return word("false", Boolean.FALSE);
+        case 'n':
+          return word("null", null);
+        default:
+          return number();
+      }
+    }
+
+    private Map<String, Object> object(int depth) throws Malformed {
+      Map<String, Object> members = new LinkedHashMap<>();
+      at++;
+      if (isNext('}')) return members;
+      do {
+        skipSpace();
+        if (peek() != '"') throw new Malformed();
+        String name = string();
+        if (!isNext(':')) throw new Malformed();
+        members.put(name, value(depth + 1));
+      } while (isNext(','));
+      if (!isNext('}')) throw new Malformed();
+      return members;
+    }
+
+    private List<Object> list(int depth) throws Malformed {
+      List<Object> items = new ArrayList<>();
+      at++;
+      if (isNext(']')) return items;
+      do items.add(value(depth + 1));
+      while (isNext(','));
+      if (!isNext(']')) throw new Malformed();
+      return items;
+    }
+
+    private String string() throws Malformed {
+      StringBuilder read = new StringBuilder();
+      for (at++; peek() != '"'; at++) {
+        char each = peek();
+        if (each < 0x20) throw new Malformed();
+        read.append(each == '\\' ? escaped() : each);
+      }
+      at++;
+      return read.toString();
+    }
+
+    private char escaped() throws Malformed {
+      at++;
+      char kind = peek();
+      int simple = "\"\\/bfnrt".indexOf(kind);
+      if (simple >= 0) return "\"\\/\b\f\n\r\t".charAt(simple);
+      String hex = kind == 'u' && at + 4 < text.length() ? text.substring(at + 1, at + 5) : "";
+      if (!hex.matches("[0-9A-Fa-f]{4}")) throw new Malformed();
+      at += 4;
+      return (char) Integer.parseInt(hex, 16);
+    }
+
+    /** A whole number that fits is a Long, any other a Double. */
+    private Object number() throws Malformed {
+      int from = at;
+      while (at < text.length() && "+-.eE0123456789".indexOf(text.charAt(at)) >= 0) at++;
+      String read = text.substring(from, at);
+      if (!read.matches("-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][+-]?[0-9]+)?")) throw new Malformed();
+      return read.matches("-?[0-9]{1,18}") ? (Object) Long.valueOf(read) : (Object) Double.valueOf(read);
+    }
+
+    private Object word(String word, Object value) throws Malformed {
+      if (!text.startsWith(word, at)) throw new Malformed();
+      at += word.length();
+      return value;
+    }
+
+    private boolean isNext(char wanted) {
+      skipSpace();
+      if (at >= text.length() || text.charAt(at) != wanted) return false;
+      at++;
+      return true;
+    }
+
+    private void skipSpace() {
+      while (at < text.length() && " \t\n\r".indexOf(text.charAt(at)) >= 0) at++;
+    }
+
+    private char peek() throws Malformed {
+      if (at >= text.length()) throw new Malformed();
+      return text.charAt(at);
+    }
+  }
+}

@@ -1,0 +1,197 @@
+"""Checks the passport of a request. Copy this file into a backend; it needs `cryptography` (any version from 3.4) and nothing else. Python 3.8 or newer.
+
+The rules, and vectors to try a change with, are in docs/verify.
+
+    verify = PassportVerifier(
+        issuer="https://passports.example.com",
+        audience="cell:us01",
+        key_set_url="https://api.example.com/.well-known/jwks.json",
+    )
+    try:
+        claims = verify(request.headers.get("x-passport"))
+    except PassportRefused as refused:
+        log.info("refused: %s", refused)  # a caller learns nothing but 401
+        return 401
+"""
+
+import base64
+import binascii
+import json
+import re
+import threading
+import time
+import urllib.request
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+ALGORITHM = "ES256"
+PASSPORT_TYPE = "passport+jwt"
+# Characters; longer ones are refused before any work is done.
+MAX_LENGTH = 8_192
+# Seconds of clock difference that are tolerated.
+SKEW_S = 5
+# A passport lives at most this long, so one that claims more was not made by the gateway.
+MAX_LIFETIME_S = 60
+# Seconds after which the key set is read again, and that one request may take.
+KEYS_MAX_AGE_S = 300
+KEYS_TIMEOUT_S = 5
+# An unknown key id makes us look again, but no oftener than this: anybody can invent key ids.
+KEYS_MIN_INTERVAL_S = 2
+
+_PART = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+class PassportRefused(Exception):
+    """Why, for your log; a caller learns nothing but 401."""
+
+
+class PassportVerifier:
+    """Keeps a key cache of its own: make one and keep it. Safe to share between threads."""
+
+    def __init__(self, issuer, audience, key_set_url, type=PASSPORT_TYPE, now=time.time, read_key_set=None):
+        """`type` is `txntoken+jwt` for an audience that gets Transaction Tokens. `read_key_set` gives the key set's text; default: HTTP."""
+        self._issuer = issuer
+        self._audience = audience
+        self._type = type
+        self._now = now
+        self._keys = _KeyCache(read_key_set or (lambda: _fetch(key_set_url)), now)
+
+    def __call__(self, token):
+        """The claims of a good passport, a dict. Raises PassportRefused for anything else."""
+        if token is None:
+            raise PassportRefused("no passport")
+        # Frameworks join repeated headers with a comma, which no token holds.
+        if "," in token:
+            raise PassportRefused("more than one passport")
+        parts = token.split(".")
+        if len(token) > MAX_LENGTH or len(parts) != 3:
+            raise PassportRefused("not a JWT")
+        head, body, signature = (_decode(part) for part in parts)
+        header, claims = _parse_object(head), _parse_object(body)
+        self._check_header(header)
+        key = self._keys.find(header["kid"])
+        if key is None:
+            raise PassportRefused("unknown key")
+        _check_signature(key, signature, token[: token.rindex(".")])
+        self._check_claims(claims)
+        return claims
+
+    def _check_header(self, header):
+        if header.get("alg") != ALGORITHM:
+            raise PassportRefused("another algorithm")
+        if header.get("typ") != self._type:
+            raise PassportRefused("another type of token")
+        if not isinstance(header.get("kid"), str) or header["kid"] == "":
+            raise PassportRefused("no key id")
+        # These three and nothing else: no `crit`, `jku`, `jwk` or `x5u` is even looked at.
+        if len(header) != 3:
+            raise PassportRefused("unexpected header")
+
+    def _check_claims(self, claims):
+        now = int(self._now())
+        if claims.get("iss") != self._issuer:
+            raise PassportRefused("another issuer")
+        if claims.get("aud") != self._audience:
+            raise PassportRefused("made for another audience")
+        if not isinstance(claims.get("sub"), str) or claims["sub"] == "":
+            raise PassportRefused("no subject")
+        iat, nbf, exp = claims.get("iat"), claims.get("nbf"), claims.get("exp")
+        # In Python True is an int, too.
+        if not all(type(value) is int for value in (iat, nbf, exp)):
+            raise PassportRefused("no times")
+        if exp <= now - SKEW_S:
+            raise PassportRefused("expired")
+        if iat > now + SKEW_S or nbf > now + SKEW_S:
+            raise PassportRefused("not yet valid")
+        if exp - iat > MAX_LIFETIME_S:
+            raise PassportRefused("lives too long")
+
+
+class _KeyCache:
+    def __init__(self, read, now):
+        self._read = read
+        self._now = now
+        self._keys = {}
+        self._read_at = None
+        self._lock = threading.Lock()
+
+    def find(self, kid):
+        # One thread reads, the others wait for it: as long as KEYS_TIMEOUT_S at most.
+        with self._lock:
+            age = float("inf") if self._read_at is None else self._now() - self._read_at
+            if age > KEYS_MAX_AGE_S or (kid not in self._keys and age > KEYS_MIN_INTERVAL_S):
+                self._read_at = self._now()
+                try:
+                    self._keys = _import_keys(self._read())
+                except Exception:  # noqa: BLE001
+                    # The keys we have stay good; a backend that has none refuses everything until the gateway answers.
+                    pass
+            return self._keys.get(kid)
+
+
+def _import_keys(text):
+    """Keys that are not exactly ES256 public keys are left out; a kid that occurs twice is trusted in neither."""
+    keys, twice = {}, set()
+    for jwk in json.loads(text)["keys"]:
+        if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256" or "d" in jwk:
+            continue
+        if jwk.get("alg", ALGORITHM) != ALGORITHM or jwk.get("use", "sig") != "sig":
+            continue
+        kid = jwk.get("kid")
+        if not isinstance(kid, str) or kid == "":
+            continue
+        if kid in keys:
+            twice.add(kid)
+        x, y = (int.from_bytes(_decode(jwk[name]), "big") for name in ("x", "y"))
+        keys[kid] = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+    return {kid: key for kid, key in keys.items() if kid not in twice}
+
+
+def _check_signature(key, signature, signed):
+    """JWS has r and s side by side (RFC 7518 §3.4), the library wants them in ASN.1."""
+    if len(signature) != 64:
+        raise PassportRefused("bad signature")
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    try:
+        key.verify(encode_dss_signature(r, s), signed.encode("ascii"), ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        raise PassportRefused("bad signature") from None
+
+
+def _decode(part):
+    """base64url in the one spelling of its bytes (RFC 4648 §3.5): with others, one token would have many."""
+    if not _PART.match(part):
+        raise PassportRefused("not a JWT")
+    try:
+        decoded = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except (binascii.Error, ValueError):
+        raise PassportRefused("not a JWT") from None
+    if base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() != part:
+        raise PassportRefused("not a JWT")
+    return decoded
+
+
+def _parse_object(text):
+    try:
+        value = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise PassportRefused("not a JWT") from None
+    if not isinstance(value, dict):
+        raise PassportRefused("not a JWT")
+    return value
+
+
+def _fetch(url):
+    with _OPENER.open(url, timeout=KEYS_TIMEOUT_S) as response:
+        return response.read(1_000_000).decode("utf-8")
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)

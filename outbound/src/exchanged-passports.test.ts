@@ -1,0 +1,89 @@
+import { describe, it } from "vitest"
+import type { ExchangedPassport } from "../../contracts/platform.ts"
+import { ExchangedPassports, type ExchangeWish } from "./exchanged-passports.ts"
+
+const CALLER = { script: "gateway", team: "edge-routing", version: 1 }
+const WISH: ExchangeWish = { own: { token: "own", expiresS: 1_060 }, audience: "cell:us01", caller: CALLER }
+
+describe("ExchangedPassports", () => {
+  it("asks once per own passport, audience and caller while 30 seconds of life are left", async ({ expect }) => {
+    const { asks, passportFor, clock } = counting()
+    await passportFor(WISH)
+    clock.nowMs = 1_029_999
+    await passportFor(WISH)
+    expect(asks()).toBe(1)
+    clock.nowMs = 1_030_000
+    await passportFor(WISH)
+    expect(asks()).toBe(2)
+    const others: Partial<ExchangeWish>[] = [
+      { own: { token: "another's", expiresS: 1_060 } },
+      { audience: "cell:us02" },
+      { caller: { ...CALLER, script: "router" } },
+      { caller: { ...CALLER, team: "web" } },
+      { caller: { ...CALLER, version: 2 } },
+    ]
+    for (const change of others) await passportFor({ ...WISH, ...change })
+    expect(asks()).toBe(7)
+  })
+
+  it("tells callers apart whatever their names and passports hold", async ({ expect }) => {
+    const { asks, passportFor } = counting()
+    await passportFor({ ...WISH, audience: 'a","b', own: { token: "c", expiresS: 1_060 } })
+    await passportFor({ ...WISH, audience: "a", own: { token: 'b","c', expiresS: 1_060 } })
+    expect(asks()).toBe(2)
+  })
+
+  it("gives nothing from memory for an own passport that has expired", async ({ expect }) => {
+    const { asks, passportFor, clock } = counting({ expiresS: 1_060 })
+    const old = { ...WISH, own: { token: "old", expiresS: 1_010 } }
+    await passportFor(old)
+    clock.nowMs = 1_014_999
+    await passportFor(old)
+    expect(asks()).toBe(1)
+    clock.nowMs = 1_015_000
+    await passportFor(old)
+    expect(asks()).toBe(2)
+  })
+
+  it("never reuses one that is as good as over", async ({ expect }) => {
+    const { asks, passportFor } = counting({ expiresS: 1_030 })
+    await passportFor(WISH)
+    await passportFor(WISH)
+    expect(asks()).toBe(2)
+  })
+
+  for (const expiresS of [Number.NaN, Number.POSITIVE_INFINITY, undefined, "1060"])
+    it(`takes no passport of which it is told that it ends at ${expiresS}`, async ({ expect }) => {
+      const { passportFor } = counting({ expiresS } as Partial<ExchangedPassport>)
+      await expect(passportFor(WISH)).rejects.toMatchObject({ code: "egress.passport-exchange-failed" })
+    })
+
+  it("forgets those not used for long, and remembers none that is too long", async ({ expect }) => {
+    const { asks, passportFor } = counting()
+    for (let each = 0; each <= 4_000; each++) await passportFor({ ...WISH, own: { token: `${each}`, expiresS: 1_060 } })
+    await passportFor({ ...WISH, own: { token: "4000", expiresS: 1_060 } })
+    expect(asks()).toBe(4_001)
+    await passportFor({ ...WISH, own: { token: "0", expiresS: 1_060 } })
+    expect(asks()).toBe(4_002)
+    const long = { ...WISH, own: { token: "a".repeat(4_001), expiresS: 1_060 } }
+    await passportFor(long)
+    await passportFor(long)
+    expect(asks()).toBe(4_004)
+  })
+
+  it("remembers no refusal", async ({ expect }) => {
+    const passports = new ExchangedPassports({ now: () => 1_000_000 })
+    const refusing = async () => Promise.reject(new Error("auth.revoked"))
+    await expect(passports.passportFor(WISH, refusing)).rejects.toMatchObject({ code: "auth.revoked" })
+    const made = { header: "x-passport", token: "made", expiresS: 1_060 }
+    expect(await passports.passportFor(WISH, async () => made)).toEqual(made)
+  })
+})
+
+function counting(answer: Partial<ExchangedPassport> = {}) {
+  const clock = { nowMs: 1_000_000, now: () => clock.nowMs }
+  const passports = new ExchangedPassports(clock)
+  let asks = 0
+  const exchange = async () => ({ header: "x-passport", token: `opaque-${++asks}`, expiresS: 1_060, ...answer })
+  return { asks: () => asks, clock, passportFor: (wish: ExchangeWish) => passports.passportFor(wish, exchange) }
+}

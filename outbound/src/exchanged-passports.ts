@@ -1,0 +1,71 @@
+/**
+ * What is put on a call in place of the calling script's own passport: one for the destination, asked of the dispatcher and remembered while enough of its life is left,
+ * so that a caller's next call asks nobody. Nothing is ever sent without an answer.
+ */
+import { PASSPORT_MAX_SKEW_S, PASSPORT_MIN_REMAINING_S } from "../../contracts/passport.ts"
+import type { ExchangedPassport, PassportExchangeApi, PlatformProps } from "../../contracts/platform.ts"
+import { PROBLEMS, type ProblemCode } from "../../contracts/problem-codes.ts"
+import { BoundedCache } from "../../kit/bounded-cache.ts"
+import { refuse } from "../../kit/problem.ts"
+import { within } from "../../kit/within.ts"
+
+/** Entries per isolate and generation of the cache, about 2 KB each. */
+const CACHED_PASSPORTS = 2_000
+/** Longer own passports are exchanged each time; how long a subject's scopes are is its issuer's to choose. */
+const CACHED_AT_MOST_CHARS = 4_000
+/** Milliseconds. */
+const EXCHANGE_TIMEOUT_MS = 2_000
+
+export interface ExchangeWish {
+  /** The caller's own passport, unverified. */
+  readonly own: { readonly token: string; readonly expiresS: number }
+  readonly audience: string
+  readonly caller: PlatformProps
+}
+
+interface Remembered {
+  readonly passport: ExchangedPassport
+  readonly reuseUntilS: number
+}
+
+export class ExchangedPassports {
+  readonly #remembered = new BoundedCache<Remembered>(CACHED_PASSPORTS)
+  readonly #clock: { now(): number }
+  readonly #timeoutMs: number
+
+  constructor(clock: { now(): number } = Date, timeoutMs: number = EXCHANGE_TIMEOUT_MS) {
+    this.#clock = clock
+    this.#timeoutMs = timeoutMs
+  }
+
+  /** Refuses what `exchange` refuses, under its code, and `egress.passport-exchange-failed` when it fails or does not answer in time. */
+  async passportFor(wish: ExchangeWish, exchange: PassportExchangeApi["exchange"]): Promise<ExchangedPassport> {
+    const { own, audience, caller } = wish
+    const key = JSON.stringify([caller.team, caller.script, caller.version, audience, own.token])
+    const known = this.#remembered.get(key)
+    if (known !== undefined && this.#clock.now() / 1000 < known.reuseUntilS) return known.passport
+    const passport = await this.#ask(() => exchange(own.token, audience, caller))
+    // The own passport was good a moment ago, so its expiry is to be believed: a script that keeps it gets nothing for it after that.
+    const reuseUntilS = Math.min(passport.expiresS - PASSPORT_MIN_REMAINING_S, own.expiresS + PASSPORT_MAX_SKEW_S)
+    if (own.token.length <= CACHED_AT_MOST_CHARS) this.#remembered.set(key, { passport, reuseUntilS })
+    return passport
+  }
+
+  async #ask(question: () => Promise<ExchangedPassport>): Promise<ExchangedPassport> {
+    try {
+      // Taken out of the answer: what came over RPC may hold on to the call that brought it.
+      const { header, token, expiresS } = await within(this.#timeoutMs, question())
+      if (typeof header === "string" && typeof token === "string" && token !== "" && Number.isFinite(expiresS))
+        return { header, token, expiresS }
+      throw new TypeError("The passport exchange gave no passport")
+    } catch (cause) {
+      const code = cause instanceof Error ? cause.message : ""
+      throw refuse(isRefusal(code) ? code : "egress.passport-exchange-failed", { cause })
+    }
+  }
+}
+
+/** Over RPC an Error arrives with nothing but its message, which is the problem code of a refusal. A failure there, `internal`, is one here. */
+function isRefusal(text: string): text is ProblemCode {
+  return Object.hasOwn(PROBLEMS, text) && text !== "internal"
+}

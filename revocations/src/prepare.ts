@@ -1,0 +1,77 @@
+/** From what somebody asks to be revoked to what is kept: checked once more, with its time, its end and its hash. */
+import { z } from "zod"
+import {
+  ENTRY_BYTES,
+  MAX_CREDENTIAL_LIFETIME_S,
+  MAX_REVOCATIONS_PER_CALL,
+  type RevocationKind,
+  revocation,
+  targetHash,
+} from "../../contracts/revocation.ts"
+
+/** Clocks of identity providers may be this far ahead, and so may the time until which credentials are revoked. */
+const AHEAD_MOST_MS = 60_000
+/** Kept longer than what is revoked may live: for clocks, and for what is still under way then. */
+const KEPT_LONGER_MS = 600_000
+/** uint32 seconds: a key never expires, so neither does its revocation. */
+const FOREVER_MS = 0xffff_ffff * 1000
+/** One of these stands for many credentials, and is taken when the log is full. */
+export const SWEEPING: readonly RevocationKind[] = ["key", "company", "everything"]
+
+const asked = z.strictObject({ ...revocation.shape, sessionExpiresAtMs: z.int().min(0).optional() })
+type Asked = z.output<typeof asked>
+const call = z.tuple([z.array(asked).min(1).max(MAX_REVOCATIONS_PER_CALL), z.string().min(1).max(200)])
+
+/** One line of the log as people read it. */
+export interface PreparedRow {
+  readonly target: Asked["target"]
+  readonly beforeMs: number | null
+  readonly keptUntilMs: number
+  readonly reason: string
+}
+
+export interface Prepared {
+  readonly rows: readonly PreparedRow[]
+  /** Of the same order: contracts/revocation.ts says how. */
+  readonly entries: Uint8Array
+  readonly actor: string
+}
+
+/** Throws an Error `revocation.invalid` for anything else than what the contract says; RPC arguments have no types at run time. */
+export async function prepare(revocations: unknown, actor: unknown, nowMs: number): Promise<Prepared> {
+  const parsed = call.safeParse([revocations, actor])
+  if (!parsed.success) throw new Error("revocation.invalid")
+  const [all, by] = parsed.data
+  const rows = all.map((each) => rowOf(each, nowMs))
+  return { rows, entries: await encode(rows), actor: by }
+}
+
+function rowOf({ target, beforeMs, reason, sessionExpiresAtMs }: Asked, nowMs: number): PreparedRow {
+  const isOutright = target.kind === "session" || target.kind === "key"
+  const isWrong =
+    (isOutright && beforeMs !== undefined) ||
+    (target.kind !== "session" && sessionExpiresAtMs !== undefined) ||
+    (beforeMs ?? 0) > nowMs + AHEAD_MOST_MS
+  if (isWrong) throw new Error("revocation.invalid")
+  const lifetimeMs = MAX_CREDENTIAL_LIFETIME_S * 1000
+  const before = isOutright ? null : (beforeMs ?? nowMs)
+  if (target.kind === "key") return { target, beforeMs: null, keptUntilMs: FOREVER_MS, reason }
+  const expiresMs =
+    target.kind === "session"
+      ? Math.min(Math.max(sessionExpiresAtMs ?? Number.POSITIVE_INFINITY, nowMs), nowMs + lifetimeMs)
+      : Math.max(before ?? 0, nowMs) + lifetimeMs
+  return { target, beforeMs: before, keptUntilMs: expiresMs + KEPT_LONGER_MS, reason }
+}
+
+async function encode(rows: readonly PreparedRow[]): Promise<Uint8Array> {
+  const hashes = await Promise.all(rows.map((row) => targetHash(row.target)))
+  const entries = new Uint8Array(rows.length * ENTRY_BYTES)
+  const view = new DataView(entries.buffer)
+  for (const [index, { beforeMs, keptUntilMs }] of rows.entries()) {
+    const at = index * ENTRY_BYTES
+    entries.set(hashes[index] ?? [], at)
+    view.setFloat64(at + 8, beforeMs ?? Number.POSITIVE_INFINITY, true)
+    view.setUint32(at + 16, Math.ceil(keptUntilMs / 1000), true)
+  }
+  return entries
+}

@@ -1,0 +1,13 @@
+/** Suites that others wrote, found through SALLYPORT_CORPORA and never committed. Used by the tests of this folder. */
+import { existsSync, readFileSync } from "node:fs"
+import path from "node:path"
+
+const CORPORA = path.resolve(import.meta.dirname, "../..", process.env.SALLYPORT_CORPORA ?? "../shared/corpora")
+
+/** The text of a corpus; null, and said so, where it is absent. */
+export function readCorpus(file: string): string | null {
+  const name = path.join(CORPORA, file)
+  if (existsSync(name)) return readFileSync(name, "utf8")
+  process.stderr.write(`SKIPPED: there is no ${name}; SALLYPORT_CORPORA names the folder of corpora\n`)
+  return null
+}

@@ -1,0 +1,157 @@
+/**
+ * Every lie of the catalogue, told to the login Worker behind the dispatcher: no session begins, the person is told so, nothing leaks, and the
+ * same provider's honest login works right after, so that what was refused was the lie.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { ANSWERED, type Attack, REDEEMED, TENANT_ATTACKS } from "./hostile-provider/attacks.ts"
+import type { Page } from "./hostile-provider/browser.ts"
+import { makeForgeKey } from "./hostile-provider/forge.ts"
+import type { Tenant } from "./hostile-provider/provider.ts"
+import { APP, logIn, sessionCookiesIn, useStage } from "./hostile-provider/stage.ts"
+
+/** As many providers as one login Worker takes. */
+const PROVIDERS_AT_ONCE = 19
+const stage = useStage("honest")
+const told: string[] = []
+
+afterAll(() => void process.stderr.write(`Hostile provider: ${told.length} lies told, none made a session\n`))
+
+const handles = () => stage().store.keys("session/")
+
+/** What no answer to the browser may hold. */
+function secretsOf(tenant: Tenant): string[] {
+  const posted = tenant.seen.flatMap(({ body }) => [...new URLSearchParams(body).entries()])
+  const redeemed = posted.filter(([name]) => name === "code_verifier" || name === "client_secret")
+  return [tenant.clientSecret, stage().sessionKeys, ...redeemed.map(([, value]) => value)]
+}
+
+function expectRefusal(page: Page, tenant: Tenant): void {
+  expect(page.status, page.text).toBeGreaterThanOrEqual(400)
+  expect(page.headers.get("content-type")).toMatch(/^(application\/problem\+json|text\/html)/)
+  expect(page.text).toMatch(/login\.[a-z-]+|edge\.[a-z-]+/)
+  expect(sessionCookiesIn(page)).toEqual([])
+  const wire = page.text + [...page.headers].join("\n")
+  for (const secret of secretsOf(tenant)) expect(wire).not.toContain(secret)
+  for (const markup of ["<script>alert", "<img", "javascript:"]) expect(wire).not.toContain(markup)
+}
+
+async function expectHonestLogin(tenant: Tenant): Promise<void> {
+  tenant.forget()
+  const before = await handles()
+  const { ended } = await logIn(stage(), stage().browser(), tenant)
+  expect(ended.location, ended.text).toBe(`${APP}/home`)
+  expect(sessionCookiesIn(ended)).toHaveLength(1)
+  expect((await handles()).length - before.length).toBe(1)
+}
+
+async function expectNoSession({ name, scenario, arrange, start }: Attack, tenant: Tenant) {
+  tenant.forget()
+  tenant.scenario = scenario ?? {}
+  arrange?.(tenant)
+  const before = await handles()
+  const { started, ended } = await logIn(stage(), stage().browser(), tenant, start)
+  expect(await handles()).toEqual(before)
+  expectRefusal(ended, tenant)
+  told.push(name)
+  return { started, ended }
+}
+
+describe("an honest login", () => {
+  it("makes exactly one session", () => expectHonestLogin(stage().provider.tenant("honest")))
+
+  it("asks with PKCE by S256, state and nonce, and redeems the code once", async () => {
+    const tenant = stage().provider.tenant("honest")
+    tenant.forget()
+    await logIn(stage(), stage().browser(), tenant)
+    const asked = [...tenant.logins.values()].at(-1)?.asked
+    expect(asked?.get("code_challenge_method")).toBe("S256")
+    for (const name of ["state", "nonce", "code_challenge"]) expect(asked?.get(name)?.length).toBeGreaterThanOrEqual(32)
+    expect(tenant.countOf("token")).toBe(1)
+  })
+})
+
+describe("a lie in what the code is redeemed for", () => {
+  it.for(REDEEMED)("makes no session: $name", { timeout: 30_000 }, async (attack) => {
+    const tenant = stage().provider.tenant("honest")
+    const { started } = await expectNoSession(attack, tenant)
+    expect(started.status).toBe(302)
+    expect(tenant.countOf("token")).toBe(1)
+    await expectHonestLogin(tenant)
+  })
+})
+
+describe("a lie in the browser's answer", () => {
+  it.for(ANSWERED)("makes no session, and no code goes anywhere: $name", async (attack) => {
+    const tenant = stage().provider.tenant("honest")
+    const { started } = await expectNoSession(attack, tenant)
+    expect(started.status).toBe(302)
+    if (!["code-unknown", "code-very-long"].includes(attack.name)) expect(tenant.countOf("token")).toBe(0)
+    await expectHonestLogin(tenant)
+  })
+})
+
+const batches = Array.from({ length: Math.ceil(TENANT_ATTACKS.length / PROVIDERS_AT_ONCE) }, (_, index) =>
+  TENANT_ATTACKS.slice(index * PROVIDERS_AT_ONCE, (index + 1) * PROVIDERS_AT_ONCE).map((attack, at) => ({
+    name: attack.name,
+    attack,
+    tenant: `t${index}-${at}`,
+  })),
+)
+describe.each(batches.map((attacks, index) => ({ attacks, index })))(
+  "a lie in what the provider says of itself, batch $index",
+  ({ attacks }) => {
+    beforeAll(() =>
+      stage().useTenants(
+        ["honest", ...attacks.map(({ tenant }) => tenant)].map((name) => stage().provider.tenant(name)),
+      ),
+    )
+
+    it("is not told by an honest one beside it", () => expectHonestLogin(stage().provider.tenant("honest")))
+
+    it.for(attacks)("makes no session: $name", { timeout: 40_000 }, async ({ attack, tenant }) => {
+      const liar = stage().provider.tenant(tenant)
+      await expectNoSession(attack, liar)
+      expect(liar.countOf(".well-known/openid-configuration")).toBeGreaterThan(0)
+      if (attack.name.includes("key")) expect(liar.countOf("token")).toBe(1)
+    })
+  },
+)
+
+describe("keys that change", () => {
+  beforeAll(() => stage().useTenants(["just-before", "after", "unknown"].map((name) => stage().provider.tenant(name))))
+
+  it("log in with one more look at the key set: oidcc-client-test-signing-key-rotation-just-before-signing", async () => {
+    const tenant = stage().provider.tenant("just-before")
+    await expectHonestLogin(tenant)
+    tenant.scenario = {
+      beforeSigning: () => {
+        tenant.keys = [makeForgeKey("rotated")]
+      },
+    }
+    const looked = tenant.countOf("jwks")
+    const before = await handles()
+    const { ended } = await logIn(stage(), stage().browser(), tenant)
+    expect(ended.location).toBe(`${APP}/home`)
+    expect((await handles()).length - before.length).toBe(1)
+    expect(tenant.countOf("jwks") - looked).toBe(1)
+  })
+
+  it("log in once they are published: oidcc-client-test-signing-key-rotation", async () => {
+    const tenant = stage().provider.tenant("after")
+    await expectHonestLogin(tenant)
+    tenant.keys = [makeForgeKey("rotated")]
+    await expectHonestLogin(tenant)
+  })
+
+  it("are not looked for again and again because of kids that nobody published", async () => {
+    const tenant = stage().provider.tenant("unknown")
+    await expectHonestLogin(tenant)
+    tenant.forget()
+    tenant.scenario = { header: (honest) => ({ ...honest, kid: `made-up-${Math.random()}` }) }
+    const before = await handles()
+    for (let each = 0; each < 20; each++) await logIn(stage(), stage().browser(), tenant)
+    expect(await handles()).toEqual(before)
+    expect(tenant.countOf("token")).toBe(20)
+    expect(tenant.countOf("jwks")).toBeLessThanOrEqual(1)
+  })
+})

@@ -1,0 +1,245 @@
+/**
+ * login: the way from a person at an identity provider to a session at the edge. OpenID Connect's relying party (relying-party.ts), a PIN by e-mail as a second way (pin.ts),
+ * logout here and from there. This file is the surface; what is checked stands in the files beside it.
+ * It never sees the session cookie: whose session a request is, the passport says.
+ */
+import { REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
+import { hashForKey } from "../../contracts/session.ts"
+import { refuse } from "../../kit/problem.ts"
+import { readBodyBounded } from "../../kit/read-body-bounded.ts"
+import { type PassportVariables, requirePassport } from "../../kit/require-passport.ts"
+import { returnTo } from "../../kit/return-to.ts"
+import { clearedSessionCookie } from "../../kit/session-cookie.ts"
+import { tracing } from "../../kit/tracing.ts"
+import { worker } from "../../kit/worker.ts"
+import { writeLog } from "../../kit/write-log.ts"
+import { carryOut, readLogoutToken } from "./backchannel-logout.ts"
+import { type Call, clientSecretOf, type Env } from "./env.ts"
+import { browserSecret, loginCookie, makeSecret } from "./login-cookie.ts"
+import { putLogin, takeLogin } from "./login-store.ts"
+import { answerProblem, html, isForPeople, page } from "./page.ts"
+import { redeemPin, sendPin } from "./pin.ts"
+import { endSessionUrl } from "./provider-logout.ts"
+import { beginLogin, finishLogin, type Party } from "./relying-party.ts"
+import { requireSameOrigin } from "./same-origin.ts"
+import { type Beginning, beginSession, endSessions } from "./sessions.ts"
+import { type ProviderSettings, type Settings, settingsOf } from "./settings.ts"
+
+const LOGGED_OUT = "/login/logged-out"
+const CALLBACK = "/login/callback"
+/** A login leads to what it was for, never to another login. */
+const NEVER_BACK_TO = ["/login"]
+const MAX_FORM_BYTES = 4_096
+
+const app = worker<Env, PassportVariables>({ log: writeLog, render: answerProblem })
+app.use(tracing({ service: "login" }))
+app.use(requirePassport({ script: "login" }))
+app.get("/login/start", start)
+app.get(CALLBACK, callback)
+app.get(`${CALLBACK}/:idp`, callback)
+app.get("/login/pin", askForAddress)
+app.post("/login/pin", takeAddress)
+app.post("/login/pin/verify", takePin)
+app.get("/login/logout", askWhetherToLogOut)
+app.post("/login/logout", logOut)
+app.get(LOGGED_OUT, () => page("You are logged out", html`<p><a href="/login/start">Log in again</a></p>`))
+app.post("/login/backchannel-logout", backchannelLogout)
+export default app
+
+async function start(c: Call): Promise<Response> {
+  const settings = settingsOf(c.env)
+  const query = new URL(c.req.url).searchParams
+  const provider = providerOf(settings, one(query, "idp"))
+  if (provider === null) return chooseProvider(settings, query)
+  const party = partyOf(c, provider)
+  const wishes = { level: whole(query, "level", 3) ?? 0, maxAgeS: whole(query, "max_age", 31_536_000) }
+  const origin = originOf(c, settings)
+  // With several providers each answers at a path of its own, so that one cannot pass another's answer off as its own (RFC 9700 §4.4.2.2).
+  const redirectUri = origin + (settings.providers.length > 1 ? `${CALLBACK}/${provider.idp}` : CALLBACK)
+  const { state, login, url } = await beginLogin(party, redirectUri, wishes)
+  const secret = browserSecret(c.req.raw) ?? makeSecret()
+  const pending = { ...login, ...wishes, idp: provider.idp, redirectUri, startedAtMs: Date.now() }
+  const back = returnTo(one(query, "return_to"), origin, NEVER_BACK_TO)
+  await putLogin(c.env.LOGINS, state, ownerOf(c, secret), { ...pending, returnTo: back })
+  return redirect(302, url.href, loginCookie(secret))
+}
+
+async function callback(c: Call): Promise<Response> {
+  const settings = settingsOf(c.env)
+  const { searchParams, pathname } = new URL(c.req.url)
+  const secret = browserSecret(c.req.raw)
+  const state = one(searchParams, "state")
+  const login = secret === null || state === null ? null : await takeLogin(c.env.LOGINS, state, secret)
+  const provider = login === null ? null : providerOf(settings, login.idp)
+  if (login === null || state === null || provider === null) throw refuse("login.state-unknown")
+  if (new URL(login.redirectUri).pathname !== pathname) throw refuse("login.answer-invalid")
+  const identity = await finishLogin(partyOf(c, provider), searchParams, state, login)
+  if (identity.level < login.level) throw refuse("login.level-not-reached")
+  const { startedAtMs } = login
+  return logIn(c, settings, { idp: provider.idp, identity, startedAtMs }, login.returnTo, "provider")
+}
+
+/** The one place where a session begins. */
+async function logIn(
+  c: Call,
+  settings: Settings,
+  who: Pick<Beginning, "idp" | "identity" | "startedAtMs">,
+  back: string,
+  by: string,
+): Promise<Response> {
+  const { passport } = c.var
+  const userAgent = c.req.header("user-agent") ?? null
+  const session = await beginSession(c.env, settings, { ...who, passport, userAgent })
+  const { level, subject } = who.identity
+  const facts = { idp: who.idp, by, session: session.handle, level, ended: passport.sid ?? null }
+  audit(c, "login", facts, subject)
+  return redirect(303, returnTo(back, originOf(c, settings), NEVER_BACK_TO), session.cookie)
+}
+
+async function logOut(c: Call): Promise<Response> {
+  const settings = settingsOf(c.env)
+  requireSameOrigin(c.req.raw, settings.publicOrigin)
+  const { sid, idp, sub } = c.var.passport
+  if (sid !== undefined) {
+    await endSessions(c.env, [sid], "logged out")
+    audit(c, "logout", { idp: idp ?? null, session: sid }, sub)
+  }
+  const provider = sid === undefined ? null : providerOf(settings, idp ?? null)
+  const local = originOf(c, settings) + LOGGED_OUT
+  const next = (provider && (await endSessionUrl(partyOf(c, provider), local))) ?? LOGGED_OUT
+  if (isForPeople(c.req.raw)) return redirect(303, next, clearedSessionCookie())
+  return Response.json({ next }, { headers: { "set-cookie": clearedSessionCookie(), "cache-control": "no-store" } })
+}
+
+async function askWhetherToLogOut(c: Call): Promise<Response> {
+  const provider = providerOf(settingsOf(c.env), c.var.passport.idp ?? null)
+  const leadsTo = provider && (await endSessionUrl(partyOf(c, provider), LOGGED_OUT))
+  const body = html`<form method="post" action="/login/logout"><button>Log out</button></form><p><a href="/">Stay</a></p>`
+  return page("Log out?", body, { formsTo: leadsTo === null ? [] : [new URL(leadsTo).origin] })
+}
+
+async function backchannelLogout(c: Call): Promise<Response> {
+  const { providers } = settingsOf(c.env)
+  const notice = await readLogoutToken(c.req.raw, (issuer) => {
+    const provider = providers.find((each) => each.issuer === issuer)
+    return provider === undefined ? null : partyOf(c, provider)
+  })
+  const ended = await carryOut(c.env, notice)
+  audit(c, "backchannel-logout", { idp: notice.idp, ended }, notice.subject)
+  return new Response(null, { headers: { "cache-control": "no-store" } })
+}
+
+function askForAddress(c: Call): Promise<Response> {
+  requirePins(settingsOf(c.env))
+  const back = one(new URL(c.req.url).searchParams, "return_to") ?? "/"
+  const body = html`<form method="post" action="/login/pin"><input type="hidden" name="return_to" value="${back}">
+<label>E-mail address <input type="email" name="email" autocomplete="email" required autofocus></label><button>Send a PIN</button></form>`
+  return page("Log in with a PIN", body)
+}
+
+async function takeAddress(c: Call): Promise<Response> {
+  const settings = settingsOf(c.env)
+  requirePins(settings)
+  requireSameOrigin(c.req.raw, settings.publicOrigin)
+  const form = await formOf(c.req.raw)
+  const secret = browserSecret(c.req.raw) ?? makeSecret()
+  const back = returnTo(one(form, "return_to"), originOf(c, settings), NEVER_BACK_TO)
+  const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
+  const id = await sendPin(c.env, settings, one(form, "email") ?? "", ownerOf(c, secret), back, waitUntil)
+  audit(c, "pin-asked", { pin: id }, null)
+  const body = html`<p>If somebody may log in by this address, a PIN is on its way to it.</p>${pinForm(id)}`
+  return page("Look into your mail", body, { headers: new Headers({ "set-cookie": loginCookie(secret) }) })
+}
+
+async function takePin(c: Call): Promise<Response> {
+  const settings = settingsOf(c.env)
+  requirePins(settings)
+  requireSameOrigin(c.req.raw, settings.publicOrigin)
+  const form = await formOf(c.req.raw)
+  const [id, pin, secret] = [one(form, "id") ?? "", (one(form, "pin") ?? "").trim(), browserSecret(c.req.raw)]
+  if (secret === null) throw refuse("login.pin-wrong")
+  const redeemed = await redeemPin(c.env, settings, id, pin, secret)
+  if (redeemed === null) {
+    const wrong = refuse("login.pin-wrong")
+    return answerProblem(wrong, c.req.header(REQUEST_ID_HEADER) ?? "", c.req.raw, pinForm(id))
+  }
+  const { who, returnTo: back } = redeemed
+  const nowMs = Date.now()
+  const { idp, ...known } = who
+  const identity = { ...known, level: 1, authenticatedAtMs: nowMs, idpSession: null }
+  return logIn(c, settings, { idp, identity, startedAtMs: nowMs }, back, "pin")
+}
+
+function pinForm(id: string) {
+  return html`<form method="post" action="/login/pin/verify"><input type="hidden" name="id" value="${id}">
+<label>PIN <input name="pin" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9]{6}" maxlength="6" required autofocus></label><button>Log in</button></form>`
+}
+
+function chooseProvider({ providers, mailUrl }: Settings, query: URLSearchParams): Promise<Response> {
+  const links = providers.map(({ idp }) => {
+    const wanted = new URLSearchParams(query)
+    wanted.set("idp", idp)
+    return html`<p><a href="/login/start?${wanted.toString()}">${idp}</a></p>`
+  })
+  const pin = mailUrl === "" ? html`` : html`<p><a href="/login/pin">A PIN by e-mail</a></p>`
+  return page("Log in with", html`${links}${pin}`)
+}
+
+/** The named one, or the only one; null when there are several to choose from. Refuses `login.request-invalid` for one that is not configured. */
+function providerOf({ providers }: Settings, idp: string | null): ProviderSettings | null {
+  if (idp === null) return providers.length === 1 ? (providers[0] ?? null) : null
+  const named = providers.find((each) => each.idp === idp)
+  if (named === undefined) throw refuse("login.request-invalid")
+  return named
+}
+
+function requirePins({ mailUrl }: Settings): void {
+  if (mailUrl === "") throw refuse("route.not-found")
+}
+
+function partyOf(c: Call, settings: ProviderSettings): Party {
+  const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
+  return { settings, clientSecret: clientSecretOf(c.env, settings.idp), waitUntil }
+}
+
+function originOf(c: Call, { publicOrigin }: Settings): string {
+  return publicOrigin === "" ? new URL(c.req.url).origin : publicOrigin
+}
+
+function ownerOf(c: Call, browser: string) {
+  return { browser, client: c.var.passport.facts.ip ?? "unknown" }
+}
+
+/** Null when absent. Said twice it means nothing, and is refused. */
+function one(values: URLSearchParams, name: string): string | null {
+  const all = values.getAll(name)
+  if (all.length > 1) throw refuse("login.request-invalid")
+  return all[0] ?? null
+}
+
+function whole(query: URLSearchParams, name: string, most: number): number | null {
+  const text = one(query, name)
+  if (text === null) return null
+  if (!/^(0|[1-9][0-9]{0,8})$/.test(text) || Number(text) > most) throw refuse("login.request-invalid")
+  return Number(text)
+}
+
+async function formOf(request: Request): Promise<URLSearchParams> {
+  const text = await readBodyBounded(request, MAX_FORM_BYTES).catch(() => null)
+  if (text === null) throw refuse("login.request-invalid")
+  return new URLSearchParams(text)
+}
+
+function redirect(status: 302 | 303, location: string, cookie: string): Response {
+  const headers = { location, "set-cookie": cookie, "cache-control": "no-store", "referrer-policy": "no-referrer" }
+  return new Response(null, { status, headers })
+}
+
+/** One line behind the answer: what was done, by which request. The subject is hashed, for it may be an address; ids of sessions are handles. */
+function audit(c: Call, event: string, facts: Readonly<Record<string, unknown>>, subject: string | null): void {
+  const write = async () => {
+    const who = subject === null ? null : await hashForKey([String(facts.idp), subject])
+    writeLog(Object.assign({ event }, { requestId: c.req.header(REQUEST_ID_HEADER) ?? null, subject: who, ...facts }))
+  }
+  c.executionCtx.waitUntil(write())
+}

@@ -1,0 +1,90 @@
+/** The records of sessions in KV, by the keys of contracts/session.ts alone. Nothing here ends a session: the revocation does, and has been made before a record goes. */
+import {
+  hashForKey,
+  idpSessionKey,
+  type SessionRecord,
+  seenKey,
+  sessionKey,
+  sessionRecord,
+  subjectSessionKey,
+} from "../../contracts/session.ts"
+
+/** Sessions per call: two keys of each are read at once, and KV gives at most a hundred. Their four keys are deleted one by one, which fits the calls that a request may make. */
+export const PAGE = 50
+
+export interface SubjectId {
+  readonly idp: string
+  readonly subject: string
+}
+export interface HandlePage {
+  readonly handles: readonly string[]
+  /** Null on the last page. */
+  readonly cursor: string | null
+}
+export interface KnownSession extends SessionRecord {
+  /** Null when it was never noted, or so long ago that the note has gone. */
+  readonly seenAtMs: number | null
+}
+
+export async function subjectHandles(kv: KVNamespace, id: SubjectId, cursor: string | null): Promise<HandlePage> {
+  return handlesBelow(kv, subjectSessionKey(await hashForKey([id.idp, id.subject])), cursor)
+}
+
+export async function idpSessionHandles(kv: KVNamespace, idp: string, idpSession: string): Promise<HandlePage> {
+  return handlesBelow(kv, idpSessionKey(await hashForKey([idp, idpSession])), null)
+}
+
+async function handlesBelow(kv: KVNamespace, prefix: string, cursor: string | null): Promise<HandlePage> {
+  const page = await kv.list({ prefix, limit: PAGE, cursor })
+  const handles = page.keys.map(({ name }) => name.slice(prefix.length))
+  return { handles, cursor: page.list_complete ? null : page.cursor }
+}
+
+/** True where KV says so, by the index or by the record itself: either may be the later to be seen here. */
+export async function isOf(kv: KVNamespace, handle: string, id: SubjectId): Promise<boolean> {
+  const index = subjectSessionKey(await hashForKey([id.idp, id.subject]), handle)
+  const [listed, text] = await Promise.all([kv.get(index), kv.get(sessionKey(handle))])
+  const record = parse(text)
+  return listed !== null || (record?.idp === id.idp && record.subject === id.subject)
+}
+
+/** Those of at most {@link PAGE} handles that have a readable record, over or not. */
+export async function readSessions(kv: KVNamespace, handles: readonly string[]): Promise<KnownSession[]> {
+  if (handles.length === 0) return []
+  const texts = await kv.get(handles.flatMap((handle) => [sessionKey(handle), seenKey(handle)]))
+  return handles.flatMap((handle) => {
+    const record = parse(texts.get(sessionKey(handle)) ?? null)
+    const seen = texts.get(seenKey(handle)) ?? ""
+    return record === null ? [] : [{ ...record, seenAtMs: /^\d{1,15}$/.test(seen) ? Number(seen) : null }]
+  })
+}
+
+/** False once it is over, by its end or because nobody used it for so long. */
+export function isAlive({ expiresAtMs, idleS, createdAtMs, seenAtMs }: KnownSession, nowMs: number): boolean {
+  return nowMs < expiresAtMs && nowMs < (seenAtMs ?? createdAtMs) + idleS * 1000
+}
+
+/** Takes away all keys of these sessions, the list of the subject's last: what is interrupted is found and finished by the next. Returns how many are gone. */
+export async function removeSessions(kv: KVNamespace, handles: readonly string[], of?: SubjectId): Promise<number> {
+  const records = new Map((await readSessions(kv, handles)).map((record) => [record.handle, record]))
+  const removed = await Promise.allSettled(
+    handles.map(async (handle) => {
+      const record = records.get(handle)
+      const owner = of ?? record
+      if (record?.idpSession != null)
+        await kv.delete(idpSessionKey(await hashForKey([record.idp, record.idpSession]), handle))
+      await Promise.all([sessionKey(handle), seenKey(handle)].map((key) => kv.delete(key)))
+      if (owner !== undefined) await kv.delete(subjectSessionKey(await hashForKey([owner.idp, owner.subject]), handle))
+    }),
+  )
+  return removed.filter(({ status }) => status === "fulfilled").length
+}
+
+function parse(text: string | null): SessionRecord | null {
+  if (text === null) return null
+  try {
+    return sessionRecord.safeParse(JSON.parse(text)).data ?? null
+  } catch {
+    return null
+  }
+}
