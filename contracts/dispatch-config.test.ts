@@ -201,4 +201,52 @@ describe("parseDispatchConfig", () => {
     })
     expect(faults).toContain("/directory/companies")
   })
+
+  const required = { mode: "required", issuers: ["example-idp"], accept: ["session"] }
+  it.each<[string, object]>([
+    [
+      "sessions with all that can be asked of them",
+      { ...required, minLevel: 3, maxAuthAgeS: 30, sensitive: true, login: "/login" },
+    ],
+    ["service keys and no issuer", { mode: "required", accept: ["service-key"] }],
+    [
+      "every credential, for one audience",
+      { ...required, accept: ["bearer", "session", "service-key"], audiences: ["a"] },
+    ],
+  ])("accepts a route that takes %s", (_what, auth) => {
+    expect(withRoute({ auth })).toEqual([])
+  })
+
+  it.each<[string, object, string]>([
+    ["a level of tokens", { ...required, accept: ["bearer"], minLevel: 1 }, "/accept"],
+    ["an age of whatever comes by default", { mode: "required", issuers: ["example-idp"], maxAuthAgeS: 60 }, "/accept"],
+    ["sessions of no issuer", { mode: "required", accept: ["session"] }, "/issuers"],
+    ["sessions though none are looked at", { mode: "none", accept: ["session"] }, "/mode"],
+    ["a login though none is needed", { mode: "none", login: "/login" }, "/mode"],
+    ["what is sensitive of nobody", { mode: "none", sensitive: true }, "/mode"],
+    ["level 0, which everybody has", { ...required, minLevel: 0 }, "/minLevel"],
+    ["a login on another host", { ...required, login: "//evil.example" }, "/login"],
+    ["a login by a way back", { ...required, login: "/login/../x" }, "/login"],
+    ["a login with a query", { ...required, login: "/login?a" }, "/login"],
+  ])("refuses a route that asks for %s", (_what, auth, where) => {
+    expect(withRoute({ auth })).toEqual([`/hostnames/api.example.com/routes/0/auth${where}`])
+  })
+
+  it.each(["service-accounts", "passports"])("refuses an issuer that is called %s, which means another thing", (id) => {
+    const faults = faultsOf((config) => {
+      const { issuers } = config as unknown as DispatchConfig
+      Object.assign(issuers, { [id]: issuers["example-idp"], [`${id}s`]: issuers["example-idp"] })
+    })
+    expect(faults).toEqual([`/issuers/${id}`])
+  })
+
+  it("refuses a subject of which a passport could not tell everything, and none at the bound", () => {
+    const companies = (digits: number) => Array.from({ length: 200 }, (_, index) => String(index).padStart(digits, "9"))
+    const faults = (digits: number) =>
+      faultsOf((config) => {
+        Object.assign(config, { subjects: { "example-idp/alice": { companies: companies(digits) } } })
+      })
+    expect(faults(16)).toEqual([])
+    expect(faults(17)).toEqual(["/subjects/example-idp~1alice"])
+  })
 })

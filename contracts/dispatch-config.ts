@@ -151,7 +151,7 @@ const auth = z.strictObject({
   login: z
     .string()
     .max(200)
-    .regex(/^(\/[A-Za-z0-9._~-]+)+$/, "must be a path such as /login/start")
+    .regex(/^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._~-]+)+$/, "must be a path such as /login/start")
     .optional(),
 })
 
@@ -305,13 +305,18 @@ const serviceAccount = z.strictObject({
     .max(5),
 })
 
+/** Characters of a subject's entry as JSON. All of it stands in its passports, and a passport beyond contracts/compact-jws.ts's bound is believed by nobody. */
+const SUBJECT_MOST = 3_900
+
 /** What a subject may beyond what its identity provider says: `<idp>/<subject>` → … */
-const subject = z.strictObject({
-  /** Added to those of the credential. */
-  scopes: z.array(scopeName).max(100).optional(),
-  /** Companies that the subject is a member of; absent: as the credential says. */
-  companies: z.array(companyId).max(200).optional(),
-})
+const subject = z
+  .strictObject({
+    /** Added to those of the credential. */
+    scopes: z.array(scopeName).max(100).optional(),
+    /** Companies that the subject is a member of; absent: as the credential says. */
+    companies: z.array(companyId).max(200).optional(),
+  })
+  .refine((entry) => JSON.stringify(entry).length <= SUBJECT_MOST, `must be at most ${SUBJECT_MOST} characters as JSON`)
 const subjects = z.record(
   z
     .string()

@@ -1,3 +1,4 @@
+import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import {
   CONFIG_LAG_S,
@@ -40,7 +41,7 @@ describe("a rotation", () => {
   it("publishes a key for longer than a key set may be kept before it signs, and the one before it for longer than its last passport lives", () => {
     expect(LEAST_LEAD_S).toBeGreaterThan(KEY_SET_MAX_AGE_S)
     expect(KEY_LEAD_S).toBeGreaterThanOrEqual(LEAST_LEAD_S)
-    for (let s = 0; s <= KEY_LEAD_S + KEY_RETIRES_S; s += 7) {
+    for (let s = 0; s <= KEY_LEAD_S + KEY_RETIRES_S; s += 61) {
       const signs = signingKey(ring, at(s))
       if (signs === undefined) throw new Error(`nothing signs after ${s} s`)
       expect(verifies(signs, at(s + 65))).toBe(true)
@@ -134,4 +135,61 @@ it("tells two keys of one moment apart in the same way whatever their order", ()
   const keys = [a, { ...a, kid: "z" }]
   expect(signingKey(keys, NOW)?.kid).toBe("z")
   expect(signingKey(keys.toReversed(), NOW)?.kid).toBe("z")
+})
+
+describe("nobody meets a key that they had no chance to know", () => {
+  const change = fc.record({
+    kind: fc.constantFrom("rotate" as const, "rollback" as const),
+    /** Seconds since the change before; often just about when a key begins to sign. */
+    afterS: fc.oneof(
+      fc.integer({ min: 1, max: 4 * KEY_LEAD_S }),
+      fc.integer({ min: KEY_LEAD_S - 5, max: KEY_LEAD_S + 5 }),
+    ),
+  })
+
+  it("whatever is rotated and rolled back, however late an isolate hears of it, and however long a key set is kept", () => {
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 6 }), (changes) => {
+        const history = ringsOver(changes)
+        const ringAt = (ms: number) => history.findLast((each) => each.fromMs <= ms)?.keys ?? [a]
+        for (const madeMs of momentsAround(history))
+          for (const makerLagS of [0, CONFIG_LAG_S])
+            for (const publisherLagS of [0, CONFIG_LAG_S])
+              for (const lookedAtS of [0, 64])
+                for (const keptS of [0, KEY_SET_MAX_AGE_S]) {
+                  const kid = signingKey(ringAt(madeMs - makerLagS * 1000), madeMs)?.kid
+                  const readMs = madeMs + (lookedAtS - keptS) * 1000
+                  const known = ringAt(readMs - publisherLagS * 1000).some(
+                    (key) => key.kid === kid && verifies(key, readMs),
+                  )
+                  if (!known) throw new Error(`${kid} is unknown ${(madeMs - NOW) / 1000} s after the beginning`)
+                }
+      }),
+      { numRuns: 100 },
+    )
+  })
+
+  type History = readonly { readonly fromMs: number; readonly keys: readonly TimedKey[] }[]
+
+  function ringsOver(changes: readonly { kind: "rotate" | "rollback"; afterS: number }[]): History {
+    const history = [{ fromMs: NOW - 1e9, keys: [a] as readonly TimedKey[] }]
+    let fromMs = NOW
+    for (const [index, { kind, afterS }] of changes.entries()) {
+      fromMs += afterS * 1000
+      const live = withoutRetired(history.at(-1)?.keys ?? [], fromMs)
+      if (kind === "rollback") history.push({ fromMs, keys: rolledBack(live, fromMs) ?? live })
+      else if (nextKey(live, fromMs) === undefined)
+        history.push({ fromMs, keys: rotated(live, { kid: `k${index}`, signsFromMs: 0 }, fromMs, TIMES) })
+    }
+    return history
+  }
+
+  /** Ten seconds before to twenty minutes after each change, and the same around each moment from which a key was to sign. */
+  function momentsAround(history: History): Set<number> {
+    const all = history.flatMap(({ fromMs, keys }) => [fromMs, ...keys.map((key) => key.signsFromMs)])
+    const turns = all.filter((ms) => ms >= NOW)
+    const moments = new Set<number>()
+    for (const turn of new Set(turns)) for (let s = -10; s < 1200; s += 11) moments.add(turn + s * 1000)
+    return moments
+  }
 })

@@ -9,7 +9,7 @@ import { PASSPORT_LIFETIME_S, PASSPORT_MAX_SKEW_S } from "./passport.ts"
 
 /** Seconds that a verifier may keep the key set: `max-age` of /.well-known/jwks.json. */
 export const KEY_SET_MAX_AGE_S = 300
-/** Seconds within which every isolate that reaches KV goes by a new config: KV's own 60, its cache at the location 30, and the 60 after which a request waits for a look. */
+/** Seconds within which every isolate that reaches KV goes by a new config: KV's own 60, its cache at the location 30, and the 60 after which a request waits for a look. KV promises no bound; the lead has two minutes to spare. */
 export const CONFIG_LAG_S = 180
 /** Seconds that a key stands published before it signs, unless told otherwise; never below {@link LEAST_LEAD_S} outside of tests. */
 export const KEY_LEAD_S = 600

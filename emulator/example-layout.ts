@@ -172,7 +172,7 @@ export const COMPANIES = { "100": "us01", "200": "us02", "300": "uk01", "9007199
 /** Who may log in with a PIN by e-mail, and as whom; addresses of the example's mailbox. */
 export const PIN_ADDRESSES = {
   "alice@example.com": { idp: LOGIN_IDP, subject: "alice", company: "100", scopes: ["projects:read"] },
-  "bob@example.com": { idp: LOGIN_IDP, subject: "bob", company: "300", scopes: ["projects:read"] },
+  "bob@example.com": { idp: LOGIN_IDP, subject: "bob", company: "100", scopes: ["projects:read"] },
 }
 
 export const ALICE = { subject: "alice", company: "100", scope: "projects:read" } satisfies TokenRequest

@@ -47,12 +47,14 @@ interface Closable {
   close(): Promise<void>
 }
 
+type ExampleSecrets = Pick<Secrets, "uploadKeys" | "identityProviderKey" | "loginClientSecret">
+
 /** Everything that needs no platform, so that it starts while the platform does. */
 export interface StartedOrigins {
   /** Where every part of the platform sends its spans. */
   readonly traces: OtlpReceiver
   /** The rest, once the platform is there. */
-  join(platform: Platform, secrets: Pick<Secrets, "uploadKeys" | "loginClientSecret">): Promise<ExampleOrigins>
+  join(platform: Platform, secrets: ExampleSecrets): Promise<ExampleOrigins>
   /** Also of what is still starting. */
   stop(): Promise<void>
 }
@@ -75,7 +77,7 @@ export async function startExampleOrigins(ports: OriginPorts): Promise<StartedOr
 
   return {
     traces,
-    join: async (platform, { uploadKeys, loginClientSecret }) => {
+    join: async (platform, { uploadKeys, identityProviderKey, loginClientSecret }) => {
       const [s3, azure, gcs] = await stores
       const traced = { otlpEndpoint: traces.url }
       const verifier = {
@@ -92,6 +94,7 @@ export async function startExampleOrigins(ports: OriginPorts): Promise<StartedOr
       const identityProvider = started(
         await startIdentityProvider({
           port: ports.identityProvider,
+          privateJwk: identityProviderKey,
           client: { id: LOGIN_CLIENT_ID, secret: loginClientSecret },
           clientOrigins: [browserOrigin],
           backchannelUrl: `${browserOrigin}/login/backchannel-logout`,

@@ -25,7 +25,8 @@ export interface Secrets {
   readonly issuerKey: JsonWebKey
   /** Of the example uploads, 32 bytes each, base64url: what signs the URLs that clients bring, and what signs the files Worker's questions. */
   readonly uploadKeys: { readonly put: string; readonly get: string }
-  /** What the login Worker shows to the example identity provider. */
+  /** Of the identity provider that people log in with: its private key, and what the login Worker shows to it. */
+  readonly identityProviderKey: JsonWebKey
   readonly loginClientSecret: string
 }
 
@@ -56,6 +57,7 @@ function makeSecrets(): Secrets {
     cloudflareApiToken: randomBytes(32).toString("base64url"),
     issuerKey: makeKey("example-idp-1"),
     uploadKeys: { put: randomBytes(32).toString("base64url"), get: randomBytes(32).toString("base64url") },
+    identityProviderKey: makeKey("identity-provider-1"),
     loginClientSecret: randomBytes(32).toString("base64url"),
   }
 }

@@ -45,8 +45,8 @@ export function addresses(platform: Platform, origins: ExampleOrigins | null): s
       : [
           `uploads            ${origins.fileUpload}      file upload service; stores ${Object.values(origins.stores).join(" ")}`,
           `documents          ${origins.legacyService} being replaced by ${origins.newService}`,
-          `log in             ${origins.browserOrigin}/login/start      in a browser, as alice or bob of ${origins.identityProvider.issuer}; by PIN at /login/pin`,
-          `mailbox            ${origins.mailbox}      PINs arrive here`,
+          `log in             ${origins.browserOrigin}/webclients/projects/account      in a browser, as alice or bob at ${origins.identityProvider.issuer}`,
+          `mailbox            ${origins.mailbox}      PINs of alice@example.com and bob@example.com arrive here`,
           `traces             ${origins.traces}      the newest first`,
         ]),
     `console output     ${path.relative(process.cwd(), platform.logFile)}`,

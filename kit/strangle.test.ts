@@ -210,6 +210,22 @@ describe("strangle: fallback", () => {
       expect(sent).toEqual([])
     })
 
+  const instead = (problem: string) => () =>
+    new Response("", { status: 403, headers: { "x-sallyport-egress-problem": problem } })
+  it("lets legacy answer what the platform would not let out to the new one, and never what is not safe", async ({
+    expect,
+  }) => {
+    const answers = { new: instead("egress.destination-refused") }
+    expect(by(await (await run({ side: "new", answers })).answered)).toBe("fallback")
+    const posted = await run({ side: "new", answers, init: { method: "POST", body: "x" } })
+    expect([(await posted.answered).status, posted.sent]).toEqual([403, ["new"]])
+  })
+
+  it("tells the caller what the platform holds against it, whatever legacy might say", async ({ expect }) => {
+    const { answered, sent } = await run({ side: "new", answers: { new: instead("auth.revoked") } })
+    expect([(await answered).status, sent]).toEqual([403, ["new"]])
+  })
+
   it("asks nobody else when the client has gone", async ({ expect }) => {
     const abort = new AbortController()
     const { answered, sent, noted } = await run({

@@ -108,9 +108,14 @@ async function attemptNew<Access>(order: StrangleOrder, deps: StrangleDependenci
   }
   try {
     const response = await answerOf("new", order, watched)
-    if (response.status < 500 && isServices(response)) permit.succeed()
-    else settleFailure(permit, isServices(response) && isRepeatable())
-    if (response.status < 500 || !isRepeatable()) return response
+    const problem = response.headers.get(EGRESS_PROBLEM_HEADER)
+    // What the platform answered itself says nothing of the service, but for the one thing that it can: that nobody was there.
+    const isTheServices = problem === null || problem === "egress.destination-failed"
+    // It would not let the request out, or could not. Any other problem is the caller's to hear, and would be the same from legacy.
+    const hasFailed = response.status >= 500 || problem?.startsWith("egress.") === true
+    if (isTheServices && !hasFailed) permit.succeed()
+    else settleFailure(permit, isTheServices && isRepeatable())
+    if (!hasFailed || !isRepeatable()) return response
     void response.body?.cancel().catch(() => {})
     return null
   } catch (failure) {
@@ -119,12 +124,6 @@ async function attemptNew<Access>(order: StrangleOrder, deps: StrangleDependenci
     if (request.signal.aborted || !mayFallBack) throw failure
     return null
   }
-}
-
-/** Not so when the platform answered itself, without asking the service: it would not let the request out, or not as whom it came. */
-function isServices(response: Response): boolean {
-  const problem = response.headers.get(EGRESS_PROBLEM_HEADER)
-  return problem === null || problem === "egress.destination-failed"
 }
 
 /** A body that a client sends slowly, and what the platform did not let through, are no failures of the service. */

@@ -47,7 +47,7 @@ export async function lagAt(arms: Arms, edge: number, credential: Credential, si
   for (;;) {
     const status = await arms.statusAt(edge, credential)
     const lag = performance.now() - since
-    if (status === 401) return lag
+    if (status === 401) return Math.round(lag)
     if (lag > GIVE_UP_MS) throw new Error(`Edge ${edge + 1} answers ${status} after ${Math.round(lag)} ms`)
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
   }

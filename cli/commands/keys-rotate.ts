@@ -40,7 +40,7 @@ export function keysRotate(io: Io): Command {
         )
       if (options.immediately)
         io.out(
-          `${PRICE}\nWhat the old keys signed is accepted until then; to refuse it now: sallyport revocations create --key passports/<kid>.\n`,
+          `${PRICE}\nWhat the old keys signed is accepted until then; to refuse it now: sallyport revocations create key passports <kid>.\n`,
         )
     })
 }

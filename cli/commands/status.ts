@@ -52,7 +52,7 @@ function linesOf({ at, config, revocations, probe, passportKeys, issuers }: Stat
         ),
     revocations === null
       ? line("revocation feed", "no answer", "sensitive routes refuse when it lasts")
-      : line("revocation feed", `${revocations.live} in force of ${revocations.head}, ${revocations.relays} relays`),
+      : line("revocation feed", `${revocations.live} in force, ${revocations.relays} relays`),
     probeLine(probe, Date.parse(at)),
     ...passportKeys.keys.map(({ kid, state, signsFrom }) =>
       line(`passport key ${kid}`, signsFrom === null ? state : `${state}, signs from ${signsFrom}`),

@@ -109,6 +109,17 @@ describe("app: refuses", () => {
 })
 
 describe("app: reference", () => {
+  it("shows for some operations a body, and each is one that it would take", async ({ expect }) => {
+    const { body: description } = await platform.send("GET /openapi.json", { token: null })
+    const shown = operations.filter(({ example }) => example !== undefined)
+    expect(shown.length).toBeGreaterThan(2)
+    for (const { path, method, body, example } of shown) {
+      const content = description.paths[path][method.toLowerCase()].requestBody.content["application/json"]
+      expect(content.example).toEqual(example)
+      expect(body?.safeParse(example).success).toBe(true)
+    }
+  })
+
   it("describes every operation, who may call it and what it may refuse, as OpenAPI 3.1", async ({ expect }) => {
     const { body } = await platform.send("GET /openapi.json", { token: null })
     expect(body.openapi).toBe("3.1.0")

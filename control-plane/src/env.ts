@@ -21,7 +21,7 @@ export interface Env {
   readonly PIN_KEY: string
   /** Secret: the dispatcher's session keys, with which the probe seals its cookie; without it there is no probe. */
   readonly SESSION_KEYS?: string
-  /** Secret: 32 bytes, base64url; shared with the dispatcher, which opens passport keys with it; without it no key is made. */
+  /** Secret: one to four keys of 32 bytes, base64url, separated by spaces; the first seals passport keys, which the dispatcher opens with it. Without it no key is made. */
   readonly RING_KEY?: string
   /** Secret: SHA-256 (hex) of the first ops token; delete it once real ops tokens exist. */
   readonly BOOTSTRAP_TOKEN_HASH?: string

@@ -50,7 +50,7 @@ describe("metrics: what they say", () => {
     expect(new Set(types).size).toBe(types.length)
     expect(text).toContain("sallyport_config_revision 1\n")
     expect(text).toContain("sallyport_revocation_feed_entries 7\n")
-    expect(text).toContain("sallyport_revocations_total 12\n")
+    expect(text).toContain("sallyport_revocation_feed_head 12\n")
   })
 
   it("count each probe in every bucket that it did not exceed, and a failed one in none", async ({ expect }) => {

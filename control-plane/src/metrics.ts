@@ -66,12 +66,7 @@ export function renderMetrics({ nowMs, revision, feed, totals, looks, passportKe
     feedGauge("sallyport_revocation_feed_entries", "Revocations in force.", feed?.live),
     feedGauge("sallyport_revocation_feed_bytes", "What they take.", feed?.bytes),
     feedGauge("sallyport_revocation_feed_relays", "Relays that the log has heard of.", feed?.relays),
-    family(
-      "sallyport_revocations_total",
-      "counter",
-      "Revocations ever recorded.",
-      feed === null ? [] : [["", {}, feed.head]],
-    ),
+    feedGauge("sallyport_revocation_feed_head", "Sequence number of the newest revocation.", feed?.head),
     family(
       "sallyport_jwks_age_seconds",
       "gauge",

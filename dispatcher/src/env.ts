@@ -11,13 +11,13 @@ export interface Env {
   /** The revocations Worker's entrypoint `Revocations`, for teams that may revoke. */
   readonly REVOCATIONS: RevocationsApi
   readonly BRAKE: RateLimit
-  /** Secret: JSON `{"current": "<kid>", "keys": [private EC P-256 JWKs, each with kid]}`. */
-  readonly PASSPORT_KEYS: string
+  /** Secret: JSON `{"current": "<kid>", "keys": [private EC P-256 JWKs, each with kid]}`: signs while no key of the config can. May be left out once one does. */
+  readonly PASSPORT_KEYS?: string
   /** Secret: 32 bytes, base64url; shared with the control plane, which signs release pins. */
   readonly PIN_KEY: string
   /** Secret: one or more keys of 32 bytes, base64url, separated by spaces; the first seals session cookies, all open them. Without it no session is accepted. */
   readonly SESSION_KEYS?: string
-  /** Secret: 32 bytes, base64url; shared with the control plane, which seals the config's passport keys with it. Without it PASSPORT_KEYS alone signs. */
+  /** Secret: one to four keys of 32 bytes, base64url, separated by spaces; shared with the control plane, which seals the config's passport keys with it. Without it PASSPORT_KEYS alone signs. */
   readonly RING_KEY?: string
   /** Decimal milliseconds. */
   readonly CONFIG_REFRESH_MS: string

@@ -24,30 +24,29 @@ import { stickyFactsOf, stickyKeyOf } from "./route/release.ts"
 export class Explain extends WorkerEntrypoint<Env> {
   /** Never throws for a request that would be refused: the refusal is the outcome. */
   async explain(asked: ExplainRequest): Promise<Explanation> {
-    const deps = await dependenciesOf(this.env)
-    const config = await deps.config.current((work) => this.ctx.waitUntil(work))
-    const steps: ExplainStep[] = []
-    try {
-      const request = requestFor(asked)
-      if (isGatewayPath(request.url)) {
-        return {
-          configRevision: config.revision,
-          steps,
-          outcome: { kind: "gateway", what: "The gateway answers this path itself." },
-        }
-      }
-      const around = { deps, config, waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work) }
-      const release = await walk(request, asked, around, steps)
-      const { placedName, audience } = release.target
-      return { configRevision: config.revision, steps, outcome: { kind: "dispatch", placedName, audience } }
-    } catch (thrown) {
-      const refusal = asRefusal(thrown)
-      return {
-        configRevision: config.revision,
-        steps,
-        outcome: { kind: "problem", code: refusal.code, status: refusal.status },
-      }
-    }
+    return explainRequest(asked, await dependenciesOf(this.env), (work) => this.ctx.waitUntil(work))
+  }
+}
+
+/** As {@link Explain.explain}. */
+export async function explainRequest(
+  asked: ExplainRequest,
+  deps: Dependencies,
+  waitUntil: (work: Promise<unknown>) => void,
+): Promise<Explanation> {
+  const config = await deps.config.current(waitUntil)
+  const steps: ExplainStep[] = []
+  const explanation = (outcome: Explanation["outcome"]) => ({ configRevision: config.revision, steps, outcome })
+  try {
+    const request = requestFor(asked)
+    if (isGatewayPath(request.url))
+      return explanation({ kind: "gateway", what: "The gateway answers this path itself." })
+    const release = await walk(request, asked, { deps, config, waitUntil }, steps)
+    const { placedName, audience } = release.target
+    return explanation({ kind: "dispatch", placedName, audience })
+  } catch (thrown) {
+    const { code, status } = asRefusal(thrown)
+    return explanation({ kind: "problem", code, status })
   }
 }
 

@@ -4,6 +4,7 @@ import type { DispatchConfig, RouteConfig, ScriptConfig, TracingConfig } from ".
 import { route } from "../../contracts/dispatch-config.ts"
 import { exampleConfig } from "./example-config.ts"
 import { handle } from "./handle.ts"
+import { dispatchSibling } from "./sibling.ts"
 import { NOW_S, PIN_KEY, type TestBed, testBed } from "./test-dependencies.ts"
 import type { TripSpans } from "./trace/trip-spans.ts"
 
@@ -554,6 +555,19 @@ describe("revocation", () => {
     expect((await ask({ authorization: others })).status).toBe(200)
     expect((await ask({ authorization: `Bearer ${await bed.token({ iat: NOW_S + 1 })}` })).status).toBe(200)
     expect((await ask({ cookie: (await bed.login()).cookie })).status).toBe(200)
+  })
+
+  it("lets in who logs in anew in the very second of it, and whatever their requests are handed on to", async () => {
+    const caller = { script: "files", version: 1, team: "storage" }
+    const order = { script: "files", zone: null }
+    const granted = { storage: { egress: [], grants: ["dispatch:files"] } }
+    const bed = await testBed({ ...routesWith({ auth }), teams: granted })
+    await bed.relay.revoke({ kind: "subject", idp: "example-idp", subject: "alice" }, NOW_S * 1000 + 500)
+    bed.time.nowMs = NOW_S * 1000 + 501
+    expect((await send(bed, FILES, { headers: { cookie: (await bed.login()).cookie } })).status).toBe(200)
+    const own = { "x-passport": bed.dispatched[0]?.request.headers.get("x-passport") ?? "" }
+    const request = new Request(FILES, { headers: own })
+    expect((await dispatchSibling(request, order, caller, CONTEXT, bed.deps)).status).toBe(200)
   })
 
   it("of a company and of a signing key ends what belongs to them", async () => {

@@ -58,7 +58,7 @@ describe("exchangePassport", () => {
     expect(claims).toMatchObject({
       iss: "https://sallyport.example",
       aud: "txn",
-      sub: "alice",
+      sub: "example-idp/alice",
       iat: NOW_S,
       exp: NOW_S + 60,
       scope: "a b",
@@ -139,8 +139,8 @@ describe("exchangePassport", () => {
     }
     const revocations = Object.assign(Object.create(deps.revocations), { refuseRevoked })
     await expect(ask({ ...deps, revocations }, "cell:us01")).rejects.toMatchObject({ code: "auth.revoked" })
-    // Everything, the subject, the session, two companies.
-    expect(asked).toEqual([(NOW_S - 100) * 1000, 5, false, 5_000])
+    // Everything, the subject, the session, the company, the passport's key; by the end of the second that the passport names.
+    expect(asked).toEqual([(NOW_S - 100) * 1000 + 999, 5, false, 5_000])
   })
 
   it("accepts an own passport until its end and the tolerated skew, and no longer", async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { refuse } from "../../kit/problem.ts"
 import { answerGatewayPath } from "./gateway-endpoints.ts"
 import { NOW_S, type TestBed, testBed } from "./test-dependencies.ts"
 
@@ -72,7 +73,7 @@ describe("GET /.sallyport/session", () => {
   it("knows no session of an identity provider that the config does not have", async () => {
     const bed = await testBed()
     const { cookie } = await bed.login({ idp: "gone-idp" })
-    expect(await codeOf(await ask(bed, { cookie }))).toBe("auth.not-allowed")
+    expect(await codeOf(await ask(bed, { cookie }))).toBe("auth.session-expired")
   })
 
   it("answers 503 without a config, and to GET and HEAD alone", async () => {
@@ -80,13 +81,13 @@ describe("GET /.sallyport/session", () => {
     const { cookie } = await bed.login()
     expect((await ask(bed, { cookie }, { method: "HEAD" })).status).toBe(200)
     expect((await ask(bed, { cookie }, { method: "POST" })).status).toBe(405)
-    const none = { ...bed.deps.config, current: () => Promise.reject(new Error("none")), status: () => ({}) }
+    const none = { current: () => Promise.reject(refuse("config.unavailable")), status: () => ({ revision: null }) }
     const deps = { ...bed.deps, config: none as never }
     const response = await answerGatewayPath(
       new Request(URL_OF_SESSION, { headers: { cookie } }),
       deps,
       () => undefined,
     )
-    expect(response.status).toBe(500)
+    expect(response.status).toBe(503)
   })
 })

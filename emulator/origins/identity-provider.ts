@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import Provider, { type Context, interactionPolicy } from "oidc-provider"
 import { listen, type RunningServer } from "../cells/listen.ts"
 import { escapeHtml } from "./escape-html.ts"
+import { oidcStore } from "./oidc-store.ts"
 
 export const COMPANY_CLAIM = "company_id"
 export const SCOPES_CLAIM = "permissions"
@@ -22,11 +23,13 @@ export interface Person {
 /** By `sub`. */
 export const PEOPLE: Readonly<Record<string, Person>> = {
   alice: { name: "Alice Example", company: "100", permissions: "projects:read" },
-  bob: { name: "Bob Example", company: "300", permissions: "projects:read ecrion:read ecrion:write" },
+  bob: { name: "Bob Example", company: "100", permissions: "projects:read ecrion:read ecrion:write" },
 }
 
 export interface IdentityProviderOptions {
   readonly port: number
+  /** EC P-256 with `kid`; absent: one of its own making. */
+  readonly privateJwk?: JsonWebKey
   readonly client: { readonly id: string; readonly secret: string }
   /** Origins at which browsers reach the login Worker. */
   readonly clientOrigins: readonly string[]
@@ -51,8 +54,8 @@ const LEVEL_FIELD = "second-factor"
 
 export async function startIdentityProvider(options: IdentityProviderOptions): Promise<IdentityProvider> {
   const events: string[] = []
-  const cookieKey = randomBytes(32).toString("base64url")
-  let keys = [makeKey()]
+  const kept = { adapter: oidcStore(), cookies: { keys: [randomBytes(32).toString("base64url")] } }
+  let keys = [options.privateJwk ?? makeKey()]
   let provider: Provider
   let answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>
 
@@ -67,7 +70,7 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
   })
   const running = await listen(server, options.port)
   const start = () => {
-    provider = new Provider(running.url, configurationOf(options, keys, cookieKey))
+    provider = new Provider(running.url, { ...configurationOf(options, keys), ...kept })
     for (const event of [
       "backchannel.success",
       "backchannel.error",
@@ -99,7 +102,7 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
   }
 }
 
-function configurationOf(options: IdentityProviderOptions, keys: readonly JsonWebKey[], cookieKey: string): object {
+function configurationOf(options: IdentityProviderOptions, keys: readonly JsonWebKey[]): object {
   const { client, clientOrigins, backchannelUrl, post } = options
   const policy = interactionPolicy.base()
   policy
@@ -135,7 +138,6 @@ function configurationOf(options: IdentityProviderOptions, keys: readonly JsonWe
     conformIdTokenClaims: false,
     scopes: ["openid", "profile"],
     pkce: { required: () => true },
-    cookies: { keys: [cookieKey] },
     ttl: { Interaction: 600, Session: 86_400, Grant: 86_400, AccessToken: 600, IdToken: 300, AuthorizationCode: 60 },
     interactions: { policy, url: (_context: Context, { uid }: { uid: string }) => `/interaction/${uid}` },
     findAccount: (_context: Context, id: string) => accountOf(id),

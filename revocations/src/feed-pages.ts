@@ -61,7 +61,8 @@ export class FeedPages {
     const chosen: Page[] = []
     let bytes = 0
     for (const page of this.#from(seq)) {
-      if (bytes + page.entries.byteLength > PAGE_BYTES) return { entries: joined(chosen, bytes), upTo: lastOf(chosen) }
+      if (bytes > 0 && bytes + page.entries.byteLength > PAGE_BYTES)
+        return { entries: joined(chosen, bytes), upTo: lastOf(chosen) }
       chosen.push(page)
       bytes += page.entries.byteLength
     }
@@ -98,7 +99,7 @@ export class FeedPages {
     for (const page of this.#from(seq)) {
       const isSettled = page.upTo < seqAt(nowMs - SETTLED_MS)
       if (!isSettled) break
-      if (bytes + page.entries.byteLength > PAGE_BYTES) {
+      if (bytes > 0 && bytes + page.entries.byteLength > PAGE_BYTES) {
         isLast = false
         break
       }

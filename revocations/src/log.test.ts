@@ -104,6 +104,21 @@ describe("append", () => {
     expect((await door.list({})).at(-1)?.target).toEqual(sessionTarget(MAX_REVOCATIONS_PER_CALL - 1))
   })
 
+  it("takes names of any characters and of the greatest length, and says them again", async () => {
+    const odd = Array.from({ length: 600 }, (_, n) => ({
+      target: {
+        kind: "subject",
+        idp: "example-idp",
+        subject: `${"\u0001".repeat(496)}${String(n).padStart(4, "0")}`,
+      } as const,
+      reason: "\u{1F511}".repeat(100),
+    }))
+    await door.append(odd, "'; DROP TABLE entries; --")
+    const listed = await door.list({ limit: 1 })
+    expect(listed[0]).toMatchObject({ ...odd.at(-1), actor: "'; DROP TABLE entries; --" })
+    expect(await door.status()).toMatchObject({ live: 600 })
+  })
+
   it("keeps what was said before beside what is said now: it only ever adds", async () => {
     await door.append([{ target: alice, beforeMs: NOON, reason }], "ops")
     await door.append([{ target: alice, beforeMs: 1, reason: "a mistake" }], "ops")

@@ -20,8 +20,8 @@ import { type Prepared, SWEEPING } from "./prepare.ts"
 const COMPACT_EVERY_MS = 3_600_000
 /** A log that is full looks for what it may drop at most so often. */
 const COMPACT_AGAIN_MS = 60_000
-/** Rows per statement: one JSON value holds them, and SQLite takes 2 MB in one. */
-const ROWS_PER_STATEMENT = 500
+/** Rows per statement: one JSON value holds them, 4.4 kB each at the worst, and SQLite takes 2 MB in one. */
+const ROWS_PER_STATEMENT = 250
 const RELAY_HEARD_MS = 60_000
 const RELAYS_MOST = 2_000
 const LIST_MOST = 1_000

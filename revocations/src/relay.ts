@@ -1,5 +1,5 @@
 /**
- * A relay: what the log holds, once more, at one location. However many isolates ask it, it asks the log once a second, so that the log's load is that of the locations.
+ * A relay: what the log holds, once more, at one location. However many isolates ask it, it asks the log about once a second, so that the log's load is that of the locations.
  * What it was told stays in its storage: after a restart it goes on from there. Called by the isolates of the dispatcher.
  */
 import { DurableObject } from "cloudflare:workers"
@@ -8,8 +8,8 @@ import { writeLog } from "../../kit/write-log.ts"
 import type { Env } from "./env.ts"
 import { FeedPages, timeOf } from "./feed-pages.ts"
 
-/** Between two questions to the log. */
-const SYNC_MS = 1_000
+/** Between two questions to the log. Less than between two of an isolate's (dispatcher/src/identity/revocation-feed.ts), so that each of those finds something newer. */
+const SYNC_MS = 900
 /** How long an answer waits for the log's; then it says what is known and how old that is. */
 const WAIT_MS = 200
 /** A question without an answer for so long is given up: another is sent. Should it still come back, it does no harm. */
@@ -53,7 +53,7 @@ export class RevocationRelay extends DurableObject<Env> implements RelayApi {
     return this.#pages.revokes(hashes, madeAtMs)
   }
 
-  /** Asks the log when it was last heard of a second ago. Waits for it a moment: what is known is good enough while it does not answer. */
+  /** Asks the log when what is known is {@link SYNC_MS} old. Waits for it a moment: what is known is good enough while it does not answer. */
   async #fresh(): Promise<void> {
     const now = Date.now()
     if (this.#caughtUpAt !== null && now - this.#caughtUpAt < SYNC_MS) return
@@ -62,7 +62,7 @@ export class RevocationRelay extends DurableObject<Env> implements RelayApi {
     if (leftMs > 0) await Promise.race([done, scheduler.wait(leftMs)])
   }
 
-  /** One at a time, and at most one a second, whoever asks and whatever comes of it. */
+  /** One at a time and at most one in {@link SYNC_MS}, whoever asks and whatever comes of it. */
   #syncing(now: number): Sync {
     const last = this.#sync
     const isUnderWay = last !== null && !last.isOver && now - last.progressAt < GIVE_UP_MS

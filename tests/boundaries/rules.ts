@@ -53,7 +53,7 @@ interface StageRule {
 
 const LINE = ["index.ts", "handle.ts", "dependencies.ts", "env.ts"]
 /** Two doors lead to the deployment line, which is carried out by parts that know neither. */
-const DOOR = { notAbove: ["index.ts", "app.ts"], sees: ["config", "upload", "store"] }
+const DOOR = { notAbove: ["index.ts", "app.ts"], sees: ["config", "keys", "upload", "store"] }
 const PARTS_SEE_NOT = ["index.ts", "app.ts", "deployment.ts", "env.ts"]
 
 /** Inside a Worker: `entry → line → stages`. Besides what is named here, a stage sees its own folder and the leaf files beside the line. */
@@ -69,6 +69,7 @@ const WORKERS: Readonly<Record<string, Readonly<Record<string, StageRule>>>> = {
     api: DOOR,
     "cloudflare-api": DOOR,
     config: { notAbove: PARTS_SEE_NOT, sees: ["store"] },
+    keys: { notAbove: PARTS_SEE_NOT, sees: ["config", "store"] },
     upload: { notAbove: PARTS_SEE_NOT, sees: ["store"] },
     "script-host": { notAbove: PARTS_SEE_NOT, sees: [] },
     issuers: { notAbove: PARTS_SEE_NOT, sees: ["config", "store"] },

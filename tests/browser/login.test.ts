@@ -96,7 +96,7 @@ describe("a person with a browser", () => {
     await page.goto(at("/rest/v1.0/me?page=2"))
     await sayWhoOneIs(page, "Alice")
     await page.waitForURL(at("/rest/v1.0/me?page=2"))
-    expect(JSON.parse(await page.getByText("{").first().innerText())).toMatchObject({
+    expect(JSON.parse((await page.getByText("{").first().textContent()) ?? "")).toMatchObject({
       cell: "us01",
       query: "?page=2",
       passport: { sub: "alice" },

@@ -44,6 +44,12 @@ async function signing(): Promise<string> {
   return ((await response.json()) as { passportKeys: { signing: string } }).passportKeys.signing
 }
 
+/** The kids of the key set. */
+async function published(): Promise<string[]> {
+  const response = await edgeRequest(platform().edgeUrl, "https://app.example.com/.well-known/jwks.json")
+  return ((await response.json()) as { keys: { kid: string }[] }).keys.map((key) => key.kid)
+}
+
 describe("the keys of the passports", () => {
   it(
     `change four times during ${REQUESTS} requests without one that is refused, at the edge or by a backend`,
@@ -92,7 +98,7 @@ describe("the keys of the passports", () => {
     expect(await signing()).toBe(before)
   })
 
-  it("sign at once in an emergency, and a backend of the verify kit goes along", async () => {
+  it("sign at once in an emergency, a backend of the verify kit goes along, and the leaked key leaves the key set when it is revoked", async () => {
     const verify = backend()
     const before = await current()
     const done = await cli("keys", "rotate", "--immediately", "--yes", "-m", "leaked")
@@ -105,6 +111,12 @@ describe("the keys of the passports", () => {
     }
     expect(kidOf(headers["x-passport"] ?? "")).toBe(after)
     expect(await verify({ "x-passport": headers["x-passport"] ?? "" })).toMatchObject({ ok: true })
+
+    expect(await published()).toContain(before)
+    const revoked = await cli("revocations", "create", "key", "passports", before ?? "", "-m", "leaked")
+    expect([revoked.code, revoked.stderr]).toEqual([0, ""])
+    await eventually(10_000, async () => ((await published()).includes(before ?? "") ? null : true))
+    expect((await platform().fetch(URL, {}, { subject: "zoe" })).status).toBe(200)
   })
 })
 

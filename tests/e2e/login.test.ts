@@ -184,7 +184,7 @@ describe("a PIN by e-mail", () => {
     const right = await bob.post("/login/pin/verify", { id, pin })
     expect([right.status, right.headers.get("location")]).toEqual([303, "/api/who"])
     const { passport } = await platform().received(await bob.get("/api/who"))
-    expect(passport).toMatchObject({ sub: "bob", idp: LOGIN_IDP, level: 1, company: "300" })
+    expect(passport).toMatchObject({ sub: "bob", idp: LOGIN_IDP, level: 1, company: "100" })
     expect((await bob.post("/login/pin/verify", { id, pin })).status).toBe(403)
   })
 

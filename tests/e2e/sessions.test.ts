@@ -4,7 +4,7 @@ import { exportJWK, generateKeyPair, SignJWT } from "jose"
 import { describe, expect, it } from "vitest"
 import { SESSION_COOKIE } from "../../contracts/session.ts"
 import { SESSIONS_NAMESPACE_ID } from "../../emulator/cloudflare-api/account-resources.ts"
-import { LOGIN_IDP, ORIGIN_ROUTES, TEAMS } from "../../emulator/example-layout.ts"
+import { LOGIN_IDP, ORIGIN_ROUTES } from "../../emulator/example-layout.ts"
 import { createDatabase } from "../../emulator/seed.ts"
 import { ECHO_WORKER } from "../../emulator/testing.ts"
 import { deployWithWrangler, writeConfig } from "../../emulator/upload.ts"
@@ -22,10 +22,8 @@ const keys = await generateKeyPair("ES256", { extractable: true })
 const { platform, stage } = useLoginPlatform(async (running) => {
   await running.uploadWorker({ source: ECHO_WORKER, script: "echo" })
   const database = await createDatabase(running, "sessions")
-  const logins = await createDatabase(running, "logins")
-  const grants = [...TEAMS.identity, `resource:d1:${database}`, `resource:d1:${logins}`]
-  const { egress } = (await running.api.get("/v1/teams/identity")) as { egress: string[] }
-  await running.putTeam("identity", { grants, egress })
+  const team = (await running.api.get("/v1/teams/identity")) as { grants: string[]; egress: string[] }
+  await running.putTeam("identity", { grants: [...team.grants, `resource:d1:${database}`], egress: team.egress })
   await running.api.put("/v1/scripts/sessions", { team: "identity", limits: { cpuMs: 1_000, subRequests: 500 } })
   const config = await writeConfig(running.stateDir, "sessions", {
     'database_id = "sessions"': `database_id = "${database}"`,
@@ -80,7 +78,7 @@ const refusedSoon = (person: Person) =>
 
 describe("a person", () => {
   it("sees each device, and which one asks", async () => {
-    const [laptop, phone] = [await loggedIn("carol"), await loggedIn("carol")]
+    const [laptop, phone] = [await loggedIn("bob"), await loggedIn("bob")]
     const seen = await listed(laptop)
     expect(seen.items).toHaveLength(2)
     expect(seen.items.filter(({ current }) => current)).toHaveLength(1)
@@ -105,28 +103,29 @@ describe("a person", () => {
   })
 
   it("ends all others, and then everything", async () => {
-    const people = [await loggedIn("dave"), await loggedIn("dave"), await loggedIn("dave")]
-    const [here, ...others] = people
-    if (here === undefined) throw new Error("nobody")
-    expect(await (await send(here, "DELETE", "/sessions?keep=current")).json()).toMatchObject({ ended: 2 })
+    const here = await loggedIn()
+    const others = [await loggedIn(), await loggedIn()]
+    const { items } = await listed(here)
+    const ended = items.length - 1
+    expect(await (await send(here, "DELETE", "/sessions?keep=current")).json()).toEqual({ ended, nextCursor: null })
     for (const other of others) await refusedSoon(other)
     expect(await statusOf(here)).toBe(200)
     expect((await send(here, "DELETE", "/sessions")).status).toBe(200)
     await refusedSoon(here)
     // Who logs in afterwards is not meant.
-    expect(await statusOf(await loggedIn("dave"))).toBe(200)
+    expect(await statusOf(await loggedIn())).toBe(200)
   })
 })
 
 describe("an internal system", () => {
   it("lists and ends the sessions of a subject with its service account's key", async () => {
-    const alice = await loggedIn("erin")
+    const bob = await loggedIn("bob")
     const headers = { authorization: `Bearer ${await serviceKey("helpdesk")}` }
-    const target = `https://app.procore.com/sessions?idp=${LOGIN_IDP}&subject=erin`
+    const target = `https://app.procore.com/sessions?idp=${LOGIN_IDP}&subject=bob`
     const found = (await (await platform().fetch(target, { headers })).json()) as Listed
-    expect(found.items).toHaveLength(1)
+    expect(found.items.length).toBeGreaterThanOrEqual(1)
     expect((await platform().fetch(target, { method: "DELETE", headers })).status).toBe(200)
-    await refusedSoon(alice)
+    await refusedSoon(bob)
   })
 
   it("is refused without the scope, and a person is refused with any", async () => {
@@ -154,14 +153,17 @@ describe("an identity provider", () => {
     platform().fetch(AUDIENCE, { method: "POST", body, headers: { "content-type": "application/secevent+jwt" } })
 
   it("pushes that somebody's sessions are over, and they are, once and for all", async () => {
-    const frank = await loggedIn("frank")
-    const token = await sign("frank")
+    const alice = await loggedIn()
+    const token = await sign("alice")
     const answer = await push(token)
     expect([answer.status, await answer.text()]).toEqual([202, ""])
-    await refusedSoon(frank)
-    const again = await loggedIn("frank")
+    await refusedSoon(alice)
+    const again = await loggedIn()
     expect((await push(token)).status).toBe(202)
-    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    // Entries of the log are taken up in their order: once this one is, an effect of the repeat would have been.
+    const marker = await loggedIn("bob")
+    expect((await send(marker, "DELETE", "/sessions")).status).toBe(200)
+    await refusedSoon(marker)
     expect(await statusOf(again)).toBe(200)
   })
 

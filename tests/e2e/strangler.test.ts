@@ -19,8 +19,8 @@ import { eventually, expectProblem, load, ROOT, usePlatform } from "../harness.t
 /** Shadowed requests in which only noise differs; the acceptance run has 10 000. */
 const REQUESTS = Number(process.env.SALLYPORT_SHADOW_REQUESTS ?? 1_000)
 const LANES = 8
-/** Milliseconds that ecrion waits for the new service, and for which it leaves it alone when that does not answer: short, so that no test hears of another's. */
-const [WAIT_MS, OPEN_MS] = [300, 400]
+/** Milliseconds that ecrion waits for the new service, long enough for a busy machine, and for which it leaves it alone when that does not answer: short, so that no test hears of another's. */
+const [WAIT_MS, OPEN_MS] = [1_000, 500]
 const ISSUER = "https://passports.strangler.example"
 const HOST = "https://documents.procore.com"
 const UNSAFE = ["POST", "PUT", "PATCH", "DELETE"] as const

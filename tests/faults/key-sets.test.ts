@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { eventually, load, usePlatform } from "../harness.ts"
 import { type ForgeKey, forge, makeForgeKey } from "../security/hostile-provider/forge.ts"
 import {
+  type Answer,
   type HostileProvider,
   json,
   nowS,

@@ -2,6 +2,7 @@
  * Every passport at every verifier, on the running platform: what was made for one receiver is worth nothing at any other (R6). The scripts are the example's own, each uploaded by
  * wrangler behind an entry that shows it the passport a request names: no request can do that, since the dispatcher takes the header off and a sibling dispatch replaces it.
  */
+
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -9,6 +10,7 @@ import path from "node:path"
 import { createRemoteJWKSet, customFetch, decodeJwt, jwtVerify } from "jose"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { experimental_readRawConfig } from "wrangler"
+import { EXAMPLE_ISSUER_ID } from "../../emulator/cells/issuer.ts"
 import { edgeRequest } from "../../emulator/edge-request.ts"
 import { policyFor, SCRIPTS } from "../../emulator/example-layout.ts"
 import { startLegacyService } from "../../emulator/origins/legacy-service.ts"
@@ -106,7 +108,8 @@ describe("every passport at every verifier", () => {
     expect([...captured.keys()].toSorted()).toEqual(
       [...AUDIENCES, ...[...SCRIPT_NAMES, "prober"].map((name) => `script:${name}`)].toSorted(),
     )
-    for (const [audience, token] of captured) expect(decodeJwt(token)).toMatchObject({ aud: audience, sub: "alice" })
+    for (const [audience, token] of captured)
+      expect(decodeJwt(token)).toMatchObject({ aud: audience, sub: subjectFor(audience) })
     expect(new Set(captured.values()).size).toBe(captured.size)
   })
 
@@ -201,6 +204,11 @@ function scriptVerifier(script: string): Verifier {
 function originVerifier(audience: string, url: string): Verifier {
   const accepts = async (token: string) => (await fetch(url, { headers: { "x-passport": token } })).status === 200
   return { name: `origin of ${audience}`, audience, accepts }
+}
+
+/** A Transaction Token names the provider with the subject. */
+function subjectFor(audience: string): string {
+  return TXN_AUDIENCES.includes(audience) ? `${EXAMPLE_ISSUER_ID}/${ALICE.subject}` : ALICE.subject
 }
 
 function txnTokenVerifier(audience: string): Verifier {

@@ -334,12 +334,6 @@ describe("a session", () => {
     for (const attribute of ["Secure", "HttpOnly", "SameSite=Lax", "Path=/"]) expect(line).toContain(`; ${attribute}`)
     expect(line).not.toMatch(/domain/i)
   })
-
-  it("does not begin because of a subject whose scopes no cookie can hold, and the person is told", async () => {
-    corp().scenario = { claims: (honest) => ({ ...honest, sub: "\u00e9".repeat(500) }) }
-    const { ended } = await logIn(stage(), stage().browser(), corp())
-    if (ended.location !== `${APP}/home`) expect(ended.text).toContain("login.")
-  })
 })
 
 describe("logging out", () => {

@@ -2,6 +2,7 @@
  * Every lie of the catalogue, told to the login Worker behind the dispatcher: no session begins, the person is told so, nothing leaks, and the
  * same provider's honest login works right after, so that what was refused was the lie.
  */
+import { readFileSync } from "node:fs"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { ANSWERED, type Attack, REDEEMED, TENANT_ATTACKS } from "./hostile-provider/attacks.ts"
 import type { Page } from "./hostile-provider/browser.ts"
@@ -13,8 +14,13 @@ import { APP, logIn, sessionCookiesIn, useStage } from "./hostile-provider/stage
 const PROVIDERS_AT_ONCE = 19
 const stage = useStage("honest")
 const told: string[] = []
+/** How often each code was the answer. */
+const codes = new Map<string, number>()
 
-afterAll(() => void process.stderr.write(`Hostile provider: ${told.length} lies told, none made a session\n`))
+afterAll(() => {
+  const tally = [...codes].map(([code, count]) => `${code} ×${count}`).join(", ")
+  process.stderr.write(`Hostile provider: ${told.length} lies told, none made a session (${tally})\n`)
+})
 
 const handles = () => stage().store.keys("session/")
 
@@ -25,10 +31,17 @@ function secretsOf(tenant: Tenant): string[] {
   return [tenant.clientSecret, stage().sessionKeys, ...redeemed.map(([, value]) => value)]
 }
 
+/** Of the problem, or of the page that says it to a person. */
+function codeOf({ text }: Page): string {
+  return /(?:"code":"|class="facts">)([a-z.-]+)/.exec(text)?.[1] ?? "none"
+}
+
 function expectRefusal(page: Page, tenant: Tenant): void {
   expect(page.status, page.text).toBeGreaterThanOrEqual(400)
   expect(page.headers.get("content-type")).toMatch(/^(application\/problem\+json|text\/html)/)
-  expect(page.text).toMatch(/login\.[a-z-]+|edge\.[a-z-]+/)
+  const code = codeOf(page)
+  expect(code, page.text).toMatch(/^(login|edge)\./)
+  codes.set(code, (codes.get(code) ?? 0) + 1)
   expect(sessionCookiesIn(page)).toEqual([])
   const wire = page.text + [...page.headers].join("\n")
   for (const secret of secretsOf(tenant)) expect(wire).not.toContain(secret)
@@ -67,6 +80,44 @@ describe("an honest login", () => {
     expect(asked?.get("code_challenge_method")).toBe("S256")
     for (const name of ["state", "nonce", "code_challenge"]) expect(asked?.get(name)?.length).toBeGreaterThanOrEqual(32)
     expect(tenant.countOf("token")).toBe(1)
+  })
+})
+
+describe("a login that is asked for", () => {
+  it.each([
+    "idp=honest&idp=evil",
+    "idp=nobody",
+    "idp=__proto__",
+    "idp=honest&level=4",
+    "idp=honest&level=-1",
+    "idp=honest&level=1e0",
+    "idp=honest&level=1&level=0",
+    "idp=honest&max_age=-1",
+    "idp=honest&max_age=9999999999999",
+    "idp=honest&max_age=",
+    `idp=${"x".repeat(10_000)}`,
+  ])("is refused when it is not as it must be: %s", async (query) => {
+    const page = await stage().browser().visit(`${APP}/login/start?${query}`)
+    expect(page.status).toBe(400)
+    expect(page.text).toContain("login.request-invalid")
+    expect(page.headers.getSetCookie()).toEqual([])
+  })
+
+  it("is answered where the request was made, whatever headers say of another place", async () => {
+    const headers = {
+      "x-forwarded-host": "evil.example",
+      "x-forwarded-proto": "http",
+      forwarded: "host=evil.example;proto=http",
+      "x-original-url": "https://evil.example/",
+      "x-host": "evil.example",
+      origin: "https://evil.example",
+      referer: "https://evil.example/",
+    }
+    const page = await stage().browser().visit(`${APP}/login/start?idp=honest`, { headers })
+    const asked = new URL(page.location ?? "")
+    expect(asked.origin).toBe(stage().provider.url)
+    expect(asked.searchParams.get("redirect_uri")).toMatch(/^https:\/\/app\.procore\.com\/login\/callback/)
+    expect(page.location).not.toContain("evil.example")
   })
 })
 
@@ -153,5 +204,35 @@ describe("keys that change", () => {
     expect(await handles()).toEqual(before)
     expect(tenant.countOf("token")).toBe(20)
     expect(tenant.countOf("jwks")).toBeLessThanOrEqual(1)
+  })
+})
+
+describe("the log of the platform", () => {
+  it("holds no code, verifier, token, client secret or session of all these logins", async () => {
+    const tenants = ["honest", "just-before", "after", "unknown"].map((name) => stage().provider.tenant(name))
+    const browser = stage().browser()
+    const tenant = stage().provider.tenant("after")
+    tenant.forget()
+    let idToken = ""
+    tenant.scenario = {
+      idToken: (signed) => {
+        idToken = signed
+        return signed
+      },
+    }
+    const { ended } = await logIn(stage(), browser, tenant)
+    const [cookie = ""] = sessionCookiesIn(ended)
+    const posted = tenant.seen.flatMap(({ body }) => [...new URLSearchParams(body).values()])
+    const secrets = [
+      cookie.slice(cookie.indexOf("=") + 1, cookie.indexOf(".")),
+      idToken.split(".")[2] ?? "",
+      stage().sessionKeys,
+      ...posted.filter((value) => value.length > 20 && !value.startsWith("http") && value !== "authorization_code"),
+      ...tenants.map(({ clientSecret }) => clientSecret),
+    ]
+    const written =
+      readFileSync(stage().platform.logFile, "utf8") + JSON.stringify(await stage().platform.trips({ limit: 1_000 }))
+    expect(secrets.length).toBeGreaterThan(7)
+    expect(secrets.filter((secret) => secret.length < 20 || written.includes(secret))).toEqual([])
   })
 })

@@ -208,6 +208,15 @@ describe("gateway: the company that a request names", () => {
     expect([sent, looked]).toEqual([[], []])
   })
 
+  it("knows no company but those that its caller is a member of", async ({ expect }) => {
+    const claims = { zone: "us01", companies: ["910", "911"] }
+    const { response, sent, looked } = await call("/", named("912"), claims)
+    expect(await response.json()).toMatchObject({ status: 404, code: "company.unknown" })
+    expect([sent, looked]).toEqual([[], []])
+    expect((await call("/", named("911"), claims)).sent).toHaveLength(1)
+    expect((await call("/home", {}, claims)).sent).toHaveLength(1)
+  })
+
   it("asks a client to come again when a sibling chose the zone before the switch", async ({ expect }) => {
     const { response, sent } = await call("/", named("902"), { zone: "us01", hops: 1 }, { home: { zone: "uk01" } })
     expect(response.status).toBe(503)
@@ -281,7 +290,7 @@ interface Circumstances {
 async function call(
   path: string,
   init: RequestInit,
-  claims: { zone?: string; host?: string; hops?: number; company?: string },
+  claims: { zone?: string; host?: string; hops?: number; company?: string; companies?: string[] },
   circumstances: Circumstances = {},
 ): Promise<{ response: Response; sent: Request[]; asked: string[]; looked: unknown[]; own: string | null }> {
   const { cell = () => new Response("from the cell"), origin, arrivingBody } = circumstances

@@ -5,8 +5,7 @@
  */
 import { REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
 import { hashForKey } from "../../contracts/session.ts"
-import { refuse } from "../../kit/problem.ts"
-import { readBodyBounded } from "../../kit/read-body-bounded.ts"
+import { asRefusal, refuse } from "../../kit/problem.ts"
 import { type PassportVariables, requirePassport } from "../../kit/require-passport.ts"
 import { returnTo } from "../../kit/return-to.ts"
 import { clearedSessionCookie } from "../../kit/session-cookie.ts"
@@ -17,9 +16,11 @@ import { carryOut, readLogoutToken } from "./backchannel-logout.ts"
 import { type Call, clientSecretOf, type Env } from "./env.ts"
 import { browserSecret, loginCookie, makeSecret } from "./login-cookie.ts"
 import { putLogin, takeLogin } from "./login-store.ts"
-import { answerProblem, html, isForPeople, page } from "./page.ts"
+import { answerProblem, isForPeople } from "./page.ts"
+import { addressPage, choicePage, loggedOutPage, logoutPage, pinForm, pinPage } from "./pages.ts"
 import { redeemPin, sendPin } from "./pin.ts"
 import { endSessionUrl } from "./provider-logout.ts"
+import { formOf, one, whole } from "./query.ts"
 import { beginLogin, finishLogin, type Party } from "./relying-party.ts"
 import { requireSameOrigin } from "./same-origin.ts"
 import { type Beginning, beginSession, endSessions } from "./sessions.ts"
@@ -29,7 +30,6 @@ const LOGGED_OUT = "/login/logged-out"
 const CALLBACK = "/login/callback"
 /** A login leads to what it was for, never to another login. */
 const NEVER_BACK_TO = ["/login"]
-const MAX_FORM_BYTES = 4_096
 
 const app = worker<Env, PassportVariables>({ log: writeLog, render: answerProblem })
 app.use(tracing({ service: "login" }))
@@ -42,7 +42,7 @@ app.post("/login/pin", takeAddress)
 app.post("/login/pin/verify", takePin)
 app.get("/login/logout", askWhetherToLogOut)
 app.post("/login/logout", logOut)
-app.get(LOGGED_OUT, () => page("You are logged out", html`<p><a href="/login/start">Log in again</a></p>`))
+app.get(LOGGED_OUT, loggedOutPage)
 app.post("/login/backchannel-logout", backchannelLogout)
 export default app
 
@@ -50,7 +50,7 @@ async function start(c: Call): Promise<Response> {
   const settings = settingsOf(c.env)
   const query = new URL(c.req.url).searchParams
   const provider = providerOf(settings, one(query, "idp"))
-  if (provider === null) return chooseProvider(settings, query)
+  if (provider === null) return choicePage(settings, query)
   const party = partyOf(c, provider)
   const wishes = { level: whole(query, "level", 3) ?? 0, maxAgeS: whole(query, "max_age", 31_536_000) }
   const origin = originOf(c, settings)
@@ -72,11 +72,18 @@ async function callback(c: Call): Promise<Response> {
   const login = secret === null || state === null ? null : await takeLogin(c.env.LOGINS, state, secret)
   const provider = login === null ? null : providerOf(settings, login.idp)
   if (login === null || state === null || provider === null) throw refuse("login.state-unknown")
-  if (new URL(login.redirectUri).pathname !== pathname) throw refuse("login.answer-invalid")
-  const identity = await finishLogin(partyOf(c, provider), searchParams, state, login)
-  if (identity.level < login.level) throw refuse("login.level-not-reached")
-  const { startedAtMs } = login
-  return logIn(c, settings, { idp: provider.idp, identity, startedAtMs }, login.returnTo, "provider")
+  const { idp } = provider
+  try {
+    if (new URL(login.redirectUri).pathname !== pathname) throw refuse("login.answer-invalid")
+    const identity = await finishLogin(partyOf(c, provider), searchParams, state, login)
+    if (identity.level < login.level) throw refuse("login.level-not-reached")
+    const { startedAtMs } = login
+    return await logIn(c, settings, { idp, identity, startedAtMs }, login.returnTo, "provider")
+  } catch (thrown) {
+    const { code, cause } = asRefusal(thrown)
+    audit(c, "login-refused", { idp, code, why: cause instanceof Error ? cause.message : null }, null)
+    throw thrown
+  }
 }
 
 /** The one place where a session begins. */
@@ -114,8 +121,7 @@ async function logOut(c: Call): Promise<Response> {
 async function askWhetherToLogOut(c: Call): Promise<Response> {
   const provider = providerOf(settingsOf(c.env), c.var.passport.idp ?? null)
   const leadsTo = provider && (await endSessionUrl(partyOf(c, provider), LOGGED_OUT))
-  const body = html`<form method="post" action="/login/logout"><button>Log out</button></form><p><a href="/">Stay</a></p>`
-  return page("Log out?", body, { formsTo: leadsTo === null ? [] : [new URL(leadsTo).origin] })
+  return logoutPage(leadsTo === null ? null : new URL(leadsTo).origin)
 }
 
 async function backchannelLogout(c: Call): Promise<Response> {
@@ -131,10 +137,7 @@ async function backchannelLogout(c: Call): Promise<Response> {
 
 function askForAddress(c: Call): Promise<Response> {
   requirePins(settingsOf(c.env))
-  const back = one(new URL(c.req.url).searchParams, "return_to") ?? "/"
-  const body = html`<form method="post" action="/login/pin"><input type="hidden" name="return_to" value="${back}">
-<label>E-mail address <input type="email" name="email" autocomplete="email" required autofocus></label><button>Send a PIN</button></form>`
-  return page("Log in with a PIN", body)
+  return addressPage(one(new URL(c.req.url).searchParams, "return_to") ?? "/")
 }
 
 async function takeAddress(c: Call): Promise<Response> {
@@ -147,8 +150,7 @@ async function takeAddress(c: Call): Promise<Response> {
   const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
   const id = await sendPin(c.env, settings, one(form, "email") ?? "", ownerOf(c, secret), back, waitUntil)
   audit(c, "pin-asked", { pin: id }, null)
-  const body = html`<p>If somebody may log in by this address, a PIN is on its way to it.</p>${pinForm(id)}`
-  return page("Look into your mail", body, { headers: new Headers({ "set-cookie": loginCookie(secret) }) })
+  return pinPage(id, loginCookie(secret))
 }
 
 async function takePin(c: Call): Promise<Response> {
@@ -168,21 +170,6 @@ async function takePin(c: Call): Promise<Response> {
   const { idp, ...known } = who
   const identity = { ...known, level: 1, authenticatedAtMs: nowMs, idpSession: null }
   return logIn(c, settings, { idp, identity, startedAtMs: nowMs }, back, "pin")
-}
-
-function pinForm(id: string) {
-  return html`<form method="post" action="/login/pin/verify"><input type="hidden" name="id" value="${id}">
-<label>PIN <input name="pin" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9]{6}" maxlength="6" required autofocus></label><button>Log in</button></form>`
-}
-
-function chooseProvider({ providers, mailUrl }: Settings, query: URLSearchParams): Promise<Response> {
-  const links = providers.map(({ idp }) => {
-    const wanted = new URLSearchParams(query)
-    wanted.set("idp", idp)
-    return html`<p><a href="/login/start?${wanted.toString()}">${idp}</a></p>`
-  })
-  const pin = mailUrl === "" ? html`` : html`<p><a href="/login/pin">A PIN by e-mail</a></p>`
-  return page("Log in with", html`${links}${pin}`)
 }
 
 /** The named one, or the only one; null when there are several to choose from. Refuses `login.request-invalid` for one that is not configured. */
@@ -208,26 +195,6 @@ function originOf(c: Call, { publicOrigin }: Settings): string {
 
 function ownerOf(c: Call, browser: string) {
   return { browser, client: c.var.passport.facts.ip ?? "unknown" }
-}
-
-/** Null when absent. Said twice it means nothing, and is refused. */
-function one(values: URLSearchParams, name: string): string | null {
-  const all = values.getAll(name)
-  if (all.length > 1) throw refuse("login.request-invalid")
-  return all[0] ?? null
-}
-
-function whole(query: URLSearchParams, name: string, most: number): number | null {
-  const text = one(query, name)
-  if (text === null) return null
-  if (!/^(0|[1-9][0-9]{0,8})$/.test(text) || Number(text) > most) throw refuse("login.request-invalid")
-  return Number(text)
-}
-
-async function formOf(request: Request): Promise<URLSearchParams> {
-  const text = await readBodyBounded(request, MAX_FORM_BYTES).catch(() => null)
-  if (text === null) throw refuse("login.request-invalid")
-  return new URLSearchParams(text)
 }
 
 function redirect(status: 302 | 303, location: string, cookie: string): Response {

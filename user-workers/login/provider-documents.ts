@@ -35,7 +35,7 @@ type Send = (url: string, outgoing: Outgoing) => Promise<Response>
 export type WaitUntil = (work: Promise<unknown>) => void
 
 /** Thrown for an answer that is none: it counts against the provider. */
-class Unusable extends Error {
+export class Unusable extends Error {
   override readonly name = "Unusable"
 }
 

@@ -10,7 +10,15 @@ import { isCanonicalCompactJws } from "../../contracts/compact-jws.ts"
 import { companyId, scopeName } from "../../contracts/dispatch-config.ts"
 import { Refusal, refuse } from "../../kit/problem.ts"
 import type { PendingLogin } from "./login-store.ts"
-import { ALGORITHMS, callProvider, keysOf, metadataOf, sending, type WaitUntil } from "./provider-documents.ts"
+import {
+  ALGORITHMS,
+  callProvider,
+  keysOf,
+  metadataOf,
+  sending,
+  Unusable,
+  type WaitUntil,
+} from "./provider-documents.ts"
 import type { ProviderSettings } from "./settings.ts"
 
 /** Seconds by which clocks may differ. */
@@ -104,7 +112,7 @@ export async function finishLogin(
         login.verifier,
         sending(settings, send),
       )
-      if (response.ok && !isJson(response)) throw invalid("tokens that are not declared as JSON")
+      if (response.ok && !isJson(response)) throw new Unusable("tokens that are not declared as JSON")
       const options = {
         expectedNonce: login.nonce,
         requireIdToken: true,

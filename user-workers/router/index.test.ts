@@ -176,6 +176,16 @@ describe("router: refusals", () => {
     expect(zoneAsked(await call("/rest/v1.0/me", { headers: UK }, { claims: { kind: "service" } }))).toBe("uk01")
   })
 
+  it("answers for a company that its caller is no member of as for one that does not exist, without asking", async ({
+    expect,
+  }) => {
+    const { response, asked } = await call("/", { headers: UK }, { claims: { companies: ["1", "2"] } })
+    expect(await response.json()).toMatchObject({ code: "company.unknown" })
+    expect(asked).toEqual([])
+    const member = await call("/", { headers: UK }, { claims: { companies: ["1", "562949953421312000"] } })
+    expect(member.response.status).toBe(200)
+  })
+
   it("answers for a company that the credential is not for as for one that does not exist, without asking", async ({
     expect,
   }) => {

@@ -102,6 +102,15 @@ describe("sessions: one's own", () => {
     expect(await keysOf(kv)).toHaveLength(2)
   })
 
+  it("has ended what it revoked, whatever becomes of the record", async ({ expect }) => {
+    const handle = await putSession(kv)
+    const get = vi.spyOn(kv, "get").mockRejectedValue(new Error("KV GET failed: 500"))
+    const one = await call(`DELETE ${own}/${handle}`, { ...alice, sid: handle })
+    const all = await call(`DELETE ${own}`)
+    get.mockRestore()
+    expect([one.status, one.revoked.length, all.status, all.body]).toEqual([204, 1, 200, { complete: false }])
+  })
+
   it("finishes on a repeat what was interrupted between the revocation and the last key", async ({ expect }) => {
     const handle = await putSession(kv)
     await kv.delete(sessionKey(handle))
@@ -199,6 +208,14 @@ describe("sessions: internal systems", () => {
     expect([status, answer]).toEqual([201, { seq: 3, boundMs: 5000 }])
     expect(revoked).toEqual([body[0], body[1], { ...body[2], beforeMs: NOON }])
     expect(await keysOf(kv)).toEqual([])
+  })
+
+  it("takes the records of what was begun until then away, and leaves what was begun later", async ({ expect }) => {
+    await putSession(kv, { authenticatedAtMs: NOON - 1_000 })
+    const later = await putSession(kv, { authenticatedAtMs: NOON - 999 })
+    const target = { kind: "subject", idp: "corp", subject: "alice" }
+    await call("POST /sessions/revocations", helpdesk, { body: [{ target, beforeMs: NOON - 1_000, reason: "left" }] })
+    expect(await keysOf(kv, "session/")).toEqual([sessionKey(later)])
   })
 
   it("leaves keys and everything to ops, and points at what it refuses", async ({ expect }) => {

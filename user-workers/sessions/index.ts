@@ -6,7 +6,6 @@
 import type { Context } from "hono"
 import { z } from "zod"
 import { idpName, toFaults } from "../../contracts/dispatch-config.ts"
-import type { PassportClaims } from "../../contracts/passport.ts"
 import type { PlatformApi } from "../../contracts/platform.ts"
 import { type Revocation, revocation } from "../../contracts/revocation.ts"
 import { sessionHandle } from "../../contracts/session.ts"
@@ -14,6 +13,7 @@ import { askPlatform } from "../../kit/ask-platform.ts"
 import { boundedText } from "../../kit/bounded-text.ts"
 import { refuse } from "../../kit/problem.ts"
 import { type PassportVariables, requirePassport } from "../../kit/require-passport.ts"
+import { type Session, type SessionVariables, session } from "../../kit/session.ts"
 import { tracing } from "../../kit/tracing.ts"
 import { worker } from "../../kit/worker.ts"
 import { writeLog } from "../../kit/write-log.ts"
@@ -23,7 +23,7 @@ import {
   isOf,
   type KnownSession,
   readSessions,
-  removeSessions,
+  removeRevoked,
   type SubjectId,
   subjectHandles,
 } from "./session-records.ts"
@@ -36,9 +36,10 @@ interface Env {
   /** JSON: receive-event.ts says of what. */
   readonly TRANSMITTERS: string
 }
-type Call = Context<{ Bindings: Env; Variables: PassportVariables }>
+type Variables = PassportVariables & SessionVariables
+type Call = Context<{ Bindings: Env; Variables: Variables }>
 
-export const ADMIN_SCOPE = "sessions:admin"
+const ADMIN_SCOPE = "sessions:admin"
 const MAX_BODY_BYTES = 256 * 1024
 const MAX_TOKEN_BYTES = 8_192
 const cursor = z.string().max(1000).optional()
@@ -50,9 +51,9 @@ const revocations = z
   .min(1)
   .max(200)
 
-const app = worker<Env, PassportVariables>({ log: writeLog })
+const app = worker<Env, Variables>({ log: writeLog })
 app.use(tracing({ service: "sessions" }))
-app.use(requirePassport({ script: "sessions" }))
+app.use(requirePassport({ script: "sessions" }), session())
 app.use(async (c, next) => {
   await next()
   c.header("cache-control", "no-store")
@@ -62,36 +63,37 @@ app.get("/sessions", async (c) => {
   const page = await subjectHandles(c.env.SESSIONS, id, cursor ?? null)
   const nowMs = Date.now()
   const alive = (await readSessions(c.env.SESSIONS, page.handles)).filter((each) => isAlive(each, nowMs))
-  return c.json({ items: alive.map((each) => show(each, c.var.passport.sid)), nextCursor: page.cursor })
+  return c.json({ items: alive.map((each) => show(each, c.var.session.handle)), nextCursor: page.cursor })
 })
 app.delete("/sessions", async (c) => {
   if (c.req.query("keep") === "current") return endOthers(c)
   const { id } = whose(c, subjectQuery.omit({ cursor: true }))
   const reason = c.req.query("idp") === undefined ? "signed out everywhere by its owner" : `asked by ${nameOf(c)}`
-  await revoke(c, [{ target: { kind: "subject", ...id }, beforeMs: Date.now(), reason }])
-  return c.json(await remove(c, id))
+  const list = [{ target: { kind: "subject" as const, ...id }, beforeMs: Date.now(), reason }]
+  await revoke(c, list)
+  return c.json({ complete: await removeRevoked(c.env.SESSIONS, list) })
 })
 app.delete("/sessions/:handle", async (c) => {
-  const id = ownId(c.var.passport)
+  const id = ownId(c.var.session)
   const handle = sessionHandle.safeParse(c.req.param("handle"))
   if (!handle.success) throw refuse("session.unknown")
   // Right after login KV may not show it here yet, but the passport names it.
-  const isOwn = handle.data === c.var.passport.sid || (await isOf(c.env.SESSIONS, handle.data, id))
+  const isOwn = handle.data === c.var.session.handle || (await isOf(c.env.SESSIONS, handle.data, id))
   if (!isOwn) throw refuse("session.unknown")
-  await revoke(c, [{ target: { kind: "session", session: handle.data }, reason: "signed out by its owner" }])
-  await removeSessions(c.env.SESSIONS, [handle.data], id)
+  const list = [{ target: { kind: "session" as const, session: handle.data }, reason: "signed out by its owner" }]
+  await revoke(c, list)
+  await removeRevoked(c.env.SESSIONS, list, id)
   return c.body(null, 204)
 })
 app.post("/sessions/revocations", async (c) => {
-  requireAdmin(c.var.passport)
+  requireAdmin(c.var.session)
   const asked = revocations.safeParse(await jsonOf(c.req.raw))
   if (!asked.success) throw refuse("session.request-invalid", { errors: toFaults(asked.error) })
   const nowMs = Date.now()
   // What they name as made before a time ends with this call, unless they say which time.
   const all = asked.data.map((each) => (each.target.kind === "session" ? each : { beforeMs: nowMs, ...each }))
   const { seq, boundMs } = await revoke(c, all)
-  const handles = all.flatMap(({ target }) => (target.kind === "session" ? [target.session] : []))
-  await removeSessions(c.env.SESSIONS, handles.slice(0, 50))
+  await removeRevoked(c.env.SESSIONS, all)
   return c.json({ seq, boundMs }, 201)
 })
 app.post("/sessions/events", async (c) => {
@@ -111,27 +113,17 @@ export default app
 
 /** All but the one that asks: each by its own handle, since "made before" cannot spare one. */
 async function endOthers(c: Call): Promise<Response> {
-  const id = ownId(c.var.passport)
-  const { sid } = c.var.passport
-  if (sid === undefined || !ownQuery.extend({ keep: z.string() }).safeParse(c.req.query()).success)
+  const id = ownId(c.var.session)
+  const { handle: current } = c.var.session
+  if (current === null || !ownQuery.extend({ keep: z.string() }).safeParse(c.req.query()).success)
     throw refuse("session.request-invalid", { detail: "keep=current is for callers with a session, and stands alone." })
   const page = await subjectHandles(c.env.SESSIONS, id, c.req.query("cursor") ?? null)
-  const others = page.handles.filter((handle) => handle !== sid)
+  const others = page.handles.filter((handle) => handle !== current)
   const reason = "signed out by its owner from another session"
-  if (others.length > 0)
-    await revoke(
-      c,
-      others.map((session) => ({ target: { kind: "session", session }, reason })),
-    )
-  await removeSessions(c.env.SESSIONS, others, id)
+  const list = others.map((each) => ({ target: { kind: "session" as const, session: each }, reason }))
+  if (list.length > 0) await revoke(c, list)
+  await removeRevoked(c.env.SESSIONS, list, id)
   return c.json({ ended: others.length, nextCursor: page.cursor })
-}
-
-/** After a revocation: takes the records of a subject away, a page of them; `complete` says whether any are left in the list. */
-async function remove(c: Call, id: SubjectId): Promise<{ complete: boolean }> {
-  const page = await subjectHandles(c.env.SESSIONS, id, null)
-  const removed = await removeSessions(c.env.SESSIONS, page.handles, id)
-  return { complete: page.cursor === null && removed === page.handles.length }
 }
 
 async function revoke(c: Call, list: readonly Revocation[]): Promise<{ seq: number; boundMs: number }> {
@@ -147,29 +139,29 @@ function whose(c: Call, shape: typeof subjectQuery | ReturnType<typeof subjectQu
   if (query.idp === undefined && query.subject === undefined) {
     const own = ownQuery.safeParse(query)
     if (!own.success) throw refuse("session.request-invalid", { errors: toFaults(own.error) })
-    return { id: ownId(c.var.passport), cursor: own.data.cursor }
+    return { id: ownId(c.var.session), cursor: own.data.cursor }
   }
-  requireAdmin(c.var.passport)
+  requireAdmin(c.var.session)
   const asked = shape.safeParse(query)
   if (!asked.success) throw refuse("session.request-invalid", { errors: toFaults(asked.error) })
   const { idp, subject } = asked.data
   return { id: { idp, subject }, cursor: query.cursor }
 }
 
-function ownId({ kind, idp, sub }: PassportClaims): SubjectId {
-  if (kind === "anonymous" || idp === undefined) throw refuse("auth.credential-required")
-  return { idp, subject: sub }
+function ownId({ idp, subject }: Session): SubjectId {
+  if (idp === null || subject === null) throw refuse("auth.credential-required")
+  return { idp, subject }
 }
 
 /** People never list or end the sessions of others, whatever their scopes. */
-function requireAdmin({ kind, scope = "" }: PassportClaims): void {
+function requireAdmin({ kind, scopes }: Session): void {
   if (kind === "anonymous") throw refuse("auth.credential-required")
-  if (kind !== "service" || !scope.split(" ").includes(ADMIN_SCOPE)) throw refuse("auth.not-allowed")
+  if (kind !== "service" || !scopes.includes(ADMIN_SCOPE)) throw refuse("auth.not-allowed")
 }
 
 /** For log and reason; never a name that a person goes by. */
-function nameOf({ var: { passport } }: Call): string {
-  return passport.kind === "service" ? `service ${passport.sub}`.slice(0, 150) : passport.kind
+function nameOf({ var: { session } }: Call): string {
+  return session.kind === "service" ? `service ${session.subject}`.slice(0, 150) : session.kind
 }
 
 async function jsonOf(request: Request): Promise<unknown> {
@@ -181,7 +173,7 @@ async function jsonOf(request: Request): Promise<unknown> {
   }
 }
 
-function show({ seenAtMs, ...record }: KnownSession, current: string | undefined) {
+function show({ seenAtMs, ...record }: KnownSession, current: string | null) {
   const { handle, idp, company, level, device } = record
   const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
   return {

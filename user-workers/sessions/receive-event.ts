@@ -15,7 +15,7 @@ import {
   SECURITY_EVENT_TYPE,
   type SecurityEventError,
 } from "../../kit/security-event.ts"
-import { idpSessionHandles, removeSessions } from "./session-records.ts"
+import { idpSessionHandles, removeRevoked } from "./session-records.ts"
 
 const CAEP = "https://schemas.openid.net/secevent/caep/event-type"
 export const SESSION_REVOKED = `${CAEP}/session-revoked`
@@ -89,7 +89,6 @@ export async function receiveEvent(
   const id = await hashForKey([event.transmitter.iss, event.jti])
   if (await isKnown(env.EVENTS, id)) return new Response(null, { status: 202 })
   try {
-    const handles: string[] = []
     const list: Revocation[] = []
     for (const [type, raw] of Object.entries(event.events)) {
       if (type !== SESSION_REVOKED && type !== CREDENTIAL_CHANGE) continue
@@ -100,7 +99,6 @@ export async function receiveEvent(
       if (!about.success) throw new Refused("invalid_request", "The subject's format is not one that is understood.")
       const beforeMs = timeOf(parsed.data.event_timestamp, event.issuedAtMs, nowMs)
       const found = type === SESSION_REVOKED ? await handlesOf(about.data, event.transmitter, env.SESSIONS) : []
-      handles.push(...found)
       const reason = `${type.slice(CAEP.length + 1)} of ${event.transmitter.iss}`.slice(0, 200)
       if (found.length > 0) list.push(...found.map((each) => endOf(each, reason)))
       else if (about.data.user !== undefined)
@@ -111,7 +109,7 @@ export async function receiveEvent(
         throw refuse("session.not-known-yet", { headers: { "retry-after": "60" } })
     }
     if (list.length > 0) await revoke(list)
-    await removeSessions(env.SESSIONS, handles)
+    await removeRevoked(env.SESSIONS, list)
   } catch (thrown) {
     if (thrown instanceof Refused) return badRequest(thrown.err, thrown.message)
     throw thrown
@@ -121,7 +119,7 @@ export async function receiveEvent(
 }
 
 async function handlesOf({ session }: Subject, { idp }: Transmitter, kv: KVNamespace): Promise<readonly string[]> {
-  return session === undefined ? [] : (await idpSessionHandles(kv, idp, session.id)).handles
+  return session === undefined ? [] : idpSessionHandles(kv, idp, session.id)
 }
 
 function endOf(handle: string, reason: string): Revocation {

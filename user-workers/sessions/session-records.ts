@@ -1,4 +1,5 @@
 /** The records of sessions in KV, by the keys of contracts/session.ts alone. Nothing here ends a session: the revocation does, and has been made before a record goes. */
+import type { Revocation } from "../../contracts/revocation.ts"
 import {
   hashForKey,
   idpSessionKey,
@@ -8,6 +9,7 @@ import {
   sessionRecord,
   subjectSessionKey,
 } from "../../contracts/session.ts"
+import { writeLog } from "../../kit/write-log.ts"
 
 /** Sessions per call: two keys of each are read at once, and KV gives at most a hundred. Their four keys are deleted one by one, which fits the calls that a request may make. */
 export const PAGE = 50
@@ -30,8 +32,11 @@ export async function subjectHandles(kv: KVNamespace, id: SubjectId, cursor: str
   return handlesBelow(kv, subjectSessionKey(await hashForKey([id.idp, id.subject])), cursor)
 }
 
-export async function idpSessionHandles(kv: KVNamespace, idp: string, idpSession: string): Promise<HandlePage> {
-  return handlesBelow(kv, idpSessionKey(await hashForKey([idp, idpSession])), null)
+/** All that began with one session of the provider; nobody has a thousand. */
+export async function idpSessionHandles(kv: KVNamespace, idp: string, idpSession: string): Promise<readonly string[]> {
+  const prefix = idpSessionKey(await hashForKey([idp, idpSession]))
+  const { keys } = await kv.list({ prefix, limit: 1000 })
+  return keys.map(({ name }) => name.slice(prefix.length))
 }
 
 async function handlesBelow(kv: KVNamespace, prefix: string, cursor: string | null): Promise<HandlePage> {
@@ -64,20 +69,54 @@ export function isAlive({ expiresAtMs, idleS, createdAtMs, seenAtMs }: KnownSess
   return nowMs < expiresAtMs && nowMs < (seenAtMs ?? createdAtMs) + idleS * 1000
 }
 
-/** Takes away all keys of these sessions, the list of the subject's last: what is interrupted is found and finished by the next. Returns how many are gone. */
-export async function removeSessions(kv: KVNamespace, handles: readonly string[], of?: SubjectId): Promise<number> {
-  const records = new Map((await readSessions(kv, handles)).map((record) => [record.handle, record]))
-  const removed = await Promise.allSettled(
-    handles.map(async (handle) => {
-      const record = records.get(handle)
-      const owner = of ?? record
-      if (record?.idpSession != null)
-        await kv.delete(idpSessionKey(await hashForKey([record.idp, record.idpSession]), handle))
-      await Promise.all([sessionKey(handle), seenKey(handle)].map((key) => kv.delete(key)))
-      if (owner !== undefined) await kv.delete(subjectSessionKey(await hashForKey([owner.idp, owner.subject]), handle))
-    }),
-  )
-  return removed.filter(({ status }) => status === "fulfilled").length
+/**
+ * Takes the records of what was revoked away, at most {@link PAGE} of them. Never rejects: it was revoked before, and is refused whatever stands here.
+ * True when no record of it is left that KV shows; `owner` is whose those are that have no record any more.
+ */
+export async function removeRevoked(
+  kv: KVNamespace,
+  revoked: readonly Revocation[],
+  owner: SubjectId | null = null,
+): Promise<boolean> {
+  try {
+    let isAll = true
+    let left = PAGE
+    for (const { target, beforeMs = 0 } of revoked) {
+      if (target.kind !== "session" && target.kind !== "subject") continue
+      if (left === 0) return false
+      const page =
+        target.kind === "session" ? { handles: [target.session], cursor: null } : await subjectHandles(kv, target, null)
+      const records = new Map((await readSessions(kv, page.handles)).map((record) => [record.handle, record]))
+      // What somebody began after the time is not meant.
+      const ended = page.handles.filter(
+        (handle) => target.kind === "session" || (records.get(handle)?.authenticatedAtMs ?? 0) <= beforeMs,
+      )
+      const taken = ended.slice(0, left)
+      left -= taken.length
+      isAll &&= page.cursor === null && taken.length === ended.length
+      const whose = target.kind === "subject" ? target : owner
+      await Promise.all(taken.map((handle) => removeOne(kv, handle, records.get(handle), whose)))
+    }
+    return isAll
+  } catch (failure) {
+    const record = { event: "sessions-not-removed", error: String(failure) }
+    writeLog(record)
+    return false
+  }
+}
+
+/** The list of the subject's last: what is interrupted is found and finished by the next. */
+async function removeOne(
+  kv: KVNamespace,
+  handle: string,
+  record: SessionRecord | undefined,
+  owner: SubjectId | null,
+): Promise<void> {
+  if (record?.idpSession != null)
+    await kv.delete(idpSessionKey(await hashForKey([record.idp, record.idpSession]), handle))
+  await Promise.all([sessionKey(handle), seenKey(handle)].map((key) => kv.delete(key)))
+  const whose = record ?? owner
+  if (whose !== null) await kv.delete(subjectSessionKey(await hashForKey([whose.idp, whose.subject]), handle))
 }
 
 function parse(text: string | null): SessionRecord | null {

@@ -1,8 +1,23 @@
 /** The answer to a request that made a deployment: shared by creating one and by rolling back. */
+import type { ProblemCode } from "../../../contracts/problem-codes.ts"
 import { refuse } from "../../../kit/problem.ts"
 import type { DeploymentRow } from "../store/rows.ts"
 import { type Answer, answerThing } from "./operation.ts"
 import { showDeployment } from "./represent.ts"
+
+/** What giving traffic to versions may be refused with, whoever names them. */
+export const DEPLOYMENT_PROBLEMS: readonly ProblemCode[] = [
+  "version.unknown",
+  "version.not-placed",
+  "config.invalid",
+  "config.not-published",
+  "cloudflare.refused",
+  "cloudflare.unavailable",
+  "api.conflict",
+  "api.precondition-failed",
+  "deployment.not-granted",
+  "api.busy",
+]
 
 /** Throws `api.conflict` when a newer deployment was put in force while this one was being made. */
 export function answerDeployment(deployment: DeploymentRow): Answer {

@@ -2,7 +2,7 @@ import { deploymentCreate, deploymentShape } from "../../../contracts/api.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { deployReleases, finishDeployment } from "../deployment.ts"
 import type { DeploymentRow } from "../store/rows.ts"
-import { answerDeployment } from "./answer-deployment.ts"
+import { answerDeployment, DEPLOYMENT_PROBLEMS } from "./answer-deployment.ts"
 import { checkCurrentDeployment } from "./current-deployment.ts"
 import { defineOperation } from "./operation.ts"
 import { scriptOwner, scriptParams } from "./parameters.ts"
@@ -18,18 +18,7 @@ export const deploymentsCreate = defineOperation({
   body: deploymentCreate,
   idempotencyKey: true,
   answers: { 201: { description: "In force", shape: { name: "Deployment", shape: deploymentShape } } },
-  problems: [
-    "version.unknown",
-    "version.not-placed",
-    "config.invalid",
-    "config.not-published",
-    "cloudflare.refused",
-    "cloudflare.unavailable",
-    "api.conflict",
-    "api.precondition-failed",
-    "deployment.not-granted",
-    "api.busy",
-  ],
+  problems: DEPLOYMENT_PROBLEMS,
   handle: async ({ actor, params, body, request, deploymentId, deps }) => {
     const script = await deps.store.scripts.get(params.script)
     if (script === null) throw refuse("api.not-found")

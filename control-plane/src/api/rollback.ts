@@ -5,7 +5,7 @@ import { deployReleases, finishDeployment } from "../deployment.ts"
 import { namedTarget, type RollbackTarget, rollbackTarget } from "../rollback-target.ts"
 import type { DeploymentStore } from "../store/deployments.ts"
 import type { DeploymentRow } from "../store/rows.ts"
-import { answerDeployment } from "./answer-deployment.ts"
+import { answerDeployment, DEPLOYMENT_PROBLEMS } from "./answer-deployment.ts"
 import { checkCurrentDeployment } from "./current-deployment.ts"
 import { defineOperation } from "./operation.ts"
 import { scriptOwner, scriptParams } from "./parameters.ts"
@@ -26,19 +26,7 @@ export const rollback = defineOperation({
       shape: { name: "Deployment", shape: deploymentShape },
     },
   },
-  problems: [
-    "deployment.none-before",
-    "version.unknown",
-    "version.not-placed",
-    "config.invalid",
-    "config.not-published",
-    "cloudflare.refused",
-    "cloudflare.unavailable",
-    "api.conflict",
-    "api.precondition-failed",
-    "deployment.not-granted",
-    "api.busy",
-  ],
+  problems: ["deployment.none-before", ...DEPLOYMENT_PROBLEMS],
   handle: async ({ actor, params, body, request, deploymentId, deps }) => {
     const { deployments, scripts } = deps.store
     const script = await scripts.get(params.script)

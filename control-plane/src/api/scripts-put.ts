@@ -54,7 +54,7 @@ export const scriptsPut = defineOperation({
         const show = await showScriptIn(registry, name, deps.store.versions)
         await checkConditions(request.headers, found?.deletedAt === null ? show(found) : null)
         const before = exists ? found.settings : settingsOfNew(moved ? null : found)
-        const killedByOps = whoKilled(before, settings.kill, actor)
+        const killedByOps = isKilledByOps(before, settings.kill, actor)
         const put: ScriptRow = {
           name,
           team: owner,
@@ -84,7 +84,7 @@ export const scriptsPut = defineOperation({
  * Whether the switch is ops' from now on. One that only logs switches nothing off: then a team that has to can still throw its own. Writing down what already is changes nothing.
  * Throws `api.forbidden` when a team would change what ops threw.
  */
-function whoKilled(before: ScriptSettings, kill: KillSwitch | null | undefined, actor: Actor): boolean {
+function isKilledByOps(before: ScriptSettings, kill: KillSwitch | null | undefined, actor: Actor): boolean {
   const isSame = kill?.mode === before.kill?.mode && kill?.reason === before.kill?.reason
   if (kill === undefined || (isSame && actor.role !== "ops")) return before.killedByOps
   if (actor.role === "ops") return kill?.mode === "enforce"

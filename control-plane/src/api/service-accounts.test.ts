@@ -30,7 +30,7 @@ describe("service accounts: works", () => {
     expect([status, body.key]).toEqual([201, expect.stringMatching(/^spsa_export_[A-Za-z0-9_-]{43}$/)])
     expect(body.expiresAt).toBe("2026-11-20T13:00:00.000Z")
     expect((await inForce()).export.keys).toEqual([
-      { id: body.id, hash: await sha256Hex(body.key), expiresAt: body.expiresAt },
+      { id: body.id, hash: await sha256Hex(body.key), createdAt: expect.any(String), expiresAt: body.expiresAt },
     ])
     const seen = await Promise.all(
       ["/v1/audit", "/v1/service-accounts", "/v1/service-accounts/export", "/v1/policy/serviceAccounts"].map(

@@ -1,3 +1,4 @@
+import fc from "fast-check"
 import { expect, it } from "vitest"
 import { mayHoldGatewayCookie, sessionCookieOf, withoutGatewayCookies } from "./gateway-cookies.ts"
 
@@ -107,4 +108,33 @@ it("finds no session in a hostile cookie in no longer time than its length asks"
   for (const unit of [`; ${SESSION}`, ";__Host-sallyport-session ", "; =", " ", ";\t=", ", __Host-sallyport-session="])
     sessionCookieOf(unit.repeat(65_536 / unit.length))
   expect(performance.now() - startedAt).toBeLessThan(1_000)
+})
+
+it("reads a session, and hands one on, from no mixture of spellings but the exact one", () => {
+  const name = fc.constantFrom(
+    "__Host-sallyport-session",
+    "__host-sallyport-session",
+    "__Secure-sallyport-session",
+    "__Host-sallyport-login",
+    "__HOST-SALLYPORT-LOGIN",
+    "a",
+  )
+  const glue = fc.constantFrom("; ", ";", ", ", ",", " ", "\t", "\u00a0", "\u0085", "=", "", ";  ")
+  const value = fc.constantFrom("secret.of.theirs", "x", "", '"secret.of.theirs"')
+  const pair = fc.tuple(glue, name, fc.constantFrom("=", " =", "==", ""), value).map((parts) => parts.join(""))
+  fc.assert(
+    fc.property(fc.array(pair, { maxLength: 5 }), (pairs) => {
+      const cookie = pairs.join("")
+      const session = sessionCookieOf(cookie)
+      const exact = cookie.split("; ").filter((each) => each.startsWith("__Host-sallyport-session="))
+      if (session !== null) expect(exact.map((each) => each.split("=")[1]?.split(";")[0])).toEqual([session])
+      for (const keepsLogin of [true, false]) {
+        const onward = withoutGatewayCookies(cookie, keepsLogin)
+        const names = onward.split(/[;,]/).map((each) => each.replace(/^[\s\p{Cc}]+/u, ""))
+        const gateways = names.filter((each) => /^__(host|secure)-sallyport/i.test(each))
+        expect(gateways.every((each) => keepsLogin && each.startsWith("__Host-sallyport-login"))).toBe(true)
+      }
+    }),
+    { numRuns: 3_000 },
+  )
 })

@@ -4,19 +4,28 @@
  */
 import { LOGIN_COOKIE_PREFIX, SESSION_COOKIE } from "../../../contracts/session.ts"
 
-/** Any case, because some readers ignore it, and wherever it stands: two Cookie headers arrive joined by a comma. */
-const ANYWHERE = /__(?:host|secure)-sallyport/i
-/** From the delimiter before the name to the one after the value; a comma delimits too, since two Cookie headers arrive joined by one. */
-const GATEWAY_COOKIE = /(^|[;,])[\s\p{Cc}]*__(?:host|secure)-sallyport[^;,]*/giu
-/** What one reader or another takes for the session cookie: in any case, after any white space or a nameless cookie's `=`, with white space behind the name, with or without a value. */
-const SESSION_LOOKALIKE = /(?:^|[;,])[\s\p{Cc}=]*__(?:host|secure)-sallyport-session[\s\p{Cc}]*(?=[=;,]|$)/giu
+/** Any case, because some readers ignore it, and the prefix of weaker cookies. Whether it is a name at all depends on what stands before it. */
+const GATEWAY_NAME = /__(?:host|secure)-sallyport/gi
+const SESSION_NAME = /^__(?:host|secure)-sallyport-session$/i
 /** base64url and dots, as kit/session-cookie.ts writes it. */
 const SESSION_VALUE = /^[A-Za-z0-9_.-]+$/
-const NAMED_SESSION = `${SESSION_COOKIE}=`
+/** What stands around a name without being part of it, to one reader or another; with the `=` of a nameless cookie, which comes back as its value alone. */
+const BLANK = /[\s\p{Cc}=]/u
+
+/** One of the gateway's cookies, or what could be taken for one, in the value of a Cookie header. */
+interface Found {
+  /** Where its delimiter stands, or 0. */
+  readonly from: number
+  /** Where its name begins. */
+  readonly nameAt: number
+  /** Behind its value. */
+  readonly end: number
+}
 
 /** False when `cookie` certainly holds none of the gateway's: all that most requests cost. */
 export function mayHoldGatewayCookie(cookie: string): boolean {
-  return ANYWHERE.test(cookie)
+  GATEWAY_NAME.lastIndex = 0
+  return GATEWAY_NAME.test(cookie)
 }
 
 /**
@@ -24,18 +33,15 @@ export function mayHoldGatewayCookie(cookie: string): boolean {
  * Whoever could make a browser send a second one could otherwise choose which of the two counts.
  */
 export function sessionCookieOf(cookie: string): string | null {
-  const at = cookie.startsWith(NAMED_SESSION) ? 0 : afterDelimiter(cookie)
-  if (at === -1 || cookie.match(SESSION_LOOKALIKE)?.length !== 1) return null
-  const from = at + NAMED_SESSION.length
-  const end = cookie.indexOf(";", from)
-  const value = end === -1 ? cookie.slice(from) : cookie.slice(from, end)
-  return SESSION_VALUE.test(value) ? value : null
-}
-
-/** RFC 6265 §4.2.1: pairs are set apart by a semicolon and one space. */
-function afterDelimiter(cookie: string): number {
-  const at = cookie.indexOf(`; ${NAMED_SESSION}`)
-  return at === -1 ? -1 : at + 2
+  let session: Found | null = null
+  for (const found of gatewayCookies(cookie)) {
+    if (!SESSION_NAME.test(nameOf(found, cookie))) continue
+    if (session !== null) return null
+    session = found
+  }
+  if (session === null || !isExactly(session, cookie, `${SESSION_COOKIE}=`)) return null
+  const value = cookie.slice(session.nameAt + SESSION_COOKIE.length + 1, session.end)
+  return SESSION_VALUE.test(value) && cookie.charCodeAt(session.end) !== COMMA ? value : null
 }
 
 /**
@@ -43,11 +49,53 @@ function afterDelimiter(cookie: string): number {
  * `keepsLogin` leaves those of a login under way, exactly spelled, for the scripts that begin sessions.
  */
 export function withoutGatewayCookies(cookie: string, keepsLogin = false): string {
-  const kept = cookie.replace(GATEWAY_COOKIE, (found: string) => (keepsLogin && isLoginCookie(found) ? found : ""))
-  return kept.replace(/^[;,] ?/, "")
+  let kept = ""
+  let at = 0
+  for (const found of gatewayCookies(cookie)) {
+    if (keepsLogin && isExactly(found, cookie, LOGIN_COOKIE_PREFIX)) continue
+    kept += cookie.slice(at, found.from)
+    at = found.end
+  }
+  return (kept + cookie.slice(at)).replace(/^[;,] ?/, "")
 }
 
-/** `found` may begin with a semicolon and a space. What comes after a comma is none: it came in another header, or in another cookie's value. */
-function isLoginCookie(found: string): boolean {
-  return found.startsWith(LOGIN_COOKIE_PREFIX) || found.startsWith(`; ${LOGIN_COOKIE_PREFIX}`)
+const SEMICOLON = 59
+const COMMA = 44
+const isDelimiter = (code: number) => code === SEMICOLON || code === COMMA
+
+/** In their order. A comma delimits too, since two Cookie headers arrive joined by one. Linear in the length of the header, whatever it holds. */
+function gatewayCookies(cookie: string): Found[] {
+  const found: Found[] = []
+  let semicolon = -1
+  let comma = -1
+  GATEWAY_NAME.lastIndex = 0
+  for (let match = GATEWAY_NAME.exec(cookie); match !== null; match = GATEWAY_NAME.exec(cookie)) {
+    const nameAt = match.index
+    let before = nameAt
+    while (before > 0 && BLANK.test(cookie.charAt(before - 1))) before -= 1
+    if (before > 0 && !isDelimiter(cookie.charCodeAt(before - 1))) continue
+    if (semicolon < nameAt) semicolon = placeOf(";", cookie, nameAt)
+    if (comma < nameAt) comma = placeOf(",", cookie, nameAt)
+    const end = Math.min(semicolon, comma)
+    found.push({ from: Math.max(0, before - 1), nameAt, end })
+  }
+  return found
+}
+
+/** Of the next one, or else the end. */
+function placeOf(delimiter: string, cookie: string, from: number): number {
+  const at = cookie.indexOf(delimiter, from)
+  return at === -1 ? cookie.length : at
+}
+
+/** Up to the `=` or the end, without the white space behind it. */
+function nameOf({ nameAt, end }: Found, cookie: string): string {
+  const equals = cookie.indexOf("=", nameAt)
+  return cookie.slice(nameAt, equals === -1 || equals > end ? end : equals).replace(/[\s\p{Cc}]+$/u, "")
+}
+
+/** Begins with `name` as it is, at the start or where RFC 6265 §4.2.1 has the next pair: behind a semicolon and one space. */
+function isExactly({ from, nameAt }: Found, cookie: string, name: string): boolean {
+  if (!cookie.startsWith(name, nameAt)) return false
+  return nameAt === 0 || (nameAt === from + 2 && cookie.startsWith("; ", from))
 }

@@ -5,6 +5,7 @@ import type { Finding } from "../../../contracts/trip.ts"
 import type { Refusal } from "../../../kit/problem.ts"
 import { NOW_S, type TestBed, testBed } from "../test-dependencies.ts"
 import { authenticate, type IdentityPolicy, type Presented } from "./authenticate.ts"
+import { SessionReader } from "./session-reader.ts"
 
 const KEY = "spsa_robot_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN_-0"
 const AUTH: RouteAuth = { mode: "required", issuers: ["example-idp"], scopes: [] }
@@ -140,7 +141,7 @@ describe("a session", () => {
   it("is accepted of the identity providers that the route names, as long as the config has them", async () => {
     expect(await outcomeOf(shown.cookie, { ...auth, issuers: ["other-idp"] })).toBe("auth.not-allowed")
     policy = { ...policy, issuers: new Map() }
-    expect(await outcomeOf(shown.cookie, auth)).toBe("auth.not-allowed")
+    expect(await outcomeOf(shown.cookie, auth)).toBe("auth.session-expired")
   })
 
   it("that is over takes its cookie from the browser, and says so", async () => {
@@ -162,6 +163,17 @@ describe("a session", () => {
     const { code, options } = await refusalOf(shown.cookie, auth)
     expect(code).toBe("auth.session-unconfirmed")
     expect(options.headers).toEqual({ "retry-after": "5" })
+  })
+
+  it("keeps its cookie where the gateway lacks its own keys: that is nobody's fault who is logged in", async () => {
+    const { sessions: store } = bed
+    const sessions = new SessionReader({ store, keys: "", clock: bed.deps.clock })
+    bed = { ...bed, deps: { ...bed.deps, sessions } }
+    const { code, options } = await refusalOf(shown.cookie, auth)
+    expect({ code, headers: options.headers }).toEqual({
+      code: "auth.session-unconfirmed",
+      headers: { "retry-after": "5" },
+    })
   })
 
   it("follows the directory of subjects", async () => {

@@ -198,7 +198,9 @@ export function acceptSession(
 ): Session {
   if (!reading.ok) throw refusedSession(reading.fault)
   const { idp } = reading.session.seal
-  if (!idps.includes(idp) || !issuers.has(idp)) {
+  // With its provider gone from the config it is good for nothing anywhere; left in the browser, it would be refused at the login too.
+  if (!issuers.has(idp)) throw refusedSession("ended")
+  if (!idps.includes(idp)) {
     throw refuse("auth.not-allowed", { detail: "Sessions of this identity provider are not accepted here." })
   }
   if (!reading.isConfirmed) note({ code: "auth.session-unconfirmed", mode: "log" })
@@ -224,7 +226,7 @@ function refused(fault: BearerFault | ServiceKeyFault | "several" | "kind-not-ac
 /** A cookie that is good for nothing any more is taken from the browser, which can then do without or log in; one that only nobody can confirm is left there. */
 function refusedSession(fault: Extract<SessionReading, { ok: false }>["fault"]): Refusal {
   const log = { fault }
-  if (fault === "store-silent") {
+  if (fault === "store-silent" || fault === "keys-missing") {
     return refuse("auth.session-unconfirmed", { headers: { "retry-after": RETRY_AFTER_S }, log })
   }
   const isOver = fault === "expired" || fault === "idle" || fault === "ended"

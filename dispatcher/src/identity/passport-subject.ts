@@ -2,8 +2,11 @@
 import type { PassportClaims } from "../../../contracts/passport.ts"
 import { PASSPORT_KEYS_IDP, targetHash } from "../../../contracts/revocation.ts"
 import { type Revocable, revocableOf } from "./revocation-feed.ts"
-import { madeAtMs, makeSubject, type Subject } from "./subject.ts"
+import { makeSubject, type Subject } from "./subject.ts"
 import { signerOf } from "./verify-passport.ts"
+
+/** `auth_time` counts whole seconds, and the entrance milliseconds: by the end of its second nobody is refused here whom the entrance lets in, who logged in anew right after a revocation. */
+const REST_OF_THE_SECOND_MS = 999
 
 /** By the claims as verify-passport.ts keeps them: the same object for the same passport, so that what can revoke it is worked out once. */
 const known = new WeakMap<PassportClaims, Subject>()
@@ -39,7 +42,7 @@ async function makeFrom(claims: PassportClaims): Promise<Subject> {
             idp,
             subject: claims.sub,
             companies: company === null ? [] : [company],
-            madeAtMs: madeAtMs(authTimeMs),
+            madeAtMs: authTimeMs === null ? 0 : authTimeMs + REST_OF_THE_SECOND_MS,
           }),
     ),
   })
@@ -49,6 +52,6 @@ async function makeFrom(claims: PassportClaims): Promise<Subject> {
 async function withSigner(claims: PassportClaims, revocable: Revocable | null): Promise<Revocable | null> {
   const kid = signerOf(claims)
   if (kid === null) return revocable
-  const { hashes, madeAtMs: at } = revocable ?? { hashes: [], madeAtMs: madeAtMs(null) }
-  return { hashes: [...hashes, await targetHash({ kind: "key", idp: PASSPORT_KEYS_IDP, kid })], madeAtMs: at }
+  const { hashes, madeAtMs } = revocable ?? { hashes: [], madeAtMs: 0 }
+  return { hashes: [...hashes, await targetHash({ kind: "key", idp: PASSPORT_KEYS_IDP, kid })], madeAtMs }
 }

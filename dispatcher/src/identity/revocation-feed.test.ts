@@ -194,6 +194,16 @@ describe("at a cold start", () => {
     expect(feed.status()).toMatchObject({ entries: 3, seq: 100_001, ageMs: 0 })
   })
 
+  it("does not wait longer for a backlog than for anything else, and gives up one without an end", async () => {
+    const page = { entries: new Uint8Array(), head: Number.MAX_SAFE_INTEGER, ageMs: 0 }
+    const { outcome, asked, background, feed } = bench(async (seq) => ({ ...page, upTo: seq + 1 }))
+    const startedAt = performance.now()
+    expect(await outcome(await credential(), true)).toBe("auth.revocation-unknown")
+    expect(performance.now() - startedAt).toBeLessThan(400)
+    await background.at(-1)
+    expect({ asked: asked.length, ageMs: feed.status().ageMs }).toEqual({ asked: 500, ageMs: null })
+  })
+
   it("asks the relay of its location, and one that everybody has while it knows of none", async () => {
     const { feed, poll, asked } = bench()
     await poll()
@@ -314,6 +324,19 @@ describe("a question that was given up", () => {
     now.ms = NOW_MS + 2_000
     void check(null)
     expect(asked).toHaveLength(2)
+  })
+})
+
+describe("a clock that is put back", () => {
+  it("makes the isolate ask at once, and count nothing as known until it is answered", async () => {
+    const { outcome, feed, asked, now, relay } = await warm()
+    now.ms -= 3_600_000
+    relay.since = failure
+    expect(await outcome(await credential(), true)).toBe("auth.revocation-unknown")
+    relay.since = nothing
+    now.ms += 1_000
+    expect(await outcome(await credential(), true)).toBe("passed")
+    expect({ asked: asked.length, ageMs: feed.status().ageMs }).toEqual({ asked: 3, ageMs: 0 })
   })
 })
 

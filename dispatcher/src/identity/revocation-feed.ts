@@ -21,6 +21,8 @@ const POLL_MS = 1_000
 const WAIT_MS = 250
 /** A question without any answer for so long is given up: the platform cancels background work some time after the response, and its promise never settles then. */
 const GIVE_UP_MS = 2_000
+/** Pages of one poll: more than a log can hold. A relay that always has another one is not believed. */
+const PAGES_MOST = 500
 /** Whoever has no location yet, an isolate that was only ever called by RPC, asks this one. */
 const ELSEWHERE = "elsewhere"
 
@@ -125,7 +127,7 @@ export class RevocationFeed {
   ): void | Promise<void> {
     const now = this.#options.clock.now()
     const last = this.#poll
-    if (last === null || now - last.startedAt >= POLL_MS) this.#begin(now, last, waitUntil)
+    if (last === null || now - last.startedAt >= POLL_MS || now < last.startedAt) this.#begin(now, last, waitUntil)
     if (revocable === null) return
     const verdict = this.#table.verdict(revocable.hashes, revocable.madeAtMs)
     if (verdict === "revoked") throw revoked()
@@ -189,8 +191,13 @@ export class RevocationFeed {
 
   /** One question at a time, until it is given up. */
   #begin(now: number, last: Poll | null, waitUntil: (work: Promise<unknown>) => void): void {
-    if (last !== null && !last.isOver && now - last.heardAt < GIVE_UP_MS) return
-    if (last !== null && !last.isOver) this.#lost("no answer")
+    const hasGoneBack = last !== null && now < last.startedAt
+    // By a clock that was put back, what is known would count as recent until it is that time again.
+    if (hasGoneBack) this.#knownAt = Number.NEGATIVE_INFINITY
+    if (last !== null && !last.isOver && !hasGoneBack) {
+      if (now - last.heardAt < GIVE_UP_MS) return
+      this.#lost("no answer")
+    }
     const poll: Poll = { startedAt: now, heardAt: now, isOver: false, work: Promise.resolve() }
     this.#poll = poll
     poll.work = this.#catchUp(poll)
@@ -201,7 +208,8 @@ export class RevocationFeed {
   async #catchUp(poll: Poll): Promise<void> {
     const { clock } = this.#options
     try {
-      for (;;) {
+      for (let pages = 0; ; pages += 1) {
+        if (pages === PAGES_MOST) throw new Error("the relay never comes to an end")
         const askedFrom = this.#seq
         const askedAt = clock.now()
         const page = checked(await this.#relay().since(askedFrom), askedFrom)
@@ -257,10 +265,8 @@ function checked(page: FeedPage, askedFrom: number): FeedPage {
 /** What comes of `work`, or undefined when it takes longer than `ms`. */
 async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
   if (ms <= 0) return undefined
-  let timer: ReturnType<typeof setTimeout> | null = null
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms)
-  })
+  const { promise: late, resolve } = Promise.withResolvers<undefined>()
+  const timer = setTimeout(() => resolve(undefined), ms)
   try {
     return await Promise.race([work, late])
   } finally {

@@ -72,9 +72,9 @@ describe("a session that the isolate meets", () => {
     expect(store.calls).toEqual([])
   })
 
-  it("is none where no keys are set, and bad keys are found when the isolate begins", async () => {
+  it("is not accepted where no keys are set, and bad keys are found when the isolate begins", async () => {
     const { store, read } = isolate(new TestSessions(), "")
-    expect(await read((await begun(store)).cookie)).toBe("malformed")
+    expect(await read((await begun(store)).cookie)).toBe("keys-missing")
     expect(() => isolate(store, "short")).toThrow(TypeError)
   })
 

@@ -38,7 +38,7 @@ type WaitUntil = (work: Promise<unknown>) => void
 
 export type SessionReading =
   | { readonly ok: true; readonly session: Session; readonly isConfirmed: boolean }
-  | { readonly ok: false; readonly fault: SessionFault | "store-silent" }
+  | { readonly ok: false; readonly fault: SessionFault | "store-silent" | "keys-missing" }
 
 interface Known {
   readonly session: Session
@@ -97,7 +97,7 @@ export class SessionReader {
   }
 
   async #meet(cookieValue: string, graceS: number, waitUntil: WaitUntil | null): Promise<SessionReading> {
-    if (this.#keys === "") return { ok: false, fault: "malformed" }
+    if (this.#keys === "") return { ok: false, fault: "keys-missing" }
     const check = await verifySession(cookieValue, this.#keys, this.#clock.now())
     if (!check.ok) return check
     const known: Known = {

@@ -95,7 +95,8 @@ export class KeptSubject {
         idp: facts.idp,
         subject: facts.id,
         companies: facts.company === null ? [] : [facts.company],
-        madeAtMs: madeAtMs(facts.authTimeMs),
+        // Unknown is the beginning of time: every revocation holds for it.
+        madeAtMs: facts.authTimeMs ?? 0,
       }),
     })
     this.#directory = directory
@@ -103,9 +104,4 @@ export class KeptSubject {
     this.#subject = subject
     return subject
   }
-}
-
-/** What revocations "until T" are held against: whole seconds, as a passport's `auth_time`, so that the entrance and a sibling dispatch decide alike. Unknown is the beginning of time. */
-export function madeAtMs(authTimeMs: number | null): number {
-  return authTimeMs === null ? 0 : Math.floor(authTimeMs / 1000) * 1000
 }

@@ -106,6 +106,6 @@ describe("a service account's key", () => {
       return result.ok ? (await result.subject.under({})).revocable?.madeAtMs : null
     }
     expect(await madeAt({})).toBe(0)
-    expect(await madeAt({ createdAt: "2026-01-02T03:04:05.678Z" })).toBe(Date.parse("2026-01-02T03:04:05Z"))
+    expect(await madeAt({ createdAt: "2026-01-02T03:04:05.678Z" })).toBe(Date.parse("2026-01-02T03:04:05.678Z"))
   })
 })

@@ -5,6 +5,7 @@
  * Long because it is a flat catalogue, looked into by name.
  */
 import { createHash, createPublicKey, sign } from "node:crypto"
+import { gzipSync } from "node:zlib"
 import { type ForgeKey, flipSignatureBit, forge, forgeHs256, forgeUnsigned, makeForgeKey } from "./forge.ts"
 import { type Answer, json, type Login, nowS, type Scenario, type Tenant } from "./provider.ts"
 
@@ -24,6 +25,7 @@ export interface Attack {
 const CORE = "OpenID Connect Core §3.1.3.7"
 const DISCOVERY = "OpenID Connect Discovery §4.3"
 const BCP = "RFC 9700"
+const JSON_TYPE = { "content-type": "application/json" }
 const HTML = { "content-type": "text/html" }
 
 /** Bigger than any honest answer, smaller than what would stall the tests. */
@@ -161,6 +163,32 @@ const ID_TOKEN: readonly Attack[] = [
   },
 ]
 
+/** Claims that say what a person may, in shapes that would say more. */
+const ENTITLEMENTS: readonly Attack[] = [
+  ...[2 ** 53, ["100"], "100 200", "1e2", "", { id: "100" }, "0x64", "\u0661"].map(
+    (company): Attack => ({
+      name: `company-${JSON.stringify(company)}`,
+      source: "contracts/dispatch-config.ts: 1–20 decimal digits, as text",
+      scenario: claims({ company }),
+      unseenByLibrary: true,
+    }),
+  ),
+  ...[["a b"], ['a"b'], ["\u00e4"], [""], [["a"]], { a: 1 }, 1, Array(101).fill("a"), ["a".repeat(65)]].map(
+    (entitlements, index): Attack => ({
+      name: `scopes-out-of-shape-${index}`,
+      source: "RFC 6749 §3.3: what holds a space becomes two",
+      scenario: claims({ entitlements }),
+      unseenByLibrary: true,
+    }),
+  ),
+  {
+    name: "scopes-that-no-cookie-holds",
+    source: "RFC 6265bis §5.6",
+    scenario: claims({ entitlements: Array.from({ length: 100 }, (_, index) => `${"s".repeat(60)}${index}`) }),
+    unseenByLibrary: true,
+  },
+]
+
 /** Lies about how the ID token is signed. */
 const SIGNATURE: readonly Attack[] = [
   {
@@ -284,6 +312,24 @@ const SIGNATURE: readonly Attack[] = [
       const [head, , signature] = signed.split(".")
       return `${head}.${Buffer.from(JSON.stringify({ ...body, sub: "admin" })).toString("base64url")}.${signature}`
     }),
+  },
+  {
+    name: "access-token-as-id-token",
+    source: "RFC 9068 §4; RFC 8725 §3.11",
+    scenario: header({ typ: "at+jwt" }),
+    unseenByLibrary: true,
+  },
+  {
+    name: "logout-token-as-id-token",
+    source: "RFC 8725 §3.11",
+    scenario: header({ typ: "logout+jwt" }),
+    unseenByLibrary: true,
+  },
+  {
+    name: "id-token-very-long",
+    source: "bounded input",
+    scenario: claims({ padding: "x".repeat(60_000) }),
+    unseenByLibrary: true,
   },
   {
     name: "encrypted-token",
@@ -463,6 +509,20 @@ const TOKEN: readonly Attack[] = [
     source: "bounded waits",
     scenario: token({ afterMs: Number.POSITIVE_INFINITY }),
   },
+  {
+    name: "token-endpoint-drips",
+    source: "bounded waits: a byte now and then is no answer",
+    scenario: token({ headers: JSON_TYPE, body: " ", repeatedBytes: 1_000, dripMs: 200 }),
+  },
+  {
+    name: "token-endpoint-blows-up",
+    source: "bounded input: 64 MB of JSON in 64 kB of gzip",
+    scenario: token((honest) => ({
+      headers: { ...JSON_TYPE, "content-encoding": "gzip" },
+      body: gzipSync(JSON.stringify({ ...honest, padding: "x".repeat(64 * 1024 * 1024) })),
+    })),
+    unseenByLibrary: true,
+  },
   { name: "token-endpoint-cuts", source: "bounded waits", scenario: token({ cut: true }) },
   {
     name: "token-endpoint-redirects",
@@ -599,6 +659,11 @@ const KEY_SET: readonly Attack[] = [
     arrange: (tenant) => set(tenant, { afterMs: Number.POSITIVE_INFINITY }),
   },
   {
+    name: "key-set-drips",
+    source: "bounded waits",
+    arrange: (tenant) => set(tenant, { headers: JSON_TYPE, body: " ", repeatedBytes: 1_000, dripMs: 200 }),
+  },
+  {
     name: "key-set-redirects",
     source: `${DISCOVERY}: keys come from where the provider said`,
     arrange: (tenant) => set(tenant, { status: 302, headers: { location: `${tenant.issuer}/elsewhere` } }),
@@ -687,6 +752,13 @@ const DOCUMENT: readonly Attack[] = [
     },
   },
   {
+    name: "discovery-drips",
+    source: "bounded waits",
+    arrange: (tenant) => {
+      tenant.discovery = () => ({ headers: JSON_TYPE, body: " ", repeatedBytes: 1_000, dripMs: 200 })
+    },
+  },
+  {
     name: "discovery-redirects",
     source: DISCOVERY,
     arrange: (tenant) => {
@@ -735,7 +807,7 @@ const DOCUMENT: readonly Attack[] = [
 ]
 
 /** Each comes as far as the token endpoint, once, before it is seen through. */
-export const REDEEMED: readonly Attack[] = [...ID_TOKEN, ...SIGNATURE, ...TOKEN, ...STEP_UP]
+export const REDEEMED: readonly Attack[] = [...ID_TOKEN, ...ENTITLEMENTS, ...SIGNATURE, ...TOKEN, ...STEP_UP]
 /** Each is seen through in the browser's answer already. */
 export const ANSWERED: readonly Attack[] = CALLBACK
 /** Need no more than a tenant that says the truth of itself. */

@@ -18,6 +18,8 @@ export interface Answer {
   readonly afterMs?: number
   /** `body` is sent again and again until the reader goes away or this many bytes are out. */
   readonly repeatedBytes?: number
+  /** Milliseconds between one such piece and the next. */
+  readonly dripMs?: number
   /** The connection is cut before an answer. */
   readonly cut?: boolean
 }
@@ -286,8 +288,10 @@ async function send(response: ServerResponse, answer: Answer): Promise<void> {
   response.writeHead(answer.status ?? 200, { "cache-control": "no-store", ...answer.headers })
   if (answer.repeatedBytes === undefined) return void response.end(answer.body)
   const piece = Buffer.from(answer.body ?? " ")
-  for (let sent = 0; sent < answer.repeatedBytes && !response.destroyed; sent += piece.length)
+  for (let sent = 0; sent < answer.repeatedBytes && !response.destroyed; sent += piece.length) {
     if (!response.write(piece)) await drained(response)
+    if (answer.dripMs !== undefined) await new Promise((resolve) => setTimeout(resolve, answer.dripMs).unref())
+  }
   response.end()
 }
 

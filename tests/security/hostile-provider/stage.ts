@@ -134,6 +134,8 @@ function loginConfig(tenants: readonly Tenant[], store: SessionStore, database: 
     issuer: tenant.issuer,
     clientId: tenant.clientId,
     clientAuth: "client_secret_basic",
+    companyClaim: "company",
+    scopesClaim: "entitlements",
     levels: LEVELS,
   }))
   return {

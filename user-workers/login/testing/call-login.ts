@@ -58,7 +58,7 @@ export function openBrowser(given: Circumstances = {}): Browser {
   const environment = {
     ...(bound as object),
     SESSION_KEYS,
-    CLIENT_SECRET_EXAMPLE: "secret-canary",
+    CLIENT_SECRET_EXAMPLE: "secretcanary",
     PLATFORM,
     ...given.vars,
   }

@@ -1,0 +1,120 @@
+import { describe, expect, it } from "vitest"
+import { type DispatchConfig, route } from "../../contracts/dispatch-config.ts"
+import type { ExplainRequest } from "../../contracts/platform.ts"
+import { explainRequest } from "./explain.ts"
+import { NOW_S, type TestBed, testBed } from "./test-dependencies.ts"
+
+const FILES = "https://api.example.com/files/1"
+
+function routed(auth: object): Partial<DispatchConfig> {
+  const fields = { id: "files", path: "/files/*", script: "files", team: "storage" }
+  const required = { mode: "required", issuers: ["example-idp"], ...auth }
+  return { hostnames: { "api.example.com": { team: null, routes: [route.parse({ ...fields, auth: required })] } } }
+}
+
+async function explain(bed: TestBed, headers: Record<string, string>, changes: Partial<ExplainRequest> = {}) {
+  const asked = { url: FILES, method: "GET", headers, facts: {}, ...changes } as ExplainRequest
+  const { steps, outcome } = await explainRequest(asked, bed.deps, () => undefined)
+  const step = (stage: string) => steps.find((each) => each.stage === stage)
+  return { outcome, authenticate: step("authenticate"), authorize: step("authorize") }
+}
+
+describe("an explanation", () => {
+  it("names the session's subject, level and directory, and what came and what was looked at", async () => {
+    const subjects = { "example-idp/alice": { scopes: ["admin"], companies: ["42"] } }
+    const bed = await testBed({ ...routed({ accept: ["session"] }), subjects })
+    const { cookie } = await bed.login({ level: 2 })
+    const { outcome, authenticate } = await explain(bed, { cookie, authorization: "Bearer ignored" })
+    expect(outcome).toMatchObject({ kind: "dispatch", placedName: "files--v1" })
+    expect(authenticate?.says).toBe("The credential is alice's, of example-idp.")
+    expect(authenticate?.facts).toMatchObject({
+      accept: ["session"],
+      shown: ["authorization", "session cookie"],
+      level: 2,
+      scopes: ["admin"],
+      companies: ["42"],
+      findings: [],
+    })
+  })
+
+  it.each<[string, object, (bed: TestBed) => Promise<Record<string, string>>, string, string]>([
+    ["no credential", {}, async () => ({}), "auth.credential-required", "Refused: auth.credential-required."],
+    [
+      "two at once",
+      { accept: ["session", "bearer"] },
+      async (bed) => ({ cookie: (await bed.login()).cookie, authorization: "Bearer a.b.c" }),
+      "auth.credential-invalid",
+      "several",
+    ],
+    [
+      "the wrong kind of key",
+      {},
+      async () => ({ authorization: `Bearer spsa_robot_${"A".repeat(43)}` }),
+      "auth.credential-invalid",
+      "kind-not-accepted",
+    ],
+    [
+      "a service account that there is not",
+      { accept: ["service-key"] },
+      async () => ({ authorization: `Bearer spsa_robot_${"A".repeat(43)}` }),
+      "auth.credential-invalid",
+      "account-unknown",
+    ],
+    [
+      "a session that is over",
+      { accept: ["session"] },
+      async (bed) => {
+        const { cookie, handle } = await bed.login({ createdAtMs: (NOW_S - 600) * 1000 })
+        bed.sessions.texts.delete(`session/${handle}`)
+        return { cookie }
+      },
+      "auth.session-expired",
+      "ended",
+    ],
+    [
+      "a token for elsewhere",
+      { audiences: ["https://files.example"] },
+      async (bed) => ({ authorization: `Bearer ${await bed.token()}` }),
+      "auth.credential-invalid",
+      "audience",
+    ],
+  ])("says why %s is refused", async (_what, auth, headersOf, code, why) => {
+    const bed = await testBed(routed(auth))
+    const { outcome, authenticate } = await explain(bed, await headersOf(bed))
+    expect(outcome).toMatchObject({ kind: "problem", code })
+    expect(JSON.stringify(authenticate)).toContain(why)
+  })
+
+  it("says that a browser would be sent to the login, and where", async () => {
+    const bed = await testBed(routed({ accept: ["session"], login: "/login/start", minLevel: 2 }))
+    const { outcome, authenticate } = await explain(bed, { "sec-fetch-mode": "navigate" })
+    expect(outcome).toEqual({ kind: "problem", code: "auth.login-required", status: 302 })
+    expect(authenticate?.says).toBe(
+      "Refused: auth.credential-required. A browser goes to /login/start?return_to=%2Ffiles%2F1 instead.",
+    )
+    const { cookie } = await bed.login()
+    const stepUp = await explain(bed, { cookie, "sec-fetch-mode": "navigate" })
+    expect(stepUp.authorize?.says).toContain("auth.step-up-required. A browser goes to /login/start?return_to=")
+    expect((await explain(bed, { cookie })).outcome).toMatchObject({ code: "auth.step-up-required" })
+  })
+
+  it("says that the credential was revoked", async () => {
+    const bed = await testBed(routed({ accept: ["session"] }))
+    const { cookie, handle } = await bed.login()
+    await bed.relay.revoke({ kind: "session", session: handle })
+    await explain(bed, { cookie })
+    const { outcome, authenticate } = await explain(bed, { cookie })
+    expect(outcome).toMatchObject({ code: "auth.revoked" })
+    expect(authenticate?.says).toBe("Refused: auth.revoked.")
+  })
+
+  it("notes no use of a session that nobody used, and shows no credential", async () => {
+    const bed = await testBed(routed({ accept: ["session", "bearer"] }))
+    const { cookie } = await bed.login()
+    bed.time.nowMs += 20 * 60_000
+    const asked = { url: FILES, method: "GET", headers: { cookie }, facts: {} } as unknown as ExplainRequest
+    const text = JSON.stringify(await explainRequest(asked, bed.deps, () => undefined))
+    expect(bed.sessions.calls.filter((call) => call.startsWith("put "))).toEqual([])
+    expect(text).not.toContain(cookie.slice(40, 80))
+  })
+})
