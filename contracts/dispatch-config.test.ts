@@ -192,6 +192,25 @@ describe("parseDispatchConfig", () => {
     expect(faults).toContain("/issuers/example-idp/jwks/keys")
   })
 
+  it.each([
+    ["https://idp.example/jwks", true],
+    ["http://127.0.0.1:8801/jwks", true],
+    ["http://localhost:8801/jwks", true],
+    ["http://[::1]:8801/jwks", false],
+    ["http://idp.example/jwks", false],
+    ["http://localhost.example/jwks", false],
+    ["http://127.0.0.1:80@idp.example/jwks", false],
+    ["http://localhost:x@idp.example/jwks", false],
+    ["https://user:secret@idp.example/jwks", false],
+    ["ftp://127.0.0.1/jwks", false],
+    ["data:application/json,{}", false],
+  ])("says of an issuer's key set at %s that it may be read: %s", (jwksUri, isGood) => {
+    const faults = faultsOf((config) => {
+      Object.assign((config as unknown as DispatchConfig).issuers["example-idp"] ?? {}, { jwksUri })
+    })
+    expect(faults).toEqual(isGood ? [] : ["/issuers/example-idp/jwksUri"])
+  })
+
   it("refuses more companies than the limit", () => {
     const faults = faultsOf((config) => {
       const companies = Object.fromEntries(

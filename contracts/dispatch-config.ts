@@ -86,7 +86,7 @@ const issuer = z.strictObject({
   jwksUri: z
     .url()
     .max(500)
-    .refine((url) => /^https:\/\/|^http:\/\/(127\.0\.0\.1|localhost)[:/]/.test(url), "must be https")
+    .refine(isKeySetPlace, "must be https, without a user's name")
     .optional(),
   kind: z.enum(["user", "service"]).default("user"),
   /** Claim that holds the company id, if any. */
@@ -94,6 +94,14 @@ const issuer = z.strictObject({
   /** Seconds of clock difference tolerated, 0–60. */
   clockSkewS: z.int().min(0).max(60).default(60),
 })
+
+/** Judged as parsed: by its beginning, http://localhost:x@idp.example would be on loopback. */
+function isKeySetPlace(url: string): boolean {
+  if (!URL.canParse(url)) return false
+  const { protocol, hostname, username, password } = new URL(url)
+  if (username !== "" || password !== "") return false
+  return protocol === "https:" || (protocol === "http:" && ["127.0.0.1", "localhost"].includes(hostname))
+}
 
 const release = z.strictObject({
   version: z.int().min(1).max(999_999_999),

@@ -133,6 +133,11 @@ export const PROBLEMS = {
     title: "The session does not suffice for this",
     fix: "Log in again as WWW-Authenticate says: acr_values is the level, max_age the seconds since the login.",
   },
+  "auth.session-left": {
+    status: 302,
+    title: "The session is over, and was not needed",
+    fix: "Follow Location, without the session's cookie.",
+  },
   "auth.login-required": {
     status: 302,
     title: "Log in first",

@@ -78,7 +78,7 @@ export interface FeedPage {
   /** Milliseconds since who answers last heard from the log itself; 0 from the log. */
   readonly ageMs: number
 }
-/** Pages are stored: a smaller number would make isolates refuse those of before. */
+/** Of an answer; one that is stored already and longer goes out as it is. */
 export const FEED_PAGE_ENTRIES = 20_000
 
 /** Of a relay (Durable Object `RevocationRelay`, one per location) and of the log. */

@@ -135,12 +135,23 @@ describe("probe", () => {
     expect(run).toMatchObject({ lagMs: 1_000 })
   })
 
-  it("ends after its time, and has asked no more often than a request may", async ({ expect }) => {
+  it("ends after its time, and has called other Workers no more often than the platform lets one invocation", async ({
+    expect,
+  }) => {
     const begun = platform.deps.clock.now()
-    const { asked } = await probe({ lagMs: null })
+    const { asked, revoked } = await probe({ lagMs: null })
     expect(platform.deps.clock.now() - begun).toBe(PROBE_LIMIT_MS)
-    expect(asked).toBeLessThan(310)
+    expect(asked + revoked.length).toBeLessThan(32)
   })
+
+  for (const lagMs of [200, 1_900, 5_000, 12_000, 29_000, 55_000])
+    it(`measures a lag of ${lagMs} ms, overstated by a fifth of a second or a quarter of it at the most`, async ({
+      expect,
+    }) => {
+      const { run } = await probe({ lagMs })
+      expect(run?.lagMs).toBeGreaterThanOrEqual(lagMs)
+      expect(run?.lagMs).toBeLessThanOrEqual(lagMs + Math.max(200, lagMs / 4))
+    })
 
   it("is none where no session keys are set, or no identity provider is known", async ({ expect }) => {
     const { runs, totals } = await probe({}, null)

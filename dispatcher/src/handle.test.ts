@@ -2,6 +2,7 @@ import { decodeJwt, decodeProtectedHeader, SignJWT } from "jose"
 import { describe, expect, it } from "vitest"
 import type { DispatchConfig, RouteConfig, ScriptConfig, TracingConfig } from "../../contracts/dispatch-config.ts"
 import { route } from "../../contracts/dispatch-config.ts"
+import { clearedSessionCookie } from "../../kit/session-cookie.ts"
 import { exampleConfig } from "./example-config.ts"
 import { handle } from "./handle.ts"
 import { dispatchSibling } from "./sibling.ts"
@@ -451,6 +452,19 @@ describe("a session", () => {
     expect(await codeOf(await send(bed, FILES))).toBe("auth.credential-required")
     expect(await codeOf(await withSession(bed, cookie))).toBe("auth.session-expired")
     expect(bed.trips[0]).toMatchObject({ status: 302, problem: "auth.login-required" })
+  })
+
+  it("that is over is left behind by a navigation to what is open to everybody, which then is answered", async () => {
+    const { login: _, ...rest } = auth
+    const bed = await testBed(routesWith({ auth: { ...rest, mode: "optional" } }))
+    const { cookie, handle } = await bed.login({ createdAtMs: (NOW_S - 600) * 1000 })
+    bed.sessions.texts.delete(`session/${handle}`)
+    const navigate = { "sec-fetch-mode": "navigate" }
+    const response = await send(bed, `${FILES}?a=b`, { headers: { ...navigate, cookie }, redirect: "manual" })
+    expect(response.status).toBe(302)
+    expect(response.headers.get("location")).toBe("/files/1?a=b")
+    expect(response.headers.getSetCookie()).toEqual([clearedSessionCookie()])
+    expect((await send(bed, `${FILES}?a=b`, { headers: navigate })).status).toBe(200)
   })
 
   it("is sent to the login for more by a navigation whose route asks for more", async () => {

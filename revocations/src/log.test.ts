@@ -197,6 +197,17 @@ describe("since", () => {
     expect({ hashes: hashes.size, pages }).toEqual({ hashes: 11 * MAX_REVOCATIONS_PER_CALL, pages: 3 })
   })
 
+  it("gives a page that is longer than one is today, and goes on behind it", async () => {
+    await door.append(sessions(0, 1), "ops")
+    await runInDurableObject(log(), (_log, { storage }) => {
+      storage.sql.exec("INSERT INTO pages VALUES (5, ?)", new Uint8Array((FEED_PAGE_ENTRIES + 1) * 20))
+    })
+    const long = await log().since(0)
+    expect([long.entries.byteLength / 20, long.upTo]).toEqual([FEED_PAGE_ENTRIES + 1, 5])
+    const rest = await log().since(5)
+    expect([rest.entries.byteLength / 20, rest.upTo]).toEqual([1, rest.head])
+  })
+
   it.each([-1, 0.5, Number.NaN, "0", null])("refuses %j", async (seq) => {
     expect(await outcomeOf(log().since(seq as never))).toBe("revocation.invalid")
   })

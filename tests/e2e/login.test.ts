@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest"
 import { SESSION_COOKIE } from "../../contracts/session.ts"
 import { LOGIN_IDP } from "../../emulator/example-layout.ts"
 import { ECHO_WORKER } from "../../emulator/testing.ts"
-import { eventually, expectProblem } from "../harness.ts"
+import { eventually, expectProblem, load } from "../harness.ts"
 import { useLoginPlatform } from "../login-platform.ts"
 import { LOGIN_ROUTE, routesWithSession } from "./fixtures/login-routes.ts"
 import { Person } from "./fixtures/person.ts"
@@ -223,5 +223,57 @@ it("leaves no code, token, PIN or session id in logs, trips and egress records",
   ]) {
     expect(secret.length).toBeGreaterThan(3)
     if (secret.length > 6) expect(written).not.toContain(secret)
+  }
+})
+
+describe("the login Worker", () => {
+  it("goes on when the provider signs with a new key and has forgotten the old one", async () => {
+    stage().provider.rotateKeys({ forget: true })
+    const alice = someone()
+    expect((await alice.logIn("/api/who", "alice")).response.status).toBe(200)
+  })
+
+  it("without the grant to begin sessions sets no cookie, and sees none of its own", async () => {
+    const { api, waitForConfig } = platform()
+    const team = await api.get<{ grants: string[]; egress: string[] }>("/v1/teams/identity")
+    const grants = team.grants.filter((each) => each !== "sessions:login")
+    const { egress } = team
+    await api.put("/v1/teams/identity", { grants, egress })
+    await waitForConfig()
+    const alice = someone()
+    const { response } = await alice.logIn("/login/start", "alice")
+    expect([response.status, await response.text()]).toEqual([400, expect.stringContaining("login.state-unknown")])
+    expect(alice.setCookies).toEqual([])
+    await api.put("/v1/teams/identity", { grants: team.grants, egress })
+    await waitForConfig()
+    expect((await someone().logIn("/api/who", "alice")).response.status).toBe(200)
+  })
+})
+
+describe("without the provider", () => {
+  it("whoever is logged in goes on, and who wants to log in is told when to try again", async () => {
+    const alice = someone()
+    await alice.logIn("/api/who", "alice")
+    await stage().provider.close()
+    const statuses = await load(200, 10, () => alice.get("/api/who", ASKS))
+    expect(statuses.filter(({ status }) => status !== 200)).toEqual([])
+
+    // What the Worker knows of the provider is a minute old at most; the provider is asked when a code is redeemed.
+    const tries = await Promise.all(Array.from({ length: 20 }, () => brokenLogin()))
+    expect(tries.filter(({ status }) => status !== 503)).toEqual([])
+    for (const { retryAfter } of tries) expect(Number(retryAfter)).toBeGreaterThan(0)
+    expect((await alice.get("/api/who", ASKS)).status).toBe(200)
+  })
+
+  /** Somebody who began while the provider was there, and comes back with a code. */
+  async function brokenLogin() {
+    const person = someone()
+    const started = await person.get("/login/start")
+    const location = started.headers.get("location")
+    if (location === null) return { status: started.status, retryAfter: started.headers.get("retry-after") }
+    const state = new URL(location).searchParams.get("state") ?? ""
+    const answer = new URLSearchParams({ state, code: "code", iss: stage().provider.issuer })
+    const ended = await person.get(`/login/callback?${answer}`)
+    return { status: ended.status, retryAfter: ended.headers.get("retry-after") }
   }
 })

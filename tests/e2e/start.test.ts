@@ -44,12 +44,12 @@ async function startOn(folder: string, ports: readonly string[]): Promise<Starte
   })
   return started
 }
-/** Of the platform any; of the origins the same at each start, because the example Workers are told where they are. */
+/** Of the platform any; of the edge and the origins the same at each start, because the example Workers are told where they are. */
 const platformPorts = PORT_NAMES.flatMap((name) => [portOption(name), "0"])
 const chosen = await anyPorts()
 const originPorts = ORIGIN_PORT_NAMES.flatMap((name) => [portOption(name), String(chosen[name])])
 const otherOriginPorts = ORIGIN_PORT_NAMES.flatMap((name) => [portOption(name), "0"])
-const somePorts = [...platformPorts, ...originPorts]
+const somePorts = [...platformPorts, portOption("edge"), String(chosen.edge), ...originPorts]
 
 async function stop(started: Started) {
   started.child.kill("SIGINT")

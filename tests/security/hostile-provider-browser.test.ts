@@ -417,6 +417,38 @@ describe("a logout token (OpenID Connect Back-Channel Logout §2.6)", () => {
     await eventually(REVOKED_WITHIN_MS, async () => ((await isSession(stage(), cookie)) ? null : true))
   })
 
+  it(`is taken once of ${AT_ONCE} times at once`, async () => {
+    await loggedIn()
+    const token = sign(aboutAlice())
+    const answers = await Promise.all(Array.from({ length: AT_ONCE }, () => postToken(token)))
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
+    expect(answers.filter(({ status }) => status !== 200 && status !== 400)).toEqual([])
+  })
+
+  it.each([
+    ["its subject", () => ({ sub: who })],
+    ["its session at the provider", () => ({ sid })],
+  ])("that comes for %s while a login is under way leaves no session behind", async (_what, about) => {
+    let redeemed = () => {}
+    const isRedeemed = new Promise<void>((resolve) => {
+      redeemed = resolve
+    })
+    corp().scenario = {
+      subject: who,
+      token: (honest) => {
+        redeemed()
+        return { headers: { "content-type": "application/json" }, body: JSON.stringify(honest), afterMs: 700 }
+      },
+    }
+    const browser = stage().browser()
+    const login = logIn(stage(), browser, corp())
+    await isRedeemed
+    expect((await postToken(sign(corp().logoutClaims(about())))).status).toBe(200)
+    const { ended } = await login
+    const cookie = sessionCookiesIn(ended).length === 0 ? null : await browser.cookie(APP, SESSION_COOKIE)
+    await eventually(REVOKED_WITHIN_MS, async () => ((await isSession(stage(), cookie)) ? null : true))
+  })
+
   const without =
     (...names: string[]) =>
     () =>

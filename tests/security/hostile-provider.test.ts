@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { ANSWERED, type Attack, REDEEMED, TENANT_ATTACKS } from "./hostile-provider/attacks.ts"
+import { ANSWERED, type Attack, HONEST_WAYS, REDEEMED, TENANT_ATTACKS } from "./hostile-provider/attacks.ts"
 import type { Page } from "./hostile-provider/browser.ts"
 import { makeForgeKey } from "./hostile-provider/forge.ts"
 import type { Tenant } from "./hostile-provider/provider.ts"
@@ -48,10 +48,12 @@ function expectRefusal(page: Page, tenant: Tenant): void {
   for (const markup of ["<script>alert", "<img", "javascript:"]) expect(wire).not.toContain(markup)
 }
 
-async function expectHonestLogin(tenant: Tenant): Promise<void> {
+async function expectHonestLogin(tenant: Tenant, { scenario, arrange, start }: Partial<Attack> = {}): Promise<void> {
   tenant.forget()
+  tenant.scenario = scenario ?? {}
+  arrange?.(tenant)
   const before = await handles()
-  const { ended } = await logIn(stage(), stage().browser(), tenant)
+  const { ended } = await logIn(stage(), stage().browser(), tenant, start)
   expect(ended.location, ended.text).toBe(`${APP}/home`)
   expect(sessionCookiesIn(ended)).toHaveLength(1)
   expect((await handles()).length - before.length).toBe(1)
@@ -139,6 +141,22 @@ describe("a lie in the browser's answer", () => {
     if (!["code-unknown", "code-very-long"].includes(attack.name)) expect(tenant.countOf("token")).toBe(0)
     await expectHonestLogin(tenant)
   })
+})
+
+describe("what honest providers do", () => {
+  const ways = HONEST_WAYS.map((way, index) => ({
+    name: way.name,
+    way,
+    tenant: way.arrange === undefined ? "honest" : `h${index}`,
+  }))
+  beforeAll(() => {
+    const tenants = [...new Set(ways.map(({ tenant }) => tenant))].map((name) => stage().provider.tenant(name))
+    return stage().useTenants(tenants)
+  })
+
+  it.for(ways)("makes exactly one session: $name", ({ way, tenant }) =>
+    expectHonestLogin(stage().provider.tenant(tenant), way),
+  )
 })
 
 const batches = Array.from({ length: Math.ceil(TENANT_ATTACKS.length / PROVIDERS_AT_ONCE) }, (_, index) =>

@@ -6,7 +6,7 @@ import { CookieJar } from "tough-cookie"
 import { describe, expect, it } from "vitest"
 import { SESSION_COOKIE, type SessionSeal } from "../../contracts/session.ts"
 import { readInbound, stripReserved } from "../../dispatcher/src/edge/read-inbound.ts"
-import { finish } from "../../dispatcher/src/forward/finish.ts"
+import { keptCookies } from "../../dispatcher/src/forward/kept-cookies.ts"
 import { clearedSessionCookie, openSession, sealSession, sessionCookie } from "../../kit/session-cookie.ts"
 
 const APP = "https://app.procore.com/projects/1"
@@ -25,15 +25,6 @@ const SEAL: SessionSeal = {
   idleS: 1_800,
 }
 
-/** What `script` set, as the client sees it. */
-function setCookies(cookies: readonly string[], beginsSessions: boolean, hostname: string): string[] {
-  const headers = new Headers()
-  for (const cookie of cookies) headers.append("set-cookie", cookie)
-  const release = { placedName: "any--v1", beginsSessions }
-  const response = Object.assign(new Response(null, { headers }), { webSocket: null })
-  return finish(response, { requestId: "r", hostname }, release, 1, "user", "no.passport.here").headers.getSetCookie()
-}
-
 /** The request that the jar's browser makes. */
 async function requestTo(url: string, jar: CookieJar) {
   const headers = new Headers({ cookie: await jar.getCookieString(url) })
@@ -47,7 +38,7 @@ async function requestTo(url: string, jar: CookieJar) {
 async function loggedIn(prefixSecurity: "strict" | "unsafe-disabled") {
   const jar = new CookieJar(undefined, { prefixSecurity, rejectPublicSuffixes: false })
   const mine = await sealSession(SEAL, KEYS)
-  for (const cookie of setCookies([sessionCookie(mine.cookieValue, 3_600)], true, "app.procore.com"))
+  for (const cookie of keptCookies([sessionCookie(mine.cookieValue, 3_600)], "app.procore.com", true))
     await jar.setCookie(cookie, APP)
   return { jar, mine }
 }
@@ -105,7 +96,7 @@ describe.each(["strict", "unsafe-disabled"] as const)("with the prefixes of cook
     const theirs = await sealSession({ ...SEAL, subject: "mallory" }, KEYS)
     for (const each of attributes) {
       const { jar, mine } = await loggedIn(prefixSecurity)
-      for (const cookie of setCookies([`${name}=${theirs.cookieValue}; ${each}`], false, "app.procore.com"))
+      for (const cookie of keptCookies([`${name}=${theirs.cookieValue}; ${each}`], "app.procore.com", false))
         await jar.setCookie(cookie, APP).catch(() => undefined)
       expect((await requestTo(APP, jar)).inbound.sessionCookie, each).toBe(mine.cookieValue)
     }

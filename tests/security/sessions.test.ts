@@ -4,6 +4,7 @@
  */
 import { createHash, randomBytes } from "node:crypto"
 import { beforeAll, describe, expect, it } from "vitest"
+import { SERVICE_ACCOUNTS_IDP } from "../../contracts/dispatch-config.ts"
 import { LOGIN_COOKIE_PREFIX, SESSION_COOKIE, type SessionSeal, seenKey, sessionKey } from "../../contracts/session.ts"
 import {
   mayHoldGatewayCookie,
@@ -29,6 +30,16 @@ const routes = {
     auth: { mode: "required", issuers: ["corp", EXAMPLE_ISSUER_ID], accept: ["bearer", "session"] },
   },
   machine: { path: "/machine/*", auth: { mode: "required", issuers: [], accept: ["service-key"] } },
+  sure: {
+    path: "/sure/*",
+    auth: {
+      mode: "required",
+      issuers: ["corp", EXAMPLE_ISSUER_ID],
+      accept: ["bearer", "session"],
+      minLevel: 2,
+      maxAuthAgeS: 300,
+    },
+  },
   corp: { path: "/corp/*", auth: { mode: "required", issuers: ["corp"], accept: ["session"] } },
 }
 
@@ -482,6 +493,39 @@ describe("a credential where another belongs", () => {
   })
 })
 
+describe("a route that asks for more than a session (RFC 9470)", () => {
+  const ago = (ms: number) => ({ authenticatedAtMs: Date.now() - ms, createdAtMs: Date.now() - ms })
+
+  it("lets in who proved enough, lately enough, and nobody else", async () => {
+    const enough = await session({ level: 2 })
+    expect(await statusOf(named(enough.cookieValue), "/sure/x")).toBe(200)
+    const lately = await session({ level: 3, ...ago(290_000) })
+    expect(await statusOf(named(lately.cookieValue), "/sure/x")).toBe(200)
+    for (const changes of [
+      { level: 1 },
+      { level: 0 },
+      { level: 2, ...ago(310_000) },
+      { level: 3, ...ago(3_000_000) },
+    ]) {
+      const { cookieValue } = await session(changes)
+      const response = await ask(named(cookieValue), "/sure/x")
+      expect(response.headers.get("www-authenticate")).toContain("insufficient_user_authentication")
+      await expectProblem(response, 401, "auth.step-up-required")
+    }
+  })
+
+  it("is not satisfied by a session that began anew without a new proof", async () => {
+    const { cookieValue } = await session({ level: 2, authenticatedAtMs: Date.now() - 600_000 })
+    expect(await statusOf(named(cookieValue), "/sure/x")).toBe(401)
+  })
+
+  it("is not satisfied by a token, whatever it says of itself", async () => {
+    const token = stage().platform.issueToken({ subject: "alice", scope: "acr:2 level:3" })
+    expect(await statusOf(null, "/sure/x", { headers: [["authorization", `Bearer ${token}`]] })).toBe(401)
+    expect(await statusOf(null, "/both/x", { headers: [["authorization", `Bearer ${token}`]] })).toBe(200)
+  })
+})
+
 describe("the gateway's answer to who one is", () => {
   const at = "/.sallyport/session"
 
@@ -560,6 +604,21 @@ describe("a service account's key", () => {
     for (const scheme of ["Basic", "Token", "bearer2", ""]) expect(await call(good, "/machine/x", scheme)).toBe(401)
     for (const path of ["/bearer/x", "/both/x", "/corp/x"]) expect(await call(good, path)).toBe(401)
     expect(await statusOf(named(good), "/both/x")).toBe(401)
+  })
+
+  it("is refused once it is revoked, though the config still has it, and no other with it", async () => {
+    const [doomed, spared] = [keyOf("reports"), keyOf("reports")]
+    const keys = [
+      { id: "doomed", hash: hashOf(doomed) },
+      { id: "spared", hash: hashOf(spared) },
+    ]
+    await stage().platform.api.put("/v1/policy/serviceAccounts", accounts([{ id: "k1", hash: hashOf(good) }, ...keys]))
+    await stage().platform.waitForConfig()
+    expect([await call(doomed), await call(spared)]).toEqual([200, 200])
+    const target = { kind: "key", idp: SERVICE_ACCOUNTS_IDP, kid: "reports/doomed" }
+    await stage().platform.api.post("/v1/revocations", [{ target, reason: "a test" }])
+    await eventually(REVOKED_WITHIN_MS, async () => ((await call(doomed)) === 401 ? true : null))
+    expect([await call(spared), await call(good), await call(other)]).toEqual([200, 200, 200])
   })
 
   it("is refused once it is taken out of the config, and no other with it", async () => {

@@ -42,7 +42,7 @@ const TABLES = [
   "CREATE TABLE IF NOT EXISTS young_sessions (handle TEXT PRIMARY KEY, begun_ms INTEGER NOT NULL, subject TEXT NOT NULL, idp_session TEXT)",
   "CREATE INDEX IF NOT EXISTS young_sessions_by_subject ON young_sessions (subject)",
   "CREATE INDEX IF NOT EXISTS young_sessions_by_idp_session ON young_sessions (idp_session)",
-  "CREATE TABLE IF NOT EXISTS ended_idp_sessions (idp_session TEXT PRIMARY KEY, ended_ms INTEGER NOT NULL)",
+  "CREATE TABLE IF NOT EXISTS ended (what TEXT PRIMARY KEY, ended_ms INTEGER NOT NULL)",
 ]
 /** Milliseconds for which a session is listed here as well: KV shows a new key in its lists everywhere only after a minute or so. */
 const YOUNG_MS = 600_000
@@ -128,7 +128,7 @@ export interface SessionIndex {
   readonly idpSession: string | null
 }
 
-/** Lists a session that is about to begin. False when the provider has ended its own, from which this one comes, since the person set out. */
+/** Lists a session that is about to begin. False when the provider has ended its own, from which this one comes, or all of the subject's, since the person set out. */
 export async function noteYoungSession(
   db: D1Database,
   handle: string,
@@ -142,7 +142,7 @@ export async function noteYoungSession(
       db
         .prepare(
           "INSERT INTO young_sessions (handle, begun_ms, subject, idp_session) SELECT ?1, ?2, ?3, ?4 " +
-            "WHERE NOT EXISTS (SELECT 1 FROM ended_idp_sessions WHERE idp_session = ?4 AND ended_ms >= ?5) RETURNING handle",
+            "WHERE NOT EXISTS (SELECT 1 FROM ended WHERE what IN (?3, ?4) AND ended_ms >= ?5) RETURNING handle",
         )
         .bind(handle, nowMs, subject, idpSession, startedAtMs),
     ]),
@@ -159,10 +159,8 @@ export async function takeYoungSessions(db: D1Database, { subject, idpSession }:
       : db.prepare("SELECT handle FROM young_sessions WHERE idp_session = ?").bind(idpSession)
   const results = await inStore(db, () =>
     db.batch<{ handle: string }>([
-      db.prepare("DELETE FROM ended_idp_sessions WHERE ended_ms <= ?").bind(nowMs - LOGIN_LIFETIME_MS),
-      ...(idpSession == null
-        ? []
-        : [db.prepare("INSERT OR REPLACE INTO ended_idp_sessions VALUES (?, ?)").bind(idpSession, nowMs)]),
+      db.prepare("DELETE FROM ended WHERE ended_ms <= ?").bind(nowMs - LOGIN_LIFETIME_MS),
+      db.prepare("INSERT OR REPLACE INTO ended VALUES (?, ?)").bind(idpSession ?? subject ?? "", nowMs),
       found,
     ]),
   )

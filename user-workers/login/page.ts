@@ -1,6 +1,7 @@
 /** Pages for people: small, without a script, under a policy that allows none, and stored nowhere. All text that is put in is escaped here and nowhere else. */
 import { cspHash } from "../../kit/csp.ts"
 import { problemResponse, type Refusal } from "../../kit/problem.ts"
+import { sendsPins } from "./settings.ts"
 
 const STYLE = `:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}body{max-width:26rem;margin:12vh auto;padding:0 1.25rem}
 h1{font-size:1.4rem;line-height:1.25;margin:0 0 1rem}form{display:grid;gap:.75rem;margin:1.25rem 0}label{display:grid;gap:.25rem}
@@ -75,7 +76,7 @@ export async function answerProblem(
   if (!isForPeople(request)) return problem
   const { title, detail } = (await problem.json()) as { title: string; detail: string }
   const again = request.url.includes("/login/pin") ? "/login/pin" : "/login/start"
-  const body = html`<p>${detail}</p>${more}<p><a href="${again}">Log in again</a> · <a href="/login/pin">Use a PIN by e-mail</a></p>
+  const body = html`<p>${detail}</p>${more}<p><a href="${again}">Log in again</a>${sendsPins() ? html` · <a href="/login/pin">Use a PIN by e-mail</a>` : ""}</p>
 <p class="facts">${refusal.code}<br>Request ${requestId}</p>`
   return page(title, body, { status: problem.status, headers: problem.headers })
 }

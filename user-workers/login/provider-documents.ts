@@ -19,7 +19,7 @@ const TIMEOUT_MS = 5_000
 const MAX_BYTES = 256 * 1024
 const MAX_KEYS = 50
 /** Milliseconds until documents are read anew, and for which the last good ones go on when they cannot be. */
-const KEPT = { ttlMs: 300_000, staleIfErrorMs: 3_600_000 } as const
+const KEPT = { ttlMs: 60_000, staleIfErrorMs: 3_600_000 } as const
 /** Milliseconds between two questions for keys because of an unknown one. */
 const EXTRA_EVERY_MS = 30_000
 /** One probe in this time goes to a provider that does not answer. */
@@ -63,6 +63,11 @@ export async function callProvider<T>({ issuer }: ProviderSettings, work: (send:
     permit.fail()
     throw unavailable(OPEN_MS, cause)
   }
+}
+
+/** Refuses `login.provider-unavailable` while the provider is known to be ill: nobody is sent to where no answer comes from. */
+export function refuseWhileIll({ issuer }: ProviderSettings): void {
+  if (breaker.stateOf(issuer) === "open") throw unavailable(OPEN_MS)
 }
 
 /** For every function of oauth4webapi that sends something. */

@@ -15,6 +15,7 @@ import {
   callProvider,
   keysOf,
   metadataOf,
+  refuseWhileIll,
   sending,
   Unusable,
   type WaitUntil,
@@ -54,6 +55,7 @@ export async function beginLogin(
   wishes: Wishes,
 ): Promise<{ readonly state: string; readonly login: Pick<PendingLogin, "nonce" | "verifier">; readonly url: URL }> {
   const server = await metadataOf(settings, waitUntil)
+  refuseWhileIll(settings)
   const [state, nonce, verifier] = [
     oauth.generateRandomState(),
     oauth.generateRandomNonce(),

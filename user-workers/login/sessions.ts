@@ -45,14 +45,13 @@ export interface Begun {
   readonly cookie: string
 }
 
-/** Ends the session that the browser had, then begins one with a new id (R11). Refuses `login.store-unavailable`, what the platform refuses, and `login.denied` when the provider ended its own session meanwhile. */
+/** Ends the session that the browser had, then begins one with a new id (R11). Refuses `login.store-unavailable`, what the platform refuses, `login.answer-invalid` for more than a cookie holds, and `login.denied` when the provider ended its own session meanwhile. */
 export async function beginSession(
   env: Store,
   { lifetimeS, idleS }: Settings,
   { idp, identity, startedAtMs, passport, userAgent }: Beginning,
 ): Promise<Begun> {
   const { sid, facts } = passport
-  if (sid !== undefined) await endSessions(env, [sid], "a new login in the same browser")
   const { idpSession, ...who } = identity
   const nowMs = Date.now()
   const seal: SessionSeal = {
@@ -63,7 +62,11 @@ export async function beginSession(
     expiresAtMs: nowMs + lifetimeS * 1000,
     idleS,
   }
-  const { handle, cookieValue } = await sealSession(seal, env.SESSION_KEYS)
+  // What no cookie holds, most likely more scopes than a session can have, is found before anything ends.
+  const { handle, cookieValue } = await sealSession(seal, env.SESSION_KEYS).catch((cause: unknown) => {
+    throw refuse("login.answer-invalid", { cause })
+  })
+  if (sid !== undefined) await endSessions(env, [sid], "a new login in the same browser")
   const device = {
     userAgent: (userAgent ?? "").slice(0, 300),
     ip: facts.ip?.slice(0, 45) ?? null,

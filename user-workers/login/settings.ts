@@ -83,6 +83,11 @@ export function settingsOf(env: Env): Settings {
   return parsed.data
 }
 
+/** Whether PINs are sent, as far as this isolate has looked. */
+export function sendsPins(): boolean {
+  return known !== null && known.settings.mailUrl !== ""
+}
+
 function fromJson(text: string): unknown {
   try {
     return JSON.parse(text)

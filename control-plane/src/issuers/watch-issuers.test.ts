@@ -105,6 +105,32 @@ describe("issuers' keys: what changed is published", () => {
     }
   })
 
+  it("forgets what it found at a place that ops no longer name, so that naming it again brings no old key back", async ({
+    expect,
+  }) => {
+    answers[URI] = publishes(first)
+    await look()
+    await putIssuers({ idp: issuer({ jwksUri: undefined }) })
+    await putIssuers({ idp: issuer({ jwks: { keys: [second] } }) })
+    expect(await inForce()).toEqual(["k2"])
+    answers[URI] = () => Promise.reject(new Error("gone"))
+    await look()
+    expect(await inForce()).toEqual(["k2"])
+    await putIssuers({})
+    await putIssuers({ idp: issuer() })
+    expect(await inForce()).toEqual(["seed"])
+  })
+
+  it("keeps nothing of a look that was under way when ops named another place", async ({ expect }) => {
+    answers[URI] = async () => {
+      await putIssuers({ idp: issuer({ jwksUri: `${URI}/2` }) })
+      return Response.json({ keys: [first] })
+    }
+    await look()
+    await putIssuers({ idp: issuer() })
+    expect(await inForce()).toEqual(["seed"])
+  })
+
   it("leaves out what is of no use here, and believes the rest", async ({ expect }) => {
     const encryption = { ...rsa, kid: "enc", use: "enc", alg: "RSA-OAEP" }
     const curve = { kty: "EC", crv: "P-384", kid: "p384", x: "x", y: "y" }

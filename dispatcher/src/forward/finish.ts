@@ -10,15 +10,7 @@ import {
   RELEASE_HEADER,
   REQUEST_ID_HEADER,
 } from "../../../contracts/reserved-headers.ts"
-import { LOGIN_COOKIE_PREFIX, SESSION_COOKIE } from "../../../contracts/session.ts"
-
-/**
- * Cookies of this prefix are the gateway's. Whatever the edge takes for one when it comes back (edge/gateway-cookies.ts) counts: any case, after white space, after the `=` of a nameless cookie, which
- * comes back as its value alone, and after a comma in a value.
- */
-const GATEWAY_COOKIE = /^(?:[^;]*,)?[\s\p{Cc}=]*__(?:host|secure)-sallyport/iu
-/** RFC 6265 §4.1.1: in any case, wherever it stands. */
-const DOMAIN = /;\s*domain\s*(?:=[^;]*)?(?=;|$)/gi
+import { keptCookies } from "./kept-cookies.ts"
 
 /** The same response, body untouched, with the headers that it may not set removed and ours added. `release.placedName` is `<script>--v<version>`; `passport` is the one it was given, which it may not hand on to the client (R5). */
 export function finish(
@@ -40,7 +32,7 @@ export function finish(
     else if (isReservedResponseHeader(name) || value.includes(passport)) refused.push(name)
   })
   for (const name of refused) headers.delete(name)
-  if (hasCookies) keepOwnCookies(headers, inbound.hostname, release.beginsSessions)
+  if (hasCookies) keepCookies(headers, inbound.hostname, release.beginsSessions)
   if (subjectKind !== "anonymous") keepPrivate(headers, cacheControl)
   headers.set(REQUEST_ID_HEADER, inbound.requestId)
   headers.set(CONFIG_HEADER, String(configRevision))
@@ -48,44 +40,10 @@ export function finish(
   return finished
 }
 
-/** Drops cookies for other hosts or with the gateway's names, unless it `maySetGateways`. A Domain of the own host is taken off: with it the cookie would reach all hosts below. */
-function keepOwnCookies(headers: Headers, hostname: string, maySetGateways: boolean): void {
-  const cookies = headers.getSetCookie()
+function keepCookies(headers: Headers, hostname: string, maySetGateways: boolean): void {
+  const kept = keptCookies(headers.getSetCookie(), hostname, maySetGateways)
   headers.delete("set-cookie")
-  for (const cookie of cookies) {
-    if (GATEWAY_COOKIE.test(cookie)) {
-      if (maySetGateways && isSoundGatewayCookie(cookie)) headers.append("set-cookie", cookie)
-    } else if (isOwnDomain(cookie, hostname)) headers.append("set-cookie", cookie.replace(DOMAIN, ""))
-  }
-}
-
-function attributeOf(text: string): [name: string, value: string] {
-  const [name = "", ...value] = text.split("=")
-  return [name.trim().toLowerCase(), value.join("=").trim().toLowerCase()]
-}
-
-/** R11: the exact name, and what its prefix promises; the session's besides out of reach of scripts and of other sites' requests. Each attribute once, because readers differ in which of two they take. */
-function isSoundGatewayCookie(cookie: string): boolean {
-  const [pair = "", ...attributes] = cookie.split(";")
-  const name = pair.slice(0, Math.max(0, pair.indexOf("=")))
-  const said = new Map(attributes.map(attributeOf))
-  const isSealedOff =
-    said.size === attributes.length &&
-    said.has("secure") &&
-    said.has("httponly") &&
-    said.get("path") === "/" &&
-    !said.has("domain")
-  if (name !== SESSION_COOKIE) return isSealedOff && name.startsWith(LOGIN_COOKIE_PREFIX)
-  return isSealedOff && /^(lax|strict)$/.test(said.get("samesite") ?? "")
-}
-
-/** Every Domain attribute is looked at: RFC 6265 §5.3 takes the last, others the first. */
-function isOwnDomain(cookie: string, hostname: string): boolean {
-  const domains = cookie.match(DOMAIN) ?? []
-  return domains.every((attribute) => {
-    const value = attribute.slice(attribute.indexOf("=") + 1)
-    return value.trim().replace(/^\./, "").toLowerCase() === hostname
-  })
+  for (const cookie of kept) headers.append("set-cookie", cookie)
 }
 
 function keepPrivate(headers: Headers, cacheControl: string | null): void {

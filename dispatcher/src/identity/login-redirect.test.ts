@@ -102,6 +102,33 @@ it("takes who asks for a page for a browser, where Fetch Metadata is not sent", 
   expect(answerTo("auth.credential-required", { fetchMode: null }).code).toBe("auth.login-required")
 })
 
+describe("where no credential is needed", () => {
+  const cleared = { headers: { "set-cookie": "cleared" } }
+  const answer = (refusal: Refusal, changes: Partial<Asked> = {}, auth: Partial<RouteAuth> = {}) => {
+    const { login: _, ...rest } = AUTH
+    const all = { ...rest, mode: "optional" as const, ...auth }
+    const { code, options } = orLogin(refusal, loginOf({ ...NAVIGATION, ...changes }, all)) as Refusal
+    return { code, location: options.headers?.location, cookie: options.headers?.["set-cookie"] }
+  }
+
+  it("a navigation with a session that is over goes on without it, with or without a login", () => {
+    const expected = { code: "auth.session-left", location: "/projects/1?tab=a&b=%2F", cookie: "cleared" }
+    expect(answer(refuse("auth.session-expired", cleared))).toEqual(expected)
+    expect(answer(refuse("auth.credential-invalid", cleared), {}, { login: "/login" })).toEqual(expected)
+  })
+
+  it("one whose cookie stays is not sent to where it comes from", () => {
+    expect(answer(refuse("auth.session-expired")).code).toBe("auth.session-expired")
+    expect(answer(refuse("auth.credential-required")).code).toBe("auth.credential-required")
+    expect(answer(refuse("auth.credential-required"), {}, { login: "/login" }).code).toBe("auth.login-required")
+  })
+
+  it("what a page fetches gets the problem, and so does a navigation where a credential is needed", () => {
+    expect(answer(refuse("auth.session-expired", cleared), { fetchMode: "cors" }).code).toBe("auth.session-expired")
+    expect(answer(refuse("auth.session-expired", cleared), {}, { mode: "required" }).code).toBe("auth.session-expired")
+  })
+})
+
 it("leaves everything as it is on a route without login, and whatever is no refusal", () => {
   const { login: _, ...auth } = AUTH
   const refusal = refuse("auth.credential-required")

@@ -1,6 +1,6 @@
 /**
- * Where a browser goes instead of seeing a refusal: to the login of the route, and from there back to where it wanted to go. Only for what a person does in the address bar or by a link;
- * what a page fetches gets the problem, and decides itself.
+ * Where a browser goes instead of seeing a refusal: to the login of the route, and from there back to where it wanted to go; or, where no credential is needed, there at once without the session that
+ * is over. Only for what a person does in the address bar or by a link; what a page fetches gets the problem, and decides itself.
  */
 import type { RouteAuth } from "../../../contracts/dispatch-config.ts"
 import type { ProblemCode } from "../../../contracts/problem-codes.ts"
@@ -32,24 +32,32 @@ interface Navigation {
 export interface Login {
   readonly inbound: Navigation
   readonly auth: RouteAuth
-  /** Path on this hostname. */
-  readonly path: string
+  /** Path on this hostname; null where the route has no login. */
+  readonly path: string | null
 }
 
-/** The login to send this request to should it be refused; null for what is not a browser's navigation, on a route without login, and for the login itself, which would be sent to itself for ever. */
+/** Where to send this request should it be refused; null for what is not a browser's navigation, on a route that has nowhere to send it, and for the login itself, which would be sent to itself for ever. */
 export function loginOf(inbound: Navigation, auth: RouteAuth): Login | null {
-  const { login } = auth
-  if (login === undefined || inbound.path === login || !isNavigation(inbound)) return null
+  const { login = null, mode } = auth
+  if ((login === null && mode !== "optional") || inbound.path === login || !isNavigation(inbound)) return null
   return { inbound, auth, path: login }
 }
 
 /**
- * What to answer instead of `thrown`: `auth.login-required`, a redirect, where a login can help; else `thrown` itself.
+ * What to answer instead of `thrown`: `auth.session-left`, a redirect to the same place, where a session that is over was not needed; `auth.login-required`, one to the login, where that can help;
+ * else `thrown` itself.
  * It says what has to be better than before: `level` and `max_age` at a step-up, and after a revocation a fresh proof, since an old one would be refused again.
  */
 export function orLogin(thrown: unknown, login: Login | null): unknown {
   if (login === null || !(thrown instanceof Refusal) || !HELPED.has(thrown.code)) return thrown
-  const { minLevel, maxAuthAgeS } = login.auth
+  const { mode, minLevel, maxAuthAgeS } = login.auth
+  const clearing = thrown.options.headers?.["set-cookie"]
+  // Only together with the cookie's end: else the browser would come back the same.
+  if (mode === "optional" && clearing !== undefined) {
+    const location = login.inbound.path + login.inbound.query
+    return refuse("auth.session-left", { headers: { location, "set-cookie": clearing }, log: thrown.options.log ?? {} })
+  }
+  if (login.path === null) return thrown
   const isStepUp = thrown.code === "auth.step-up-required"
   const level = isStepUp && minLevel !== undefined ? `&level=${minLevel}` : ""
   const age = isStepUp && maxAuthAgeS !== undefined ? `&max_age=${maxAuthAgeS}` : ""

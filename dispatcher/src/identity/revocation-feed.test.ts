@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest"
 import {
   ENTRY_BYTES,
+  FEED_PAGE_ENTRIES,
   type FeedPage,
   type RelayApi,
   type RevocationTarget,
@@ -192,6 +193,16 @@ describe("at a cold start", () => {
     expect(await outcome(await credential(), true)).toBe("auth.revoked")
     expect(asked.map(({ seq }) => seq)).toEqual([0, 50_000, 100_000])
     expect(feed.status()).toMatchObject({ entries: 3, seq: 100_001, ageMs: 0 })
+  })
+
+  it("takes in a page of any length, such as a relay of another version may have", async () => {
+    const revoked = Array.from(
+      { length: FEED_PAGE_ENTRIES + 1 },
+      (): Revoked => ({ target: { kind: "company", company: "42" } }),
+    )
+    const page = await pageOf(revoked)
+    const { outcome } = await warm(async () => page)
+    expect(await outcome(await credential())).toBe("auth.revoked")
   })
 
   it("does not wait longer for a backlog than for anything else, and gives up one without an end", async () => {

@@ -5,7 +5,6 @@
  */
 import {
   ENTRY_BYTES,
-  FEED_PAGE_ENTRIES,
   type FeedPage,
   type RelayApi,
   type RevocationTarget,
@@ -247,10 +246,8 @@ export class RevocationFeed {
 /** The page, when it is one and goes forward: a wrong number believed once would hide everything after it. Throws otherwise. */
 function checked(page: FeedPage, askedFrom: number): FeedPage {
   const { entries, upTo, head, ageMs } = page
-  const isWhole =
-    entries instanceof Uint8Array &&
-    entries.byteLength % ENTRY_BYTES === 0 &&
-    entries.byteLength <= FEED_PAGE_ENTRIES * ENTRY_BYTES
+  // Of any length: relays of another version may have longer pages.
+  const isWhole = entries instanceof Uint8Array && entries.byteLength % ENTRY_BYTES === 0
   const isForward = Number.isSafeInteger(upTo) && Number.isSafeInteger(head) && upTo >= askedFrom
   const hasProgress = upTo >= head || upTo > askedFrom
   if (!isWhole || !isForward || !hasProgress || !(ageMs >= 0)) throw new Error("the relay's page is malformed")

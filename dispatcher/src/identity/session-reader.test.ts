@@ -64,6 +64,31 @@ describe("a session that the isolate meets", () => {
     expect(store.calls).toEqual([])
   })
 
+  it.each<[string, boolean, object]>([
+    ["goes on", false, { ok: true, isConfirmed: true }],
+    ["is over", true, { ok: false, fault: "ended" }],
+  ])("is known to no other request before the store has answered, when it %s", async (_what, isAbsent, expected) => {
+    const { store } = isolate()
+    const { cookie } = await begun(store, OLD, isAbsent)
+    const asked = Promise.withResolvers<void>()
+    const answer = Promise.withResolvers<void>()
+    const slow = {
+      put: store.put.bind(store),
+      async get(key: string) {
+        asked.resolve()
+        await answer.promise
+        return store.get(key)
+      },
+    }
+    const reader = new SessionReader({ store: slow, keys: SESSION_KEYS, clock: { now: () => NOW_MS }, limitMs: 60_000 })
+    const first = reader.read(cookie, GRACE_S, null)
+    await asked.promise
+    const second = reader.read(cookie, GRACE_S, null)
+    answer.resolve()
+    expect(await Promise.all([first, second])).toMatchObject([expected, expected])
+    expect(reader.read(cookie, GRACE_S, null)).toMatchObject(expected)
+  })
+
   it("costs the store nothing when its cookie is made up", async () => {
     const { store, read } = isolate()
     const { cookie } = await begun(store)
@@ -370,6 +395,25 @@ describe("while the store cannot be reached", () => {
     expect(await read(cookie)).toBe("unconfirmed")
     expect(asked()).toBe(2)
     expect(await read(cookie)).toBe("ok")
+  })
+
+  it("asks it for one session in five seconds, however many there are, before and after the grace", async () => {
+    const { store, read, time } = isolate()
+    const known = await Promise.all(Array.from({ length: 50 }, () => begun(store, { ...OLD, idleS: 86_400 })))
+    for (const { cookie } of known) await read(cookie)
+    store.state = "down"
+    store.calls.length = 0
+    for (let second = 60; second < 60 + 2 * GRACE_S; second += 1) {
+      time.nowMs = NOW_MS + second * 1000
+      for (const { cookie } of known.slice(second % 10, (second % 10) + 5)) await read(cookie)
+    }
+    const asked = store.calls.filter((call) => call.startsWith("get session/")).length
+    expect(asked).toBeLessThanOrEqual((2 * GRACE_S) / 5 + 1)
+    expect(await read(known[0]?.cookie ?? "")).toBe("store-silent")
+    store.state = "up"
+    time.nowMs += 5_000
+    for (const { cookie } of known) expect(await read(cookie)).toMatch(/^(ok|unconfirmed)$/)
+    for (const { cookie } of known) expect(await read(cookie)).toBe("ok")
   })
 
   it("forgets the outage when the store answers once, for whichever session", async () => {

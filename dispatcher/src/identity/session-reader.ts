@@ -21,7 +21,7 @@ const ASK_LIMIT_MS = 250
 const BACKGROUND_LIMIT_MS = 5_000
 /** Milliseconds between two looks at a session's record. */
 const ASK_AGAIN_MS = 60_000
-/** The same while the last look failed. */
+/** The same where the last look failed; while the store is silent, between two looks for whichever session. */
 const RETRY_MS = 5_000
 /** Milliseconds between two notes of one session's use. */
 const NOTE_AGAIN_MS = 60_000
@@ -60,6 +60,8 @@ export class SessionReader {
   readonly #known = new BoundedCache<Known>(CACHED_SESSIONS)
   /** First failure since the store last answered. */
   #failingSinceMs: number | null = null
+  /** Last look for whichever session. */
+  #lookedAtMs = Number.NEGATIVE_INFINITY
 
   /** `keys`: the secret SESSION_KEYS; empty: no session is accepted. Throws TypeError for keys that are none. */
   constructor(options: {
@@ -89,11 +91,25 @@ export class SessionReader {
   }
 
   /** Memory is not enough: for a young session whose record has to be there by now, for one that this isolate has not seen in use for too long, and when the grace is over. */
-  #needsLook({ session: { seal }, found, usedAtMs }: Known, graceS: number, now: number): boolean {
+  #needsLook(known: Known, graceS: number, now: number): boolean {
+    const { session, found, usedAtMs } = known
+    const { seal } = session
     if (found === "ended" || now >= seal.expiresAtMs) return false
-    if (found === "young" && now - seal.createdAtMs >= YOUNG_MS) return true
-    if (now - usedAtMs >= seal.idleS * 1000) return true
-    return found === "unreached" && this.#isGraceOver(graceS, now)
+    const isDoubtful =
+      (found === "young" && now - seal.createdAtMs >= YOUNG_MS) ||
+      now - usedAtMs >= seal.idleS * 1000 ||
+      (this.#isUnreached(known, now) && this.#isGraceOver(graceS, now))
+    return isDoubtful && this.#mayAsk(now)
+  }
+
+  /** Nobody can say whether the session goes on: its own look failed, or is due and the store silent. */
+  #isUnreached({ found, askedAtMs }: Known, now: number): boolean {
+    return found === "unreached" || (this.#failingSinceMs !== null && now - askedAtMs >= ASK_AGAIN_MS)
+  }
+
+  /** A silent store is asked by one request at a time, however many sessions there are. */
+  #mayAsk(now: number): boolean {
+    return this.#failingSinceMs === null || now - this.#lookedAtMs >= RETRY_MS
   }
 
   async #meet(cookieValue: string, graceS: number, waitUntil: WaitUntil | null): Promise<SessionReading> {
@@ -108,8 +124,15 @@ export class SessionReader {
       storedUseMs: check.session.seal.createdAtMs,
       notedAtMs: 0,
     }
-    if (cookieValue.length <= CACHED_AT_MOST) this.#known.set(copyOf(cookieValue), known)
-    return this.#lookAndSay(known, graceS, waitUntil)
+    const reading = await this.#lookAndSay(known, graceS, waitUntil)
+    this.#remember(cookieValue, known)
+    return reading
+  }
+
+  /** Only once the store was asked: a request beside this one must not pass by what nobody has looked up. Two of them may come here, and what one found over remains so. */
+  #remember(cookieValue: string, known: Known): void {
+    if (cookieValue.length > CACHED_AT_MOST || this.#known.get(cookieValue)?.found === "ended") return
+    this.#known.set(copyOf(cookieValue), known)
   }
 
   async #lookAndSay(known: Known, graceS: number, waitUntil: WaitUntil | null): Promise<SessionReading> {
@@ -121,6 +144,7 @@ export class SessionReader {
   async #look(known: Known, limitMs: number): Promise<void> {
     const { handle, seal } = known.session
     known.askedAtMs = this.#clock.now()
+    this.#lookedAtMs = known.askedAtMs
     try {
       const both = Promise.all([this.#store.get(sessionKey(handle)), this.#store.get(seenKey(handle))])
       const [record, seen] = await within(limitMs, both)
@@ -144,12 +168,13 @@ export class SessionReader {
     const { session, found } = known
     if (found === "ended") return { ok: false, fault: "ended" }
     if (now >= session.seal.expiresAtMs) return { ok: false, fault: "expired" }
-    if (found === "unreached" && this.#isGraceOver(graceS, now)) return { ok: false, fault: "store-silent" }
-    // While the store is silent, other isolates may know of a use that this one does not.
-    if (found !== "unreached" && now - known.usedAtMs >= session.seal.idleS * 1000) return { ok: false, fault: "idle" }
+    const isUnreached = this.#isUnreached(known, now)
+    if (isUnreached && this.#isGraceOver(graceS, now)) return { ok: false, fault: "store-silent" }
+    // While the store is silent, other isolates may know of a use that this one does not, and of the record of a session that was young.
+    if (!isUnreached && now - known.usedAtMs >= session.seal.idleS * 1000) return { ok: false, fault: "idle" }
     known.usedAtMs = now
     if (waitUntil !== null) this.#behind(known, now, waitUntil)
-    return { ok: true, session, isConfirmed: found !== "unreached" }
+    return { ok: true, session, isConfirmed: !isUnreached }
   }
 
   #isGraceOver(graceS: number, now: number): boolean {
@@ -157,8 +182,8 @@ export class SessionReader {
   }
 
   #behind(known: Known, now: number, waitUntil: WaitUntil): void {
-    if (now - known.askedAtMs >= (known.found === "unreached" ? RETRY_MS : ASK_AGAIN_MS))
-      waitUntil(this.#look(known, BACKGROUND_LIMIT_MS))
+    const isLookDue = now - known.askedAtMs >= (known.found === "unreached" ? RETRY_MS : ASK_AGAIN_MS)
+    if (isLookDue && this.#mayAsk(now)) waitUntil(this.#look(known, BACKGROUND_LIMIT_MS))
     const isNoteDue = now - known.storedUseMs >= (known.session.seal.idleS * 1000) / 4
     if (known.found !== "record" || !isNoteDue || now - known.notedAtMs < NOTE_AGAIN_MS) return
     known.notedAtMs = now
