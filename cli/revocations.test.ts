@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { keyRingShape } from "../contracts/api.ts"
 import {
   revocationShape,
   revocationsCreated,
@@ -7,6 +8,7 @@ import {
   serviceAccountShape,
   statusShape,
 } from "../contracts/api-identity.ts"
+import { policySections } from "../contracts/dispatch-config.ts"
 import { handleOf } from "../contracts/session.ts"
 import { AT, useBench } from "./testing/command-line.ts"
 import { page, thing } from "./testing/control-plane-double.ts"
@@ -56,6 +58,51 @@ describe("revocations create", () => {
     for (const wrong of ["2026-11-20", "2026-11-20T10:00", "1795000000", "yesterday"])
       expect((await create("company", "100", "--before", wrong, "-m", "x")).err).toContain("with its zone")
     expect(bench.api.received).toHaveLength(1)
+  })
+
+  it("refuses to revoke the passport key that signs or will, but not without being told, nor one that only verifies", async () => {
+    done()
+    const key = (kid: string, state: "current" | "next" | "retiring") => ({
+      kid,
+      state,
+      signsFrom: AT,
+      verifiesUntil: null,
+    })
+    const keys = [key("old", "retiring"), key("now", "current"), key("then", "next")]
+    bench.api.on("GET /v1/keys", thing(keyRingShape, { keys, configured: true, rotatesAt: null }))
+    bench.api.on("GET /.sallyport/version", {
+      status: 200,
+      headers: {},
+      body: { passportKeys: { signing: "secret's", unopened: [] } },
+    })
+    for (const kid of ["now", "then", "secret's"]) {
+      const { code, err } = await create("key", "passports", kid, "-m", "x")
+      expect([code, err]).toEqual([1, expect.stringContaining(`${kid} is the key that signs`)])
+    }
+    expect(bench.api.received.some(({ line }) => line.startsWith("POST"))).toBe(false)
+    expect((await create("key", "passports", "old", "-m", "x")).code).toBe(0)
+    expect((await create("key", "passports", "now", "--yes", "-m", "x")).code).toBe(0)
+  })
+
+  it("says that it may be nobody when no issuer has that name, and is quiet when one has, or when it cannot know", async () => {
+    done()
+    expect((await create("subject", "crop", "alice", "-m", "x")).err).toBe("")
+    const jwks = { keys: [{ kty: "OKP" as const, crv: "Ed25519" as const, kid: "1", x: "x".repeat(43) }] }
+    const corp = { issuer: "https://corp.example", audiences: ["edge"], algorithms: ["EdDSA" as const], jwks }
+    bench.api.on("GET /v1/policy/issuers", thing(policySections.issuers, { corp }))
+    for (const target of [
+      ["subject", "crop", "alice"],
+      ["key", "crop", "1"],
+      ["subject", "passports", "alice"],
+    ])
+      expect((await create(...target, "-m", "x")).err).toContain("if that is a slip, nobody was revoked")
+    for (const target of [
+      ["subject", "corp", "alice"],
+      ["subject", "service-accounts", "export"],
+      ["key", "service-accounts", "export/k-1"],
+      ["key", "passports", "old"],
+    ])
+      expect((await create(...target, "-m", "x")).err).toBe("")
   })
 
   it("does nothing in a dry run but say what it would", async () => {
@@ -178,6 +225,13 @@ describe("service-accounts", () => {
     const { out, err } = await bench.run(["service-accounts", "create-key", "export", "--expires-in-days", "2"])
     expect([out, err]).toEqual([`${key}\n`, "Key k-2 of export; it is not shown again:\n"])
     expect(bench.api.received[0]?.body).toEqual({ expiresInS: 172_800 })
+  })
+
+  it("lose a key, and whoever takes it away learns that the edge may accept it for minutes, and how not to", async () => {
+    bench.api.on("DELETE /v1/service-accounts/export/keys/k-1", { status: 204, headers: {}, body: undefined })
+    const { out, err } = await bench.run(["service-accounts", "delete-key", "export", "k-1"])
+    expect(out).toContain("three minutes")
+    expect(err).toContain("revocations create key service-accounts export/k-1")
   })
 
   it("are removed only with --yes, and only as they were read", async () => {

@@ -83,11 +83,7 @@ const issuer = z.strictObject({
   algorithms: z.array(z.enum(["ES256", "EdDSA", "RS256"])).min(1),
   jwks: publicKeySet,
   /** Where the control plane looks for newer keys (RFC 7517 §5): https, or http on loopback. Absent: ops put the keys in. */
-  jwksUri: z
-    .url()
-    .max(500)
-    .refine(isKeySetPlace, "must be https, without a user's name")
-    .optional(),
+  jwksUri: z.url().max(500).refine(isKeySetPlace, "must be https, without a user's name").optional(),
   kind: z.enum(["user", "service"]).default("user"),
   /** Claim that holds the company id, if any. */
   companyClaim: z.string().min(1).max(100).optional(),
@@ -321,7 +317,7 @@ const subject = z
   .strictObject({
     /** Added to those of the credential. */
     scopes: z.array(scopeName).max(100).optional(),
-    /** Companies that the subject is a member of; absent: as the credential says. */
+    /** Companies that the subject is a member of, none when empty; absent: as the credential says. */
     companies: z.array(companyId).max(200).optional(),
   })
   .refine((entry) => JSON.stringify(entry).length <= SUBJECT_MOST, `must be at most ${SUBJECT_MOST} characters as JSON`)

@@ -10,6 +10,7 @@ import {
   keyState,
   LEAST_LEAD_S,
   nextKey,
+  postponed,
   rolledBack,
   rotated,
   rotatedAtOnce,
@@ -53,6 +54,12 @@ describe("a rotation", () => {
     const ending = { ...a, verifiesUntilMs: at(65) }
     expect(canSign(ending, NOW - 1)).toBe(true)
     expect(canSign(ending, NOW)).toBe(false)
+  })
+
+  it("moves on as a whole when nobody could be told of it, but for a key that ends for another reason", () => {
+    const other = { kid: "c", signsFromMs: 0, verifiesUntilMs: at(100) }
+    const later = postponed([...ring, other], { ...b, signsFromMs: at(KEY_LEAD_S) }, at(3600), TIMES)
+    expect(later).toEqual([...rotated([a], b, at(3600), TIMES), other])
   })
 
   it("does not prolong a key that was to end sooner", () => {

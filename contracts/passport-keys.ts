@@ -100,6 +100,21 @@ export function rotated<K extends TimedKey>(
   return [...keys.map((key) => ending(key, untilMs)), { ...made, signsFromMs }]
 }
 
+/** The ring of a rotation that nobody could be told of in time: its key gets the whole lead again, and what signs until then as long after it. */
+export function postponed<K extends TimedKey>(
+  keys: readonly K[],
+  unseen: TimedKey,
+  nowMs: number,
+  times: RingTimes,
+): readonly K[] {
+  const signsFromMs = nowMs + times.leadS * 1000
+  const untilMs = unseen.signsFromMs + times.retiresS * 1000
+  return keys.map((key) => {
+    if (key.kid === unseen.kid) return { ...key, signsFromMs }
+    return key.verifiesUntilMs === untilMs ? { ...key, verifiesUntilMs: signsFromMs + times.retiresS * 1000 } : key
+  })
+}
+
 /**
  * The ring in which `made`, or the key that waits to be the next, signs at once, and all before it verify for {@link KEY_GRACE_S} more: for a key that somebody else may have.
  * The price: a verifier that keeps its key set and does not look again for an unknown kid refuses everything until {@link KEY_SET_MAX_AGE_S} are over.

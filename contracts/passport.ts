@@ -55,7 +55,7 @@ export interface PassportClaims {
   readonly scope?: string
   /** Company id; text, because ids exceed 53 bits. */
   readonly company?: string
-  /** Companies that the subject is a member of, where the directory says; at most 200. */
+  /** Companies that the subject is a member of, at most 200, none when empty; absent where the directory says nothing. */
   readonly companies?: readonly string[]
   /** Handle of the session (contracts/session.ts), when the credential was one: for {@link PlatformApi.revoke}, never for logging in. */
   readonly sid?: string

@@ -26,13 +26,15 @@ export type RevocationKind = RevocationTarget["kind"]
 
 export const revocation = z.strictObject({
   target: revocationTarget,
-  /** Credentials made at or before this are refused, milliseconds since the epoch; not of sessions and keys, which are refused outright. At most 60 s in the future. */
+  /** Credentials made at or before this are refused, milliseconds since the epoch; not of sessions and keys, which are refused outright. At most {@link AHEAD_MOST_MS} in the future. */
   beforeMs: z.int().min(0).optional(),
   /** For whoever asks later; never shown to the subject. */
   reason: z.string().min(1).max(200),
 })
 export type Revocation = z.output<typeof revocation>
 
+/** Milliseconds that `beforeMs` may be ahead of who is asked: clocks of identity providers are. */
+export const AHEAD_MOST_MS = 60_000
 /** Seconds that a revocation of anything but a session is kept: the longest that a credential may live. Sessions and tokens that live longer are not accepted. */
 export const MAX_CREDENTIAL_LIFETIME_S = 30 * 86_400
 /** Of one append. */

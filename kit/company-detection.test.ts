@@ -138,6 +138,10 @@ describe("decideCompany", () => {
     ["/companies/3;x/a", "?company_id=2"],
     ["/companies/123456789012345678901", ""],
     ["/companies/2", "?a=%&company%5Fid=3"],
+    ["/companies/2", "?company_id=2_3"],
+    ["/companies/2_3", ""],
+    ["/companies/2", "?company_id=2e1"],
+    ["/companies/2", "?company_id=2.3E1"],
   ] as const)
     it(`refuses ${path}${query}, which can be read as another company`, ({ expect }) => {
       expect(() => decideCompany(null, path, query)).toThrow("company.ambiguous")
@@ -147,6 +151,8 @@ describe("decideCompany", () => {
     ["/companies/2", "?company_id=2;b=1", "2"],
     ["/companies/2-acme", "?company_id=2", "2"],
     ["/companies/%32/%ff", "", "2"],
+    ["/companies/2.json", "?company_id=2_", "2"],
+    ["/companies/2-3", "?company_id=2etc", "2"],
     ["/a", "?company_id[]=3", null],
     ["/a", "?company_id=x3", null],
     ["/a", "?company_id=-3", null],

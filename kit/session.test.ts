@@ -32,8 +32,12 @@ describe("sessionOf", () => {
   })
 
   it("knows no more than the passport: what is not said is null, nothing or 0", ({ expect }) => {
-    const unknown = { company: null, companies: [], scopes: [], level: 0, authenticatedAtMs: null, handle: null }
+    const unknown = { company: null, companies: null, scopes: [], level: 0, authenticatedAtMs: null, handle: null }
     expect(sessionOf(CALLER)).toEqual({ kind: "user", subject: "alice", idp: "example", ...unknown })
+  })
+
+  it("tells a member of no company from somebody of whom nothing is said", ({ expect }) => {
+    expect(sessionOf({ ...CALLER, companies: [] }).companies).toEqual([])
   })
 
   it("takes nobody for somebody by that name", ({ expect }) => {

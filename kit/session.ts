@@ -14,8 +14,8 @@ export interface Session {
   readonly idp: string | null
   /** The company that the credential is bound to, decimal text; null when it is bound to none. */
   readonly company: string | null
-  /** Companies that the caller is a member of, where the directory says; empty where it says nothing. */
-  readonly companies: readonly string[]
+  /** Companies that the caller is a member of, none when empty; null where the directory says nothing. */
+  readonly companies: readonly string[] | null
   readonly scopes: readonly string[]
   /** How sure the identity provider was: 0 unknown, 1 one factor, 2 several, 3 several, one of them hardware. */
   readonly level: number
@@ -62,7 +62,7 @@ export function sessionOf(passport: PassportClaims): Session {
     subject: isAnonymous ? null : sub,
     idp: idp ?? null,
     company: company ?? null,
-    companies: companies ?? [],
+    companies: companies ?? null,
     scopes: scope === undefined ? [] : scope.split(" "),
     level: level ?? 0,
     authenticatedAtMs: auth_time === undefined ? null : auth_time * 1000,

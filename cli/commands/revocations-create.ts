@@ -4,6 +4,7 @@ import { toFaults } from "../../contracts/dispatch-config.ts"
 import { type RevocationTarget, revocation } from "../../contracts/revocation.ts"
 import { handleOf, SESSION_COOKIE, sessionHandle } from "../../contracts/session.ts"
 import { apiOf, type ChangeOptions, changeCommandOf, commandOf } from "../command.ts"
+import { refuseKeyThatSigns, slipIn } from "../doubtful-targets.ts"
 import { Failure } from "../failure.ts"
 import type { Io } from "../io.ts"
 import { printJson } from "../print.ts"
@@ -60,6 +61,7 @@ export function revocationsCreate(io: Io): Command {
   )
     .argument("<idp>")
     .argument("<kid>")
+    .option("--yes", "although it is the key that signs")
     .action((idp: string, kid: string, options: Options) => send({ kind: "key", idp, kid }, options))
   timed(kind("everything", "every session and token of everybody", `${example("everything")} --yes`))
     .option("--yes", "really do it")
@@ -89,11 +91,15 @@ async function revoke(target: RevocationTarget, options: Options, io: Io): Promi
       fix: "Correct what is named; --help has an example.",
     })
   const path = `/v1/revocations${options.dryRun ? "?dry_run=true" : ""}`
-  const { value } = await apiOf(io).postOnce(path, revocationsCreated, { body: [parsed.data] }, io.clock.sleep)
+  const api = apiOf(io)
+  if (options.yes !== true) await refuseKeyThatSigns(target, api, io)
+  const { value } = await api.postOnce(path, revocationsCreated, { body: [parsed.data] }, io.clock.sleep)
   if (options.json) printJson(io, value)
   else if (options.dryRun) io.out(`Would revoke ${describe(target)}\n`)
   else
     io.out(`Revoked ${describe(target)} (entry ${value.seq}); the edge refuses it within ${value.boundMs / 1000} s\n`)
+  const slip = await slipIn(target, api)
+  if (slip !== null) io.err(`${slip}\n`)
 }
 
 function describe(target: RevocationTarget): string {

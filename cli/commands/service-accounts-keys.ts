@@ -1,6 +1,7 @@
 /** The keys of service accounts: made once, seen once, taken away one by one. */
 import type { Command } from "commander"
 import { serviceAccountKeyCreated } from "../../contracts/api-identity.ts"
+import { SERVICE_ACCOUNTS_IDP } from "../../contracts/dispatch-config.ts"
 import { apiOf, type ChangeOptions, changeCommandOf, messageOf, positive, segment } from "../command.ts"
 import type { Io } from "../io.ts"
 import { printJson } from "../print.ts"
@@ -43,6 +44,13 @@ export function serviceAccountsDeleteKey(io: Io): Command {
       const query = options.message === undefined ? "" : `?${new URLSearchParams({ message: options.message })}`
       await apiOf(io).delete(`/v1/service-accounts/${segment(name)}/keys/${segment(key)}${query}`)
       if (options.json) printJson(io, { id: key })
-      else io.out(`Took key ${key} of ${name} away\n`)
+      else
+        io.out(
+          `Took key ${key} of ${name} away; the edge refuses it once it has the new config, which takes up to three minutes\n`,
+        )
+      // Beside the answer of a program, too: a leaked key is what this is used for in a hurry.
+      io.err(
+        `To refuse it within seconds: sallyport revocations create key ${SERVICE_ACCOUNTS_IDP} ${name}/${key} -m '…'\n`,
+      )
     })
 }

@@ -1,6 +1,7 @@
 /** From what somebody asks to be revoked to what is kept: checked once more, with its time, its end and its hash. */
 import { z } from "zod"
 import {
+  AHEAD_MOST_MS,
   ENTRY_BYTES,
   MAX_CREDENTIAL_LIFETIME_S,
   MAX_REVOCATIONS_PER_CALL,
@@ -9,8 +10,6 @@ import {
   targetHash,
 } from "../../contracts/revocation.ts"
 
-/** Clocks of identity providers may be this far ahead, and so may the time until which credentials are revoked. */
-const AHEAD_MOST_MS = 60_000
 /** Kept longer than what is revoked may live: for clocks, and for what is still under way then. */
 const KEPT_LONGER_MS = 600_000
 /** uint32 seconds: a key never expires, so neither does its revocation. */

@@ -100,6 +100,16 @@ describe("a relay", () => {
     expect(asked.mock.lastCall?.[0]).toBe(seq)
   })
 
+  it("goes on asking when its clock was put back, and does not call recent what was heard by the old one", async () => {
+    await relay().since(0)
+    await door.append(sessions(0, 1), "ops")
+    pass(-3_600_000)
+    expect(await count()).toBe(1)
+    asked.mockImplementation(silence)
+    pass(-3_600_000)
+    expect((await relay().since(0)).ageMs).toBeGreaterThan(5_000)
+  })
+
   it("keeps what it has when the log was lost, and takes in what comes then", async () => {
     await door.append(sessions(0, 3), "ops")
     await relay().since(0)

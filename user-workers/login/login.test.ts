@@ -176,6 +176,25 @@ describe("a login", () => {
   })
 })
 
+describe("settings", () => {
+  for (const [name, vars] of [
+    ["sessions too short for the store to keep", { SESSION_LIFETIME_S: "119" }],
+    ["a public origin with more than an origin", { PUBLIC_ORIGIN: "https://app.example.com/" }],
+    ["a public origin that is no web address", { PUBLIC_ORIGIN: "mailto:a" }],
+    [
+      "an address in capitals, which nobody could log in by",
+      { PIN_ADDRESSES: JSON.stringify({ "Alice@example.com": { idp: "example", subject: "alice" } }) },
+    ],
+  ] as const)
+    it(`with ${name} let nobody begin`, async ({ expect }) => {
+      expect(await codeOf(await open(vars).call("/login/start"))).toBe("login.not-configured")
+    })
+
+  it("with the shortest sessions, and a public origin, let people in", async ({ expect }) => {
+    expect((await logIn(open({ SESSION_LIFETIME_S: "120", PUBLIC_ORIGIN: "https://app.example.com" }))).status).toBe(303)
+  })
+})
+
 describe("step-up", () => {
   it("asks for a level by the provider's own names, least first, and for a fresh proof", async ({ expect }) => {
     const asked = async (query: string) =>

@@ -69,6 +69,15 @@ describe("logging out", () => {
     expect([response.status, response.headers.get("location"), browser.revoked]).toEqual([303, "/login/logged-out", []])
   })
 
+  it("ends a session of no provider that is set up here, such as one begun by a PIN", async ({ expect }) => {
+    const browser = open()
+    const by = { claims: { kind: "user", sub: "alice", idp: "mail", sid: "h".repeat(43) } } as const
+    expect((await browser.call("/login/logout", {}, by)).status).toBe(200)
+    const response = await browser.post("/login/logout", {}, by)
+    expect([response.status, response.headers.get("location")]).toEqual([303, "/login/logged-out"])
+    expect([browser.revoked.length, browser.setCookies.at(-1)?.includes("Max-Age=0")]).toEqual([1, true])
+  })
+
   it("does not wait for a provider that is ill", async ({ expect }) => {
     provider.answers["/.well-known/openid-configuration"] = () => new Response(null, { status: 500 })
     const response = await open().post("/login/logout", {}, caller("h".repeat(43)))

@@ -24,11 +24,10 @@ afterEach(() => {
 })
 
 const address = () => `${crypto.randomUUID()}@example.com`
-const open = (known: string, more: Circumstances = {}): Browser =>
+const randomIPv4 = () => crypto.getRandomValues(new Uint8Array(4)).join(".")
+const open = (known: string, more: Circumstances = {}, ip = randomIPv4()): Browser =>
   openBrowser({
-    claims: {
-      facts: { ip: crypto.randomUUID().slice(0, 20), country: null, colo: null, asn: null, tls: null, bot: null },
-    },
+    claims: { facts: { ip, country: null, colo: null, asn: null, tls: null, bot: null } },
     ...more,
     vars: {
       ...settingsFor("https://idp.example"),
@@ -38,8 +37,8 @@ const open = (known: string, more: Circumstances = {}): Browser =>
     },
   })
 const idIn = (text: string) => /name="id" value="([^"]+)"/.exec(text)?.[1] ?? ""
-const pinIn = (mail: Mail | undefined) => /\d{6}/.exec(mail?.text ?? "")?.[0] ?? ""
-const other = (pin: string) => (pin === "123456" ? "654321" : "123456")
+const pinIn = (mail: Mail | undefined) => /\d{8}/.exec(mail?.text ?? "")?.[0] ?? ""
+const other = (pin: string) => (pin === "12345678" ? "87654321" : "12345678")
 
 async function ask(browser: Browser, email: string): Promise<{ id: string; pin: string; text: string }> {
   const text = await (await browser.post("/login/pin", { email, return_to: "/webclients/" })).text()
@@ -159,11 +158,12 @@ describe("asking for a PIN", () => {
     expect(log.mock.calls.flat().join("\n")).toContain('"event":"pin-not-sent"')
   })
 
-  it("is bounded to five per address in an hour, known or not", async ({ expect }) => {
+  it("is bounded to five per address and client in an hour, known or not", async ({ expect }) => {
     const known = address()
     for (const asked of [known, address()]) {
-      for (let attempt = 0; attempt < 5; attempt++) expect((await ask(open(known), asked)).id).not.toBe("")
-      const sixth = await open(known).post("/login/pin", { email: asked })
+      const ip = randomIPv4()
+      for (let attempt = 0; attempt < 5; attempt++) expect((await ask(open(known, {}, ip), asked)).id).not.toBe("")
+      const sixth = await open(known, {}, ip).post("/login/pin", { email: asked })
       expect([sixth.status, sixth.headers.get("retry-after")]).toEqual([429, "3600"])
     }
     const real = Date.now()
@@ -171,10 +171,32 @@ describe("asking for a PIN", () => {
     expect((await ask(open(known), known)).id).not.toBe("")
   })
 
+  it("leaves somebody theirs when a stranger has used up what one client may ask for", async ({ expect }) => {
+    const known = address()
+    const stranger = open(known)
+    for (let attempt = 0; attempt < 6; attempt++) await stranger.post("/login/pin", { email: known })
+    const owner = open(known)
+    const { id, pin } = await ask(owner, known)
+    expect((await redeem(owner, id, pin)).status).toBe(303)
+  })
+
+  it("is bounded to twenty per address in an hour, from however many clients", async ({ expect }) => {
+    const known = address()
+    for (let attempt = 0; attempt < 20; attempt++) expect((await ask(open(known), known)).id).not.toBe("")
+    expect((await open(known).post("/login/pin", { email: known })).status).toBe(429)
+  })
+
   it("is bounded to thirty per client in an hour", async ({ expect }) => {
     const browser = open(address())
     for (let attempt = 0; attempt < 30; attempt++) await ask(browser, address())
     expect((await browser.post("/login/pin", { email: address() })).status).toBe(429)
+  })
+
+  it("counts the addresses of one IPv6 /64 as one client, and not those of the next", async ({ expect }) => {
+    const known = address()
+    for (let host = 1; host <= 5; host++) await ask(open(known, {}, `2001:db8:7:1::${host}`), known)
+    expect((await open(known, {}, "2001:DB8:7:1:ffff::1").post("/login/pin", { email: known })).status).toBe(429)
+    expect((await open(known, {}, "2001:db8:7:2::1").post("/login/pin", { email: known })).status).toBe(200)
   })
 
   for (const email of ["", "alice", "a@b@c", "alice@example .com", `${"a".repeat(65)}@example.com`])

@@ -7,7 +7,7 @@ import type { Context } from "hono"
 import { z } from "zod"
 import { idpName, toFaults } from "../../contracts/dispatch-config.ts"
 import type { PlatformApi } from "../../contracts/platform.ts"
-import { type Revocation, revocation } from "../../contracts/revocation.ts"
+import { AHEAD_MOST_MS, type Revocation, revocation } from "../../contracts/revocation.ts"
 import { sessionHandle } from "../../contracts/session.ts"
 import { askPlatform } from "../../kit/ask-platform.ts"
 import { boundedText } from "../../kit/bounded-text.ts"
@@ -90,6 +90,8 @@ app.post("/sessions/revocations", async (c) => {
   const asked = revocations.safeParse(await jsonOf(c.req.raw))
   if (!asked.success) throw refuse("session.request-invalid", { errors: toFaults(asked.error) })
   const nowMs = Date.now()
+  const errors = asked.data.flatMap((each, index) => timeFaultsOf(each, index, nowMs))
+  if (errors.length > 0) throw refuse("session.request-invalid", { errors: errors.slice(0, 20) })
   // What they name as made before a time ends with this call, unless they say which time.
   const all = asked.data.map((each) => (each.target.kind === "session" ? each : { beforeMs: nowMs, ...each }))
   const { seq, boundMs } = await revoke(c, all)
@@ -162,6 +164,15 @@ function requireAdmin({ kind, scopes }: Session): void {
 /** For log and reason; never a name that a person goes by. */
 function nameOf({ var: { session } }: Call): string {
   return session.kind === "service" ? `service ${session.subject}`.slice(0, 150) : session.kind
+}
+
+/** What the log would refuse, and the platform could only call a failure: no repeat would mend it. */
+function timeFaultsOf({ target, beforeMs }: Revocation, index: number, nowMs: number) {
+  if (beforeMs === undefined) return []
+  const detail = target.kind === "session" ? "a session is revoked whenever it began" : "must not be in the future"
+  return target.kind === "session" || beforeMs > nowMs + AHEAD_MOST_MS
+    ? [{ pointer: `/${index}/beforeMs`, detail }]
+    : []
 }
 
 async function jsonOf(request: Request): Promise<unknown> {

@@ -89,7 +89,8 @@ describe("events: what they do", () => {
     const handles = [await putSession(kv, { idpSession: "s1" }), await putSession(kv, { idpSession: "s1" })]
     const kept = await putSession(kv, { idpSession: "s2" })
     await putSession(kv, { idp: "other", idpSession: "s1" })
-    const { status, revoked } = await push(about({ format: "opaque", id: "s1" }))
+    const claims = { ...about({ format: "opaque", id: "s1" }).claims, iat: NOON_S - 120 }
+    const { status, revoked } = await push({ claims })
     expect(status).toBe(202)
     expect(revoked.map(({ target }) => target.kind === "session" && target.session).sort()).toEqual(handles.sort())
     expect((await keysOf(kv, "session/")).some((key) => key.includes(kept))).toBe(true)
@@ -157,6 +158,18 @@ describe("events: what they do", () => {
     const token = await sign({})
     expect((await push(token, { fails: true })).status).toBe(503)
     expect((await push(token)).revoked).toHaveLength(1)
+  })
+
+  it("ends what it finds at once, and asks for a repeat while KV may not show a session that began just before", async ({
+    expect,
+  }) => {
+    const old = await putSession(kv, { idpSession: "s1" })
+    const token = await sign(about({ format: "opaque", id: "s1" }))
+    const early = await push(token)
+    expect([early.status, early.headers.get("retry-after")]).toEqual([503, "60"])
+    expect(early.revoked).toMatchObject([{ target: { kind: "session", session: old } }])
+    const young = await putSession(kv, { idpSession: "s1" })
+    expect((await push(token)).revoked).toMatchObject([{ target: { kind: "session", session: young } }])
   })
 
   it("asks for a repeat while KV may not show the session yet, and takes it as nothing to do later", async ({

@@ -88,6 +88,8 @@ export async function receiveEvent(
   const { event } = read
   const id = await hashForKey([event.transmitter.iss, event.jti])
   if (await isKnown(env.EVENTS, id)) return new Response(null, { status: 202 })
+  // Revoked on the spot, and looked for again at the repeat: a session of the same login may have begun a moment ago.
+  let isYoung = false
   try {
     const list: Revocation[] = []
     for (const [type, raw] of Object.entries(event.events)) {
@@ -100,16 +102,18 @@ export async function receiveEvent(
       const beforeMs = timeOf(parsed.data.event_timestamp, event.issuedAtMs, nowMs)
       const found = type === SESSION_REVOKED ? await handlesOf(about.data, event.transmitter, env.SESSIONS) : []
       const reason = `${type.slice(CAEP.length + 1)} of ${event.transmitter.iss}`.slice(0, 200)
-      if (found.length > 0) list.push(...found.map((each) => endOf(each, reason)))
-      else if (about.data.user !== undefined)
+      if (found.length > 0) {
+        list.push(...found.map((each) => endOf(each, reason)))
+        isYoung ||= nowMs - event.issuedAtMs < KV_LAG_MS
+      } else if (about.data.user !== undefined)
         list.push({ target: targetOf(about.data.user, event.transmitter), beforeMs, reason })
       else if (type === CREDENTIAL_CHANGE || about.data.session === undefined)
         throw new Refused("invalid_request", "The event must name a user, or a session that was revoked.")
-      else if (nowMs - event.issuedAtMs < KV_LAG_MS)
-        throw refuse("session.not-known-yet", { headers: { "retry-after": "60" } })
+      else isYoung ||= nowMs - event.issuedAtMs < KV_LAG_MS
     }
     if (list.length > 0) await revoke(list)
     await removeRevoked(env.SESSIONS, list)
+    if (isYoung) throw refuse("session.not-known-yet", { headers: { "retry-after": "60" } })
   } catch (thrown) {
     if (thrown instanceof Refused) return badRequest(thrown.err, thrown.message)
     throw thrown

@@ -1,10 +1,10 @@
 /** Reading and replacing the sections of policy. One pair of operations per section of the contract, so that a new section has them at once. */
-import { type PolicySection, policySections } from "../../../contracts/dispatch-config.ts"
+import { type DispatchConfig, type PolicySection, policySections } from "../../../contracts/dispatch-config.ts"
 import { canonicalJson } from "../canonical-json.ts"
 import { change } from "../config/change.ts"
 import { DEFAULT_POLICY } from "../config/default-policy.ts"
 import { sha256Hex } from "../sha256.ts"
-import { isPolicySection } from "../store/registry.ts"
+import { type Edit, isPolicySection, type Registry } from "../store/registry.ts"
 import { checkConditions } from "./conditions.ts"
 import { type AnyOperation, answerChange, answerThing, defineOperation } from "./operation.ts"
 import { changeQuery } from "./parameters.ts"
@@ -46,11 +46,14 @@ function policyPut(section: PolicySection): AnyOperation {
       const changed = await change(
         deps,
         actor,
-        async ({ policy }) => {
+        async ({ policy, issuerKeys }) => {
           await checkConditions(request.headers, policy.get(section)?.document ?? DEFAULT_POLICY[section])
           const digest = await sha256Hex(canonicalJson(body))
           return {
-            edits: [{ table: "policy", put: { section, document: body } }],
+            edits: [
+              { table: "policy", put: { section, document: body } },
+              ...(section === "issuers" ? forgotten(issuerKeys, body as DispatchConfig["issuers"]) : []),
+            ],
             audit: { action: "policy.put", target: `policy/${section}`, detail: { digest, message: query.message } },
             result: { body, created: false },
           }
@@ -60,6 +63,13 @@ function policyPut(section: PolicySection): AnyOperation {
       return answerChange(changed)
     },
   })
+}
+
+/** What was found at a place that is no longer named. Kept, it would be believed again as soon as somebody names the place again, whatever was taken back there since. */
+function forgotten(found: Registry["issuerKeys"], issuers: DispatchConfig["issuers"]): Edit[] {
+  return [...found.values()]
+    .filter(({ issuer, jwksUri }) => !Object.hasOwn(issuers, issuer) || issuers[issuer]?.jwksUri !== jwksUri)
+    .map(({ issuer }) => ({ table: "issuerKeys", remove: issuer }))
 }
 
 function namedSection(section: PolicySection) {

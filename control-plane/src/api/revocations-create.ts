@@ -2,7 +2,7 @@ import type { z } from "zod"
 import { revocationsCreate as body, revocationsCreated } from "../../../contracts/api-identity.ts"
 import { DEFAULT_IDENTITY, type IdentityConfig } from "../../../contracts/dispatch-config.ts"
 import { PROBLEMS, type ProblemCode } from "../../../contracts/problem-codes.ts"
-import type { Revocation } from "../../../contracts/revocation.ts"
+import { AHEAD_MOST_MS, type Revocation } from "../../../contracts/revocation.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { canonicalJson } from "../canonical-json.ts"
 import type { Dependencies } from "../dependencies.ts"
@@ -13,8 +13,6 @@ import { changeQuery } from "./parameters.ts"
 
 /** Milliseconds until the log must have answered. */
 const APPEND_LIMIT_MS = 10_000
-/** A clock may be so far ahead, milliseconds. */
-const AHEAD_MOST_MS = 60_000
 /** Beyond these the audit holds a digest: the log itself has them all, with who asked and why. */
 const LISTED_IN_AUDIT = 50
 

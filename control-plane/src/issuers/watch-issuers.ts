@@ -2,6 +2,7 @@
  * Looks at the key sets of the issuers that publish one, every 20 seconds within the minute's schedule, and publishes what has changed as config: so that no isolate ever
  * fetches keys, whatever tokens it is shown. The same work whether anything changed or not. What is not good leaves the last good keys in force.
  */
+import type { DispatchConfig } from "../../../contracts/dispatch-config.ts"
 import { SYSTEM } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
 import { change } from "../config/change.ts"
@@ -52,19 +53,24 @@ export async function lookAtIssuers(deps: Dependencies, limitMs = LOOK_LIMIT_MS)
   return watched.length > 0
 }
 
+/** What ops have meanwhile had read elsewhere is left alone. */
 async function publish(
   changed: readonly { readonly issuer: WatchedIssuer; readonly jwks: IssuerKeysRow["jwks"] }[],
   deps: Dependencies,
 ): Promise<void> {
   const changedAt = new Date(deps.clock.now()).toISOString()
-  const kids = Object.fromEntries(changed.map(({ issuer, jwks }) => [issuer.id, jwks.keys.map(({ kid }) => kid)]))
-  await change(deps, SYSTEM, () => ({
-    edits: changed.map(({ issuer: { id, jwksUri }, jwks }) => ({
-      table: "issuerKeys",
-      put: { issuer: id, jwksUri, jwks, changedAt },
-    })),
-    audit: { action: "issuers.keys-changed", target: "policy/issuers", detail: { kids } },
-    result: null,
-  }))
+  const { result: kids } = await change(deps, SYSTEM, ({ policy }) => {
+    const issuers = (policy.get("issuers")?.document ?? {}) as DispatchConfig["issuers"]
+    const named = changed.filter(({ issuer: { id, jwksUri } }) => issuers[id]?.jwksUri === jwksUri)
+    const found = Object.fromEntries(named.map(({ issuer, jwks }) => [issuer.id, jwks.keys.map(({ kid }) => kid)]))
+    return {
+      edits: named.map(({ issuer: { id, jwksUri }, jwks }) => ({
+        table: "issuerKeys",
+        put: { issuer: id, jwksUri, jwks, changedAt },
+      })),
+      audit: { action: "issuers.keys-changed", target: "policy/issuers", detail: { kids: found } },
+      result: found,
+    }
+  })
   deps.log({ event: "issuers.keys-changed", kids })
 }

@@ -7,11 +7,13 @@ import {
   KEY_LEAD_S,
   KEY_MAX_AGE_S,
   KEY_RETIRES_S,
+  LEAST_LEAD_S,
   PASSPORT_KEY_PURPOSE,
   signingKey,
 } from "../../../contracts/passport-keys.ts"
 import { sealWith } from "../../../kit/seal.ts"
 import { RING_KEY, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { healPublication } from "../config/heal-publication.ts"
 import type { Env } from "../env.ts"
 import worker from "../index.ts"
 import { tendKeys } from "./change-ring.ts"
@@ -228,6 +230,49 @@ describe("the schedule", () => {
     const { results } = await platform.deps.db.prepare("SELECT kid FROM passport_keys").all<{ kid: string }>()
     expect(results.map((row) => row.kid)).not.toContain(first)
     expect((await actions()).slice(0, 2)).toEqual(["keys.remove", "keys.rotate"])
+  })
+
+  it("gives a key that could not be published its whole lead from when it is, and the one before it as long to verify", async ({
+    expect,
+  }) => {
+    const first = await firstKey()
+    const put = vi.spyOn(platform.deps.config, "put").mockRejectedValue(new Error("KV PUT failed: 500"))
+    expect((await rotate()).body.code).toBe("config.not-published")
+    for (let minute = 0; minute < 12; minute++) {
+      pass(60)
+      await tendKeys(platform.deps).catch(() => undefined)
+    }
+    put.mockRestore()
+    await healPublication(platform.deps)
+    const keys = (await published()) ?? []
+    const nowMs = platform.deps.clock.now()
+    const next = keys.find((key) => key.kid !== first)
+    const before = keys.find((key) => key.kid === first)
+    expect(signingKey(keys, nowMs)?.kid).toBe(first)
+    expect(((next?.signsFromMs ?? 0) - nowMs) / 1000).toBeGreaterThanOrEqual(LEAST_LEAD_S)
+    expect(before?.verifiesUntilMs).toBe((next?.signsFromMs ?? 0) + KEY_RETIRES_S * 1000)
+    pass(KEY_LEAD_S)
+    await tendKeys(platform.deps)
+    expect(await states()).toEqual({ [first]: "retiring", [next?.kid ?? ""]: "current" })
+    expect((await platform.deps.store.audit.verify()).brokenAt).toBeNull()
+  })
+
+  it("leaves a key that is published alone, and one that is to sign at once, whatever later config could not be", async ({
+    expect,
+  }) => {
+    await firstKey()
+    const { body } = await rotate()
+    const put = vi.spyOn(platform.deps.config, "put").mockRejectedValue(new Error("KV PUT failed: 500"))
+    await platform.send("PUT /v1/policy/flags", { body: { a: true } })
+    pass(300)
+    await tendKeys(platform.deps).catch(() => undefined)
+    expect((await platform.send("GET /v1/keys")).body).toEqual(body)
+    await rotate({ immediately: true })
+    const { body: hurried } = await platform.send("GET /v1/keys")
+    pass(60)
+    await tendKeys(platform.deps).catch(() => undefined)
+    expect((await platform.send("GET /v1/keys")).body).toEqual(hurried)
+    put.mockRestore()
   })
 
   it("does not undo a rollback: the former key's age counts from then", async ({ expect }) => {

@@ -3,8 +3,10 @@
  * contracts/passport-keys.ts; here it is recorded, audited and published like any other change of the config.
  */
 import {
+  isTakenBack,
   MOST_KEYS,
   nextKey,
+  postponed,
   rolledBack,
   rotated,
   rotatedAtOnce,
@@ -21,6 +23,9 @@ import type { Edit, Registry } from "../store/registry.ts"
 import type { PassportKeyRow } from "../store/rows.ts"
 import type { KeySettings } from "./key-settings.ts"
 import { makeKey } from "./make-key.ts"
+
+/** A rotation that is being published just now is left in peace. */
+const PUBLISHES_WITHIN_MS = 30_000
 
 export interface KeyDependencies extends PublishDependencies {
   readonly store: PublishDependencies["store"] & { readonly passportKeys: PassportKeyStore }
@@ -78,14 +83,54 @@ export async function rollBackKeys(asked: Asked, actor: Actor, deps: KeyDependen
   })
 }
 
-/** For the schedule: removes keys whose time is over, and rotates when the one that signs is old. Begins with no ring: the first rotation is ops' to order. */
+/** For the schedule: puts a rotation off that could not be published, removes keys whose time is over, and rotates when the one that signs is old. Begins with no ring: the first rotation is ops' to order. */
 export async function tendKeys(deps: KeyDependencies): Promise<void> {
   const nowMs = deps.clock.now()
   const keys = await deps.store.passportKeys.list()
+  if (isLosingItsLead(keys, await publishedAtMs(deps), nowMs, deps.settings.keys)) return postpone(deps)
   if (withoutRetired(keys, nowMs).length < keys.length) await removeRetired(deps)
   const dueMs = rotatesAtMs(keys, nowMs, deps.settings.keys)
   if (dueMs === null || nowMs < dueMs) return
   await rotateKeys({ immediately: false, askedBy: null, message: "on schedule" }, SYSTEM, deps)
+}
+
+/** A lead that began before the config was to be had is none: while KV takes nothing, the time to sign moves on with the clock. */
+async function postpone(deps: KeyDependencies): Promise<void> {
+  const seenMs = await publishedAtMs(deps)
+  await change(deps, SYSTEM, ({ passportKeys }) => {
+    const nowMs = deps.clock.now()
+    const before = [...passportKeys.values()]
+    const unseen = newestKey(before)
+    if (unseen === undefined || !isLosingItsLead(before, seenMs, nowMs, deps.settings.keys)) return unchanged(before)
+    const after = postponed(before, unseen, nowMs, deps.settings.keys)
+    const asked = { askedBy: unseen.askedBy, message: "not published yet" }
+    return changed("keys.postpone", unseen.kid, { ...asked, before, after, nowMs }, {})
+  })
+}
+
+/** True of a ring whose newest key was to stand published for the lead, and is in no config that was ever live though some of that time is over. */
+function isLosingItsLead(
+  keys: readonly PassportKeyRow[],
+  seenMs: number,
+  nowMs: number,
+  { leadS }: KeySettings,
+): boolean {
+  const newest = newestKey(keys)
+  if (newest === undefined) return false
+  const madeMs = Date.parse(newest.changedAt)
+  const hasLead = newest.signsFromMs - madeMs >= leadS * 1000
+  return hasLead && madeMs > seenMs && newest.signsFromMs - nowMs < leadS * 1000 - PUBLISHES_WITHIN_MS
+}
+
+function newestKey(keys: readonly PassportKeyRow[]): PassportKeyRow | undefined {
+  return keys.filter((key) => !isTakenBack(key)).toSorted((a, b) => b.signsFromMs - a.signsFromMs)[0]
+}
+
+/** When the newest config that KV ever named was made; whatever changed later, nobody has seen. */
+async function publishedAtMs({ store }: KeyDependencies): Promise<number> {
+  const revision = await store.revisions.newestLive()
+  const row = revision === null ? null : await store.revisions.get(revision)
+  return row === null ? Number.NEGATIVE_INFINITY : Date.parse(row.publishedAt)
 }
 
 async function removeRetired(deps: KeyDependencies): Promise<void> {

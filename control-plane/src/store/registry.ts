@@ -51,6 +51,7 @@ export type Edit =
   | { readonly table: "passportKeys"; readonly put: PassportKeyRow }
   | { readonly table: "passportKeys"; readonly remove: string }
   | { readonly table: "issuerKeys"; readonly put: IssuerKeysRow }
+  | { readonly table: "issuerKeys"; readonly remove: string }
 
 /** One batch is one transaction: no row is of another moment than the rest. */
 export async function readRegistry(db: D1Database): Promise<Registry> {
@@ -93,7 +94,7 @@ export function applyEdits(registry: Registry, edits: readonly Edit[]): Registry
   const current = new Map(registry.current)
   const passportKeys = new Map(registry.passportKeys)
   const issuerKeys = new Map(registry.issuerKeys)
-  const removable = { routes, current, passportKeys }
+  const removable = { routes, current, passportKeys, issuerKeys }
   for (const edit of edits) {
     if ("remove" in edit) removable[edit.table].delete(edit.remove)
     else if (edit.table === "teams") teams.set(edit.put.name, edit.put)
@@ -141,6 +142,7 @@ const DELETIONS = {
   routes: "DELETE FROM routes WHERE id = ?",
   current: "DELETE FROM script_current WHERE script = ?",
   passportKeys: "DELETE FROM passport_keys WHERE kid = ?",
+  issuerKeys: "DELETE FROM issuer_keys WHERE issuer = ?",
 } as const
 
 /** The same edit as SQL. */

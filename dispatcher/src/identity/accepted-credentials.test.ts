@@ -182,6 +182,6 @@ describe("a session", () => {
     policy = { ...policy, subjects }
     expect(await ask(shown.cookie, auth)).toMatchObject({ scopes: ["admin"], companies: ["42"], level: 1 })
     policy = { ...policy, subjects: {} }
-    expect(await ask(shown.cookie, auth)).toMatchObject({ scopes: [], companies: [] })
+    expect(await ask(shown.cookie, auth)).toMatchObject({ scopes: [], companies: null })
   })
 })

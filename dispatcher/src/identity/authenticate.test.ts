@@ -242,13 +242,14 @@ describe("authenticate", () => {
     const authorization = `Bearer ${await token({ claims: { scope: "read", company: "42" } })}`
     const under = (subjects: object) => subjectOf(authorization, REQUIRED, deps, { subjects })
     const plain = await under({ "example-idp/alic": { scopes: ["write"] }, "other-idp/alice": { scopes: ["write"] } })
-    expect(plain).toMatchObject({ scopes: ["read"], companies: [] })
+    expect(plain).toMatchObject({ scopes: ["read"], companies: null })
     const entry = { scopes: ["write", "read"], companies: ["42", "43"] }
     const more = await under({ "example-idp/alice": entry })
     expect(more).toMatchObject({ scopes: ["read", "write"], company: "42", companies: ["42", "43"] })
     expect(more.cacheKey).not.toBe(plain.cacheKey)
     expect(await under({ "example-idp/alice": { ...entry } })).toBe(more)
-    expect(await under({})).toMatchObject({ scopes: ["read"], companies: [] })
+    expect(await under({})).toMatchObject({ scopes: ["read"], companies: null })
+    expect(await under({ "example-idp/alice": { companies: [] } })).toMatchObject({ companies: [] })
   })
 
   it("refuses a remembered token once it has expired", async () => {

@@ -96,7 +96,7 @@ function claimsOf(order: PassportOrder, nowS: number, jti: string): PassportClai
     ...(subject.idp === null ? {} : { idp: subject.idp }),
     ...(subject.scopes.length === 0 ? {} : { scope: subject.scopes.join(" ") }),
     ...(subject.company === null ? {} : { company: subject.company }),
-    ...(subject.companies.length === 0 ? {} : { companies: subject.companies }),
+    ...(subject.companies === null ? {} : { companies: subject.companies }),
     ...(subject.sid === null ? {} : { sid: subject.sid }),
     ...(subject.authTimeMs === null ? {} : { auth_time: Math.floor(subject.authTimeMs / 1000) }),
     ...(subject.level === 0 ? {} : { level: subject.level }),

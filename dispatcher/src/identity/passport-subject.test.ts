@@ -44,6 +44,17 @@ describe("the subject of a passport", () => {
     expect(revocable?.hashes).toEqual(before.revocable?.hashes)
   })
 
+  it("is a member of no company where the directory says so, which is another thing than that it says nothing", async () => {
+    const said = async (entry: object) => {
+      const before = await session.under({ "example-idp/alice": entry })
+      const claims = await claimsOf(before)
+      const { companies } = await subjectOfPassport(claims)
+      return [before.companies, claims.companies, companies]
+    }
+    expect(await said({ companies: [] })).toEqual([[], [], []])
+    expect(await said({})).toEqual([null, undefined, null])
+  })
+
   it("was made by the end of the second that the passport names, never before the entrance's millisecond", async () => {
     for (const ms of [0, 1, 500, 999]) {
       const authTimeMs = 1_800_000_000_000 + ms

@@ -21,7 +21,7 @@ export async function subjectOfPassport(claims: PassportClaims): Promise<Subject
 }
 
 async function makeFrom(claims: PassportClaims): Promise<Subject> {
-  const { kind, idp = null, company = null, companies = [], sid = null, auth_time: authTimeS } = claims
+  const { kind, idp = null, company = null, companies = null, sid = null, auth_time: authTimeS } = claims
   const authTimeMs = authTimeS === undefined ? null : authTimeS * 1000
   return makeSubject({
     kind,

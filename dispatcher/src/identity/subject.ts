@@ -11,8 +11,8 @@ export interface Subject {
   readonly idp: string | null
   readonly scopes: readonly string[]
   readonly company: string | null
-  /** Companies that the subject is a member of, where the directory says; empty where it says nothing. */
-  readonly companies: readonly string[]
+  /** Companies that the subject is a member of, none when empty; null where the directory says nothing. */
+  readonly companies: readonly string[] | null
   /** Handle of the session; null for any other credential. */
   readonly sid: string | null
   /** When the person proved who they are, or else the credential was issued, milliseconds since the epoch; null when nobody said. */
@@ -31,7 +31,7 @@ export const ANONYMOUS: Subject = {
   idp: null,
   scopes: [],
   company: null,
-  companies: [],
+  companies: null,
   sid: null,
   authTimeMs: null,
   level: 0,
@@ -84,7 +84,7 @@ export class KeptSubject {
 
   async #make(directory: SubjectsDirectory, entry: SubjectConfig | undefined): Promise<Subject> {
     const { kid, ...facts } = this.facts
-    const { scopes = [], companies = [] } = entry ?? {}
+    const { scopes = [], companies = null } = entry ?? {}
     const subject = makeSubject({
       ...facts,
       scopes: [...new Set([...facts.scopes, ...scopes])],

@@ -19,6 +19,7 @@ import java.security.spec.ECPublicKeySpec;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -143,10 +144,21 @@ public final class PassportVerifier {
       Signature verifier = Signature.getInstance("SHA256withECDSAinP1363Format");
       verifier.initVerify(key);
       verifier.update(signed.getBytes(StandardCharsets.US_ASCII));
-      if (signature.length != 64 || !verifier.verify(signature)) throw new Refused("bad signature");
+      if (!isInRange(key, signature) || !verifier.verify(signature)) throw new Refused("bad signature");
     } catch (GeneralSecurityException malformed) {
       throw new Refused("bad signature");
     }
+  }
+
+  /** 64 bytes, r and s from 1 to below the order: JDK 15 to 18 without the fixes of April 2022 take zeros for anybody's signature (CVE-2022-21449). */
+  private static boolean isInRange(ECPublicKey key, byte[] signature) {
+    if (signature.length != 64) return false;
+    BigInteger order = key.getParams().getOrder();
+    for (int from = 0; from < 64; from += 32) {
+      BigInteger half = new BigInteger(1, Arrays.copyOfRange(signature, from, from + 32));
+      if (half.signum() == 0 || half.compareTo(order) >= 0) return false;
+    }
+    return true;
   }
 
   /** One thread reads, the others wait for it: as long as {@link #KEYS_TIMEOUT} at most. */
