@@ -24,6 +24,8 @@ const WITH_DATABASE = ["kit/scoreboard.test.ts", "kit/stored-document.test.ts"]
 
 export default defineConfig({
   test: {
+    // Whole platforms start in these: on two cores two at a time, each of which mostly waits. More would only make each other late.
+    maxWorkers: 2,
     projects: [
       ...workers
         .filter((folder) => existsSync(configPath(folder)))
@@ -44,7 +46,6 @@ export default defineConfig({
           exclude: ["node_modules/**"],
           testTimeout: 120_000,
           hookTimeout: 180_000,
-          fileParallelism: false,
         },
       },
     ],

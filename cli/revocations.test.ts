@@ -165,6 +165,10 @@ describe("status", () => {
   })
 
   const probe = (changes: Partial<Status["probe"]>): Status => ({ ...well, probe: { ...well.probe, ...changes } })
+  const ring = (changes: Partial<Status["passportKeys"]>): Status => ({
+    ...well,
+    passportKeys: { ...well.passportKeys, ...changes },
+  })
   const attention: Record<string, [status: Status, says: string]> = {
     "a lag beyond the bound": [probe({ p99Ms: 5_001 }), "p99 is beyond 5.0 s"],
     "so many failures that there is no p99": [probe({ p99Ms: null, failed: 20 }), "p99 is beyond"],
@@ -175,6 +179,14 @@ describe("status", () => {
     "a config that is not in force": [
       { ...well, config: { revision: 42, publishedAt: AT, ageS: 3, live: false } },
       "not in KV yet",
+    ],
+    "a rotation that is overdue": [
+      ring({ rotatesAt: "2026-11-20T09:49:59.000Z" }),
+      "no rotation since 2026-11-20T09:49",
+    ],
+    "a rotation that cannot be, for want of the secret": [
+      ring({ rotatesAt: "2026-11-20T09:49:59.000Z", configured: false }),
+      "no RING_KEY",
     ],
     "an issuer whose keys cannot be read": [
       { ...well, issuers: [{ id: "corp", goodAt: null, ageS: null, fault: "is not JSON" }] },
@@ -194,9 +206,10 @@ describe("status", () => {
       expect((await bench.run(["status", "--json"])).code).toBe(2)
     })
 
-  it("takes five seconds for within the bound, and an issuer looked at five minutes ago for fresh", async () => {
-    const edge = { ...probe({ p99Ms: 5_000 }), issuers: [{ id: "corp", goodAt: AT, ageS: 300, fault: null }] }
-    bench.api.on("GET /v1/status", thing(statusShape, edge))
+  it("takes five seconds for within the bound, an issuer looked at five minutes ago for fresh, and a rotation due ten minutes ago for under way", async () => {
+    const issuers = [{ id: "corp", goodAt: AT, ageS: 300, fault: null }]
+    const { passportKeys } = ring({ rotatesAt: "2026-11-20T09:50:00.000Z" })
+    bench.api.on("GET /v1/status", thing(statusShape, { ...probe({ p99Ms: 5_000 }), issuers, passportKeys }))
     expect((await bench.run(["status"])).code).toBe(0)
   })
 })

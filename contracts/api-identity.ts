@@ -2,7 +2,7 @@
 import { z } from "zod"
 import { keyRingShape } from "./api.ts"
 import { companyId, policySections, scopeName } from "./dispatch-config.ts"
-import { MAX_REVOCATIONS_PER_CALL, revocation, revocationTarget } from "./revocation.ts"
+import { MAX_REVOCATIONS_PER_CALL, MAX_SERVICE_KEY_LIFETIME_S, revocation, revocationTarget } from "./revocation.ts"
 
 const timestamp = z.iso.datetime().describe("UTC, ISO 8601")
 const message = z.string().max(500).optional().describe("Why; kept in the audit")
@@ -42,7 +42,12 @@ export const serviceAccountShape = z.object({
   keys: z.array(z.object({ id: z.string(), expiresAt: timestamp.nullable() })),
 })
 export const serviceAccountKeyCreate = z.strictObject({
-  expiresInS: z.int().min(60).max(157_680_000).optional().describe("Seconds; without it until it is deleted"),
+  expiresInS: z
+    .int()
+    .min(60)
+    .max(MAX_SERVICE_KEY_LIFETIME_S)
+    .default(MAX_SERVICE_KEY_LIFETIME_S)
+    .describe("Seconds; at most 366 days, and without it those"),
   message,
 })
 /** The only answer that ever holds the key itself. */

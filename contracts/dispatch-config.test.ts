@@ -242,6 +242,7 @@ describe("parseDispatchConfig", () => {
     ["sessions of no issuer", { mode: "required", accept: ["session"] }, "/issuers"],
     ["sessions though none are looked at", { mode: "none", accept: ["session"] }, "/mode"],
     ["a login though none is needed", { mode: "none", login: "/login" }, "/mode"],
+    ["audiences though no token is looked at", { mode: "none", audiences: ["https://files.example"] }, "/mode"],
     ["what is sensitive of nobody", { mode: "none", sensitive: true }, "/mode"],
     ["level 0, which everybody has", { ...required, minLevel: 0 }, "/minLevel"],
     ["a login on another host", { ...required, login: "//evil.example" }, "/login"],

@@ -78,7 +78,7 @@ const RESERVED_IDPS: readonly string[] = [SERVICE_ACCOUNTS_IDP, "passports"]
 /** Bearer JWTs of this issuer are accepted on routes that name it, and sessions that began with it. Keys come with the config: no isolate ever fetches them. */
 const issuer = z.strictObject({
   issuer: z.string().min(1).max(500),
-  /** One of these must be the token's `aud`. */
+  /** One of these must be the token's `aud`. Never the client id of a login: its id tokens, made for the login Worker alone, would be bearer tokens. */
   audiences: z.array(z.string().min(1).max(500)).min(1).max(20),
   algorithms: z.array(z.enum(["ES256", "EdDSA", "RS256"])).min(1),
   jwks: publicKeySet,
@@ -289,8 +289,8 @@ const identity = z.strictObject({
 })
 
 /**
- * Calls with keys of its own making, `spsa_<name>_<secret>`; the config holds their hashes. A key lives as long as it stands here: a revocation refuses it within seconds,
- * but is forgotten after the longest life of any other credential, so that a key which must go is taken out of the config too.
+ * Calls with keys of its own making, `spsa_<name>_<secret>`; the config holds their hashes. A key lives as long as it stands here, and at most
+ * `MAX_SERVICE_KEY_LIFETIME_S` (contracts/revocation.ts): as long as what revokes it is remembered.
  */
 const serviceAccount = z.strictObject({
   scopes: z.array(scopeName).max(100).default([]),
@@ -301,8 +301,8 @@ const serviceAccount = z.strictObject({
         id: name,
         /** SHA-256 of the whole key, lower-case hex. */
         hash: z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in lower-case hex"),
-        /** Revocations "until T" go by it; without it they refuse the key whenever it was made. */
-        createdAt: z.iso.datetime().optional(),
+        /** Revocations "until T" go by it, and the longest that the key may live. */
+        createdAt: z.iso.datetime(),
         expiresAt: z.iso.datetime().optional(),
       }),
     )
@@ -523,9 +523,9 @@ function* danglingReferences(config: DispatchConfig): Generator<ConfigFault> {
       if (!has(config.teams, each.team)) yield { pointer: `${pointer}/team`, detail: `no such team: ${each.team}` }
       if (each.zone !== undefined && !has(config.directory.zones, each.zone))
         yield { pointer: `${pointer}/zone`, detail: `no such zone: ${each.zone}` }
-      const { scopes: scopesAsked, kinds: kindsAsked, accept: acceptAsked, sensitive, login } = each.auth
-      const asks =
-        scopesAsked.length > 0 || [kindsAsked, acceptAsked, sensitive, login].some((what) => what !== undefined)
+      const { scopes: scopesAsked, kinds: kindsAsked, accept: acceptAsked, audiences, sensitive, login } = each.auth
+      const asked = [kindsAsked, acceptAsked, audiences, sensitive, login]
+      const asks = scopesAsked.length > 0 || asked.some((what) => what !== undefined)
       if (each.auth.mode === "none" && asks)
         yield {
           pointer: `${pointer}/auth/mode`,

@@ -3,7 +3,7 @@
  * Served by dispatcher/src/platform.ts; the caller is known by the binding's props, which user code can neither read nor forge.
  * Every method throws an Error whose `message` is a problem code (contracts/problem-codes.ts) when it refuses.
  */
-import type { Revocation } from "./revocation.ts"
+import type { RevocationRequest } from "./revocation.ts"
 
 /** Set by the control plane when it places a version; grants are looked up live, so that taking one away acts in seconds. */
 export interface PlatformProps {
@@ -75,7 +75,7 @@ export interface PlatformApi {
    * Revokes sessions and other credentials everywhere, durably when it answers. Needs the grant `revoke:<kind>`.
    * `boundMs`: within so many milliseconds the edge refuses them, on routes marked sensitive whatever happens.
    */
-  revoke(revocations: readonly Revocation[]): Promise<{ readonly seq: number; readonly boundMs: number }>
+  revoke(revocations: readonly RevocationRequest[]): Promise<{ readonly seq: number; readonly boundMs: number }>
   /**
    * The zone of a company, or null when the directory does not know it. Needs `zones:read`.
    * `atLeast` is the config revision that the request is under (its header `x-sallyport-config`): an isolate that has only an older one refuses `config.unavailable` rather than answer from it.

@@ -33,8 +33,20 @@ export const revocation = z.strictObject({
 })
 export type Revocation = z.output<typeof revocation>
 
+/**
+ * As whoever knows the session asks for it: its entry is kept until `sessionExpiresAtMs` and a while, without it for {@link MAX_CREDENTIAL_LIFETIME_S}. Never earlier than the session's real end:
+ * what is forgotten is refused no more.
+ */
+export const revocationRequest = z.strictObject({
+  ...revocation.shape,
+  sessionExpiresAtMs: z.int().min(0).optional(),
+})
+export type RevocationRequest = z.output<typeof revocationRequest>
+
 /** Milliseconds that `beforeMs` may be ahead of who is asked: clocks of identity providers are. */
 export const AHEAD_MOST_MS = 60_000
+/** Seconds that the key of a service account may live: the longest-lived credential there is. */
+export const MAX_SERVICE_KEY_LIFETIME_S = 366 * 86_400
 /** Seconds that a revocation of anything but a session is kept: the longest that a credential may live. Sessions and tokens that live longer are not accepted. */
 export const MAX_CREDENTIAL_LIFETIME_S = 30 * 86_400
 /** Of one append. */
@@ -130,12 +142,9 @@ export interface FeedStatus {
 /** RPC surface of the revocations Worker's entrypoint `Revocations`, bound by the dispatcher (for teams with the grant) and by the control plane. */
 export interface RevocationsApi {
   /**
-   * Durable when it answers. Throws an Error whose message is a problem code: `revocation.invalid`, `revocation.log-full`; then nothing of the call was taken. `sessionExpiresAtMs` says until when a session's entry has to be kept; without it, {@link MAX_CREDENTIAL_LIFETIME_S}.
+   * Durable when it answers. Throws an Error whose message is a problem code: `revocation.invalid`, `revocation.log-full`; then nothing of the call was taken.
    */
-  append(
-    revocations: readonly (Revocation & { readonly sessionExpiresAtMs?: number })[],
-    actor: string,
-  ): Promise<Appended>
+  append(revocations: readonly RevocationRequest[], actor: string): Promise<Appended>
   /** Oldest first: those after a sequence number, or without one the newest. `limit` is 100 unless given, at most 1 000. */
   list(query: { readonly after?: number; readonly limit?: number }): Promise<readonly RevocationEntry[]>
   status(): Promise<FeedStatus>

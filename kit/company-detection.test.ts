@@ -142,6 +142,7 @@ describe("decideCompany", () => {
     ["/companies/2_3", ""],
     ["/companies/2", "?company_id=2e1"],
     ["/companies/2", "?company_id=2.3E1"],
+    ["/companies/20", "?company_id=20e-1"],
   ] as const)
     it(`refuses ${path}${query}, which can be read as another company`, ({ expect }) => {
       expect(() => decideCompany(null, path, query)).toThrow("company.ambiguous")

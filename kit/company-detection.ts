@@ -88,7 +88,8 @@ function companiesNamed(path: string, query: string): readonly string[] {
 const QUERY_MAY_NAME = /company_id|%/
 /** Rack up to its version 2 reads `[company_id]` as the plain name. `company_id[]` is a list, and no company. */
 const READ_AS_QUERY_NAME = /^[[\]]*company_id\]*$/
-const LEADING_NUMBER = /^[\s+]*([0-9]+)/
+/** With what makes more of it to some: `9_01` is 901 to Ruby and Python, `9e2` 900 to JavaScript. */
+const LEADING_NUMBER = /^[\s+]*([0-9]+(?:(?:[_.]|\.?e[+-]?)[0-9]+)*)/i
 
 /** Whatever else is wrong with it: a text of which one escape is malformed is no less decoded by others. */
 function unescaped(text: string): string {

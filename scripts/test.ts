@@ -12,7 +12,10 @@ interface Report {
   readonly numFailedTests: number
   readonly numPendingTests: number
   readonly numTodoTests: number
-  readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly unknown[] }[]
+  readonly testResults: readonly {
+    readonly status: string
+    readonly assertionResults: readonly { readonly status: string }[]
+  }[]
 }
 
 const reportFile = path.join(ROOT, ".sallyport", "test-report.json")
@@ -45,10 +48,15 @@ async function readReport(): Promise<Report | null> {
   }
 }
 
-/** A file that could not be loaded has no tests to fail, and an error outside a test fails none: both are counted all the same. */
+/**
+ * A file that could not be loaded has no tests to fail, one whose platform did not start has skipped ones only, and an error outside a test fails none: each counts
+ * as a failure all the same.
+ */
 function count(report: Report | null, code: number, failedChecks: number) {
   const unloadable =
-    report?.testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0) ?? []
+    report?.testResults.filter(
+      (file) => file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed"),
+    ) ?? []
   const failed = (report?.numFailedTests ?? 0) + unloadable.length + failedChecks
   return {
     passed: report?.numPassedTests ?? 0,

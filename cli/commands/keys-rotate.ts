@@ -12,7 +12,7 @@ interface Options extends ChangeOptions {
 }
 
 const PRICE =
-  "Verifiers that keep their key set refuse every passport until they look again, up to five minutes; those of docs/verify look again at once."
+  "Verifiers that keep their key set refuse every passport until they look again, up to five minutes; those of docs/verify look again at once. Some calls from Worker to Worker fail for up to three minutes."
 
 export function keysRotate(io: Io): Command {
   return changeCommandOf(

@@ -9,6 +9,8 @@ import { printJson, printTable } from "../print.ts"
 const BOUND_MS = 5_000
 /** Age of an issuer's keys from which on it is worth a look; they are looked at three times a minute. */
 const KEYS_OLD_S = 300
+/** Milliseconds; the schedule rotates within a minute or two. */
+const ROTATION_LATE_MS = 600_000
 /** The probe runs every minute. */
 const PROBE_OLD_MS = 180_000
 
@@ -54,6 +56,7 @@ function linesOf({ at, config, revocations, probe, passportKeys, issuers }: Stat
       ? line("revocation feed", "no answer", "sensitive routes refuse when it lasts")
       : line("revocation feed", `${revocations.live} in force, ${revocations.relays} relays`),
     probeLine(probe, Date.parse(at)),
+    ...ringLines(passportKeys, Date.parse(at)),
     ...passportKeys.keys.map(({ kid, state, signsFrom }) =>
       line(`passport key ${kid}`, signsFrom === null ? state : `${state}, signs from ${signsFrom}`),
     ),
@@ -65,6 +68,13 @@ function linesOf({ at, config, revocations, probe, passportKeys, issuers }: Stat
       ),
     ),
   ]
+}
+
+/** Only where the schedule does not do its work. */
+function ringLines({ configured, rotatesAt }: Status["passportKeys"], nowMs: number): Line[] {
+  if (rotatesAt === null || nowMs - Date.parse(rotatesAt) <= ROTATION_LATE_MS) return []
+  const why = configured ? "the control plane's log says why" : "the control plane has no RING_KEY"
+  return [{ what: "passport keys", state: "overdue", attention: `no rotation since ${rotatesAt}: ${why}` }]
 }
 
 function probeLine(probe: Status["probe"], nowMs: number): Line {

@@ -1,4 +1,4 @@
-/** What the control plane knows of how identity fares at the edge: read for `/v1/status` and for `/metrics`, each part bounded and none keeping the others from being shown. */
+/** What the control plane knows of how identity fares at the edge: read for `/v1/status` and for `/metrics`. A revocation log that does not answer keeps nothing else from being shown. */
 import type { FeedStatus } from "../../contracts/revocation.ts"
 import type { Dependencies } from "./dependencies.ts"
 import type { Look } from "./store/issuer-keys.ts"

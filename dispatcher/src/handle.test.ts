@@ -624,7 +624,9 @@ describe("in steady state", () => {
     const hash = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("")
     const bed = await testBed({
       ...routesWith({ auth }),
-      serviceAccounts: { robot: { scopes: [], keys: [{ id: "first", hash }] } },
+      serviceAccounts: {
+        robot: { scopes: [], keys: [{ id: "first", hash, createdAt: new Date((NOW_S - 60) * 1000).toISOString() }] },
+      },
       subjects: { "example-idp/alice": { scopes: ["read"], companies: ["42"] } },
     })
     const background: Promise<unknown>[] = []

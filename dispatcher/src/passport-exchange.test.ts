@@ -6,7 +6,7 @@ import { refuse } from "../../kit/problem.ts"
 import type { Dependencies } from "./dependencies.ts"
 import { exampleConfig } from "./example-config.ts"
 import { mintPassport, type PassportOrder } from "./identity/mint-passport.ts"
-import type { Revocable } from "./identity/revocation-feed.ts"
+import { type Revocable, RevocationFeed } from "./identity/revocation-feed.ts"
 import { makeSubject } from "./identity/subject.ts"
 import { exchangePassport } from "./passport-exchange.ts"
 import { NOW_S, testBed } from "./test-dependencies.ts"
@@ -137,10 +137,24 @@ describe("exchangePassport", () => {
       asked.push(revocable?.madeAtMs, revocable?.hashes.length, sensitive, maxAgeMs)
       throw refuse("auth.revoked")
     }
-    const revocations = Object.assign(Object.create(deps.revocations), { refuseRevoked })
+    const revocations = Object.assign(Object.create(deps.revocations), { at: () => undefined, refuseRevoked })
     await expect(ask({ ...deps, revocations }, "cell:us01")).rejects.toMatchObject({ code: "auth.revoked" })
     // Everything, the subject, the session, the company, the passport's key; by the end of the second that the passport names.
     expect(asked).toEqual([(NOW_S - 100) * 1000 + 999, 5, false, 5_000])
+  })
+
+  it("asks for revocations at the location where the request came in, since a call by RPC has none", async () => {
+    const { deps } = await testBed(config())
+    const asked: string[] = []
+    const since = async (seq: number) => ({ entries: new Uint8Array(), upTo: seq, head: seq, ageMs: 0 })
+    const relay = (location: string) => {
+      asked.push(location)
+      return { since, revokes: async () => false }
+    }
+    const revocations = new RevocationFeed({ relay, clock: deps.clock, log: () => undefined })
+    const own = await ownPassport(deps, { facts: { ...FACTS(), colo: "AMS" } })
+    await ask({ ...deps, revocations }, "cell:us01", {}, own)
+    expect(asked).toEqual(["AMS"])
   })
 
   it("accepts an own passport until its end and the tolerated skew, and no longer", async () => {

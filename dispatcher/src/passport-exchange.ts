@@ -43,6 +43,8 @@ export async function exchangePassport(
   const { profile = "passport" } = grantedAudience(audience, caller, config)
   requireAcceptedCountry(audience, claims.facts.country, config.loaded.document.directory)
   const subject = await subjectOfPassport(claims)
+  // A call by RPC has no location, and isolates without one would all ask the same relay.
+  deps.revocations.at(claims.facts.colo)
   // What is sensitive was asked at the entrance, less than a passport's life ago. There is no trip here to note anything in.
   await refuseRevoked(subject, false, config, deps, { note: () => undefined, waitUntil })
   const order = { ...continueOrder(claims, subject, caller, config), audience, profile }

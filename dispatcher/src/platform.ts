@@ -7,7 +7,7 @@ import { WorkerEntrypoint } from "cloudflare:workers"
 import type { DispatchConfig } from "../../contracts/dispatch-config.ts"
 import type { AudienceOrigins, PlatformApi, PlatformProps, ZoneOfCompany } from "../../contracts/platform.ts"
 import { SIBLING_HEADER, SIBLING_ZONE_HEADER } from "../../contracts/reserved-headers.ts"
-import type { Revocation } from "../../contracts/revocation.ts"
+import type { RevocationRequest } from "../../contracts/revocation.ts"
 import { refuse } from "../../kit/problem.ts"
 import { type Dependencies, dependenciesOf, type ReadyConfig } from "./dependencies.ts"
 import type { Env } from "./env.ts"
@@ -43,8 +43,8 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
     return { audience: name, origins, revision: config.revision }
   }
 
-  /** As {@link PlatformApi.revoke}. Throws `platform.argument-invalid`, `platform.not-granted`, `platform.unavailable` when it is not known whether it was done. */
-  async revoke(revocations: readonly Revocation[]): Promise<{ readonly seq: number; readonly boundMs: number }> {
+  /** As {@link PlatformApi.revoke}. Throws `platform.argument-invalid`, `platform.not-granted`, `revocation.log-full`, `platform.unavailable` when it is not known whether it was done. */
+  async revoke(revocations: readonly RevocationRequest[]): Promise<{ readonly seq: number; readonly boundMs: number }> {
     const { config } = await this.#ready()
     return revokeFor(revocations, this.ctx.props, config, this.env.REVOCATIONS)
   }

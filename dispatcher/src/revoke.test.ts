@@ -19,6 +19,11 @@ describe("revokeFor", () => {
     expect(appended).toEqual([[[session, session], "script:login"]])
   })
 
+  it("hands on when a session would have ended: nobody has to remember its revocation for longer", async () => {
+    const ending = { ...session, sessionExpiresAtMs: 1_000 }
+    expect((await revoke([ending])).appended).toEqual([[[ending], "script:login"]])
+  })
+
   const refused: [string, unknown, string][] = [
     ["a kind that the team was not granted", [subject], "platform.not-granted"],
     ["one such among others that it was", [session, subject], "platform.not-granted"],
@@ -46,6 +51,14 @@ describe("revokeFor", () => {
       code: "platform.not-granted",
     })
   })
+
+  for (const [said, code] of [
+    ["revocation.log-full", "revocation.log-full"],
+    ["revocation.invalid", "platform.argument-invalid"],
+  ] as const)
+    it(`says ${code} when the log takes nothing for ${said}`, async () => {
+      await expect(revoke([session], { append: () => Promise.reject(new Error(said)) })).rejects.toMatchObject({ code })
+    })
 
   for (const [name, append] of [
     ["fails", async () => Promise.reject(new Error("no such Worker"))],

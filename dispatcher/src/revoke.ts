@@ -4,11 +4,12 @@
  */
 import { z } from "zod"
 import type { PlatformProps } from "../../contracts/platform.ts"
+import type { ProblemCode } from "../../contracts/problem-codes.ts"
 import {
   MAX_REVOCATIONS_PER_CALL,
-  type Revocation,
+  type RevocationRequest,
   type RevocationsApi,
-  revocation,
+  revocationRequest,
 } from "../../contracts/revocation.ts"
 import { refuse } from "../../kit/problem.ts"
 import { within } from "../../kit/within.ts"
@@ -16,11 +17,11 @@ import type { ReadyConfig } from "./dependencies.ts"
 
 /** Milliseconds. */
 const APPEND_TIMEOUT_MS = 5_000
-const revocationList = z.array(revocation).min(1).max(MAX_REVOCATIONS_PER_CALL)
+const revocationList = z.array(revocationRequest).min(1).max(MAX_REVOCATIONS_PER_CALL)
 
 /**
  * Durable when it answers. `asked` is of any type until checked; of several revocations all are done or none.
- * Refuses `platform.argument-invalid`, `platform.not-granted`, and `platform.unavailable` when it is not known whether it was done: to revoke again does no harm.
+ * Refuses `platform.argument-invalid`, `platform.not-granted`, `revocation.log-full`, and `platform.unavailable` when it is not known whether it was done: to revoke again does no harm.
  */
 export async function revokeFor(
   asked: unknown,
@@ -37,12 +38,24 @@ export async function revokeFor(
   }
   const appended = within(timeoutMs, log.append(revocations, `script:${script}`))
   const { seq } = await appended.catch((cause: unknown) => {
-    throw refuse("platform.unavailable", { cause })
+    throw refuse(codeOf(cause), { cause })
   })
   return { seq, boundMs: config.identity.feedMaxAgeMs }
 }
 
-function revocationsOf(asked: unknown): readonly Revocation[] {
+/** Over RPC an Error arrives with nothing but its message. What the log says that it did not take was not taken. */
+function codeOf(cause: unknown): ProblemCode {
+  switch (cause instanceof Error ? cause.message : "") {
+    case "revocation.log-full":
+      return "revocation.log-full"
+    case "revocation.invalid":
+      return "platform.argument-invalid"
+    default:
+      return "platform.unavailable"
+  }
+}
+
+function revocationsOf(asked: unknown): readonly RevocationRequest[] {
   const parsed = revocationList.safeParse(asked)
   if (parsed.success) return parsed.data
   throw refuse("platform.argument-invalid", {

@@ -63,6 +63,12 @@ describe("GET /.sallyport/session", () => {
     expect(await codeOf(await ask(bed, { cookie }))).toBe("auth.revoked")
   })
 
+  it("tells another host of the same site nothing, not even whether there is a session", async () => {
+    const bed = await testBed()
+    for (const headers of [{ cookie: (await bed.login()).cookie }, {}])
+      expect((await ask(bed, headers)).headers.get("cross-origin-resource-policy")).toBe("same-origin")
+  })
+
   it("sees a session that only its seal knows yet, as the probe's", async () => {
     const bed = await testBed()
     const { cookie } = await bed.login()

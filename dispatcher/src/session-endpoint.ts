@@ -28,13 +28,13 @@ export async function answerSession(
   deps: Dependencies,
   waitUntil: (work: Promise<unknown>) => void,
 ): Promise<Response> {
-  try {
-    return Response.json(await sessionOf(request, context.requestId, deps, waitUntil), {
-      headers: { "cache-control": "no-store", "cross-origin-resource-policy": "same-origin" },
-    })
-  } catch (thrown) {
-    return problemResponse(asRefusal(thrown), context)
-  }
+  const response = await sessionOf(request, context.requestId, deps, waitUntil).then(
+    (session) => Response.json(session, { headers: { "cache-control": "no-store" } }),
+    (thrown) => problemResponse(asRefusal(thrown), context),
+  )
+  // On the problem too: a page of another host that may load one of the two and not the other knows who is logged in.
+  response.headers.set("cross-origin-resource-policy", "same-origin")
+  return response
 }
 
 async function sessionOf(

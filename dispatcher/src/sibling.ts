@@ -56,6 +56,8 @@ export async function dispatchSibling(
     authorizeSibling(asked, claims, caller, config)
     const subject = await subjectOfPassport(claims)
     const around = { note: trip.note, waitUntil: context.waitUntil }
+    // A call by RPC has no location, and isolates without one would all ask the same relay.
+    deps.revocations.at(claims.facts.colo)
     // What is sensitive was asked at the entrance, less than a passport's life ago.
     await trip.leg("revocation", refuseRevoked(subject, false, config, deps, around))
     const sibling = siblingOf(asked.script, config)

@@ -108,6 +108,7 @@ export async function testBed(changes: Partial<DispatchConfig> = {}, answer: Ans
       iss: "https://idp.example",
       aud: "https://api.example.com",
       sub: "alice",
+      iat: NOW_S - 60,
       exp: NOW_S + 600,
       ...claims,
     })

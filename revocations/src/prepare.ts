@@ -1,12 +1,15 @@
 /** From what somebody asks to be revoked to what is kept: checked once more, with its time, its end and its hash. */
 import { z } from "zod"
+import { SERVICE_ACCOUNTS_IDP } from "../../contracts/dispatch-config.ts"
 import {
   AHEAD_MOST_MS,
   ENTRY_BYTES,
   MAX_CREDENTIAL_LIFETIME_S,
   MAX_REVOCATIONS_PER_CALL,
+  MAX_SERVICE_KEY_LIFETIME_S,
   type RevocationKind,
-  revocation,
+  type RevocationRequest,
+  revocationRequest,
   targetHash,
 } from "../../contracts/revocation.ts"
 
@@ -17,13 +20,11 @@ const FOREVER_MS = 0xffff_ffff * 1000
 /** One of these stands for many credentials, and is taken when the log is full. */
 export const SWEEPING: readonly RevocationKind[] = ["key", "company", "everything"]
 
-const asked = z.strictObject({ ...revocation.shape, sessionExpiresAtMs: z.int().min(0).optional() })
-type Asked = z.output<typeof asked>
-const call = z.tuple([z.array(asked).min(1).max(MAX_REVOCATIONS_PER_CALL), z.string().min(1).max(200)])
+const call = z.tuple([z.array(revocationRequest).min(1).max(MAX_REVOCATIONS_PER_CALL), z.string().min(1).max(200)])
 
 /** One line of the log as people read it. */
 export interface PreparedRow {
-  readonly target: Asked["target"]
+  readonly target: RevocationRequest["target"]
   readonly beforeMs: number | null
   readonly keptUntilMs: number
   readonly reason: string
@@ -45,14 +46,14 @@ export async function prepare(revocations: unknown, actor: unknown, nowMs: numbe
   return { rows, entries: await encode(rows), actor: by }
 }
 
-function rowOf({ target, beforeMs, reason, sessionExpiresAtMs }: Asked, nowMs: number): PreparedRow {
+function rowOf({ target, beforeMs, reason, sessionExpiresAtMs }: RevocationRequest, nowMs: number): PreparedRow {
   const isOutright = target.kind === "session" || target.kind === "key"
   const isWrong =
     (isOutright && beforeMs !== undefined) ||
     (target.kind !== "session" && sessionExpiresAtMs !== undefined) ||
     (beforeMs ?? 0) > nowMs + AHEAD_MOST_MS
   if (isWrong) throw new Error("revocation.invalid")
-  const lifetimeMs = MAX_CREDENTIAL_LIFETIME_S * 1000
+  const lifetimeMs = (concernsServiceKeys(target) ? MAX_SERVICE_KEY_LIFETIME_S : MAX_CREDENTIAL_LIFETIME_S) * 1000
   const before = isOutright ? null : (beforeMs ?? nowMs)
   if (target.kind === "key") return { target, beforeMs: null, keptUntilMs: FOREVER_MS, reason }
   const expiresMs =
@@ -60,6 +61,12 @@ function rowOf({ target, beforeMs, reason, sessionExpiresAtMs }: Asked, nowMs: n
       ? Math.min(Math.max(sessionExpiresAtMs ?? Number.POSITIVE_INFINITY, nowMs), nowMs + lifetimeMs)
       : Math.max(before ?? 0, nowMs) + lifetimeMs
   return { target, beforeMs: before, keptUntilMs: expiresMs + KEPT_LONGER_MS, reason }
+}
+
+/** What may revoke the key of a service account, which lives longer than any session or token. */
+function concernsServiceKeys(target: Asked["target"]): boolean {
+  if (target.kind === "subject") return target.idp === SERVICE_ACCOUNTS_IDP
+  return target.kind === "company" || target.kind === "everything"
 }
 
 async function encode(rows: readonly PreparedRow[]): Promise<Uint8Array> {

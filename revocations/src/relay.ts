@@ -14,6 +14,8 @@ const SYNC_MS = 900
 const WAIT_MS = 200
 /** A question without an answer for so long is given up: another is sent. Should it still come back, it does no harm. */
 const GIVE_UP_MS = 2_000
+/** By which the log's clock may be ahead of this one. A number from further ahead is from before a clock was put back, and says nothing of how recent it is. */
+const SKEW_MS = 1_000
 const COMPACT_EVERY_MS = 3_600_000
 const HASHES_MOST_BYTES = 300 * 8
 /** Name of the only log. */
@@ -39,7 +41,8 @@ export class RevocationRelay extends DurableObject<Env> implements RelayApi {
     await this.#fresh()
     const head = this.#pages.upTo
     // The log's entries come in order: whoever has the last has all from before it, even with the log gone since the start.
-    const knownAt = Math.max(this.#caughtUpAt ?? 0, timeOf(head))
+    const takenAt = timeOf(head)
+    const knownAt = Math.max(this.#caughtUpAt ?? 0, takenAt > Date.now() + SKEW_MS ? 0 : takenAt)
     if (knownAt === 0) throw new Error("revocation.log-unheard")
     return { ...this.#pages.since(seq), head, ageMs: Math.max(0, Date.now() - knownAt) }
   }
@@ -56,6 +59,9 @@ export class RevocationRelay extends DurableObject<Env> implements RelayApi {
   /** Asks the log when what is known is {@link SYNC_MS} old. Waits for it a moment: what is known is good enough while it does not answer. */
   async #fresh(): Promise<void> {
     const now = Date.now()
+    // By a clock that was put back, what is known would count as recent, and nothing be asked, until it is that time again.
+    if (this.#caughtUpAt !== null && this.#caughtUpAt > now) this.#caughtUpAt = null
+    if (this.#sync !== null && this.#sync.startedAt > now) this.#sync = null
     if (this.#caughtUpAt !== null && now - this.#caughtUpAt < SYNC_MS) return
     const { done, startedAt } = this.#syncing(now)
     const leftMs = startedAt + WAIT_MS - now

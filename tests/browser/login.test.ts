@@ -198,7 +198,7 @@ describe("a person with a browser", () => {
     await page.getByRole("button", { name: "Send a PIN" }).click()
     await page.getByLabel("PIN").waitFor()
     const mail = await eventually(5_000, async () => stage().mailbox.mails[0] ?? null)
-    await page.getByLabel("PIN").fill(/\d{6}/.exec(mail.text)?.[0] ?? "")
+    await page.getByLabel("PIN").fill(/\d{8}/.exec(mail.text)?.[0] ?? "")
     await picture(page, "11-pin")
     await page.getByRole("button", { name: "Log in" }).click()
     await page.waitForURL(at(ACCOUNT))

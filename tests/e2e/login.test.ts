@@ -178,7 +178,7 @@ describe("a PIN by e-mail", () => {
     const id = /name="id" value="([^"]+)"/.exec(page)?.[1] ?? ""
     const mail = await eventually(5_000, async () => stage().mailbox.mails[0] ?? null)
     expect(mail.to).toBe(address)
-    const pin = /\d{6}/.exec(mail.text)?.[0] ?? ""
+    const pin = /\d{8}/.exec(mail.text)?.[0] ?? ""
     const wrong = await bob.post("/login/pin/verify", { id, pin: pin === "000000" ? "000001" : "000000" })
     expect([wrong.status, await wrong.text()]).toEqual([403, expect.stringContaining("login.pin-wrong")])
     const right = await bob.post("/login/pin/verify", { id, pin })
@@ -219,7 +219,7 @@ it("leaves no code, token, PIN or session id in logs, trips and egress records",
     code ?? "",
     id,
     seal,
-    ...stage().mailbox.mails.map(({ text }) => /\d{6}/.exec(text)?.[0] ?? "none"),
+    ...stage().mailbox.mails.map(({ text }) => /\d{8}/.exec(text)?.[0] ?? "none"),
   ]) {
     expect(secret.length).toBeGreaterThan(3)
     if (secret.length > 6) expect(written).not.toContain(secret)

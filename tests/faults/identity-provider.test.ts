@@ -11,10 +11,8 @@ import { APP, logIn, startUrl, useStage } from "../security/hostile-provider/sta
 /** Requests by session during each fault. */
 const SESSION_REQUESTS = 2_000
 const LANES = 8
-/** Longer than the login Worker waits for a provider. */
-const ASKS_FOR_MS = 7_000
-/** Failures that the login Worker takes for chance. */
-const BEFORE_IT_IS_KNOWN = 3
+/** Questions that may be out before the first of them has failed: one per lane. */
+const BEFORE_IT_IS_KNOWN = LANES
 const stage = useStage("steady")
 let cookie = ""
 
@@ -24,17 +22,22 @@ beforeAll(async () => {
   cookie = `${SESSION_COOKIE}=${await browser.cookie(APP, SESSION_COOKIE)}`
 })
 
-const faults: readonly (readonly [string, Answer])[] = [
-  ["cuts connections", { cut: true }],
-  ["answers 500", { status: 500, body: "<html>500</html>" }],
-  ["answers a page", { headers: { "content-type": "text/html" }, body: "<html>Maintenance</html>" }],
-  ["never answers", { afterMs: Number.POSITIVE_INFINITY }],
+/** With for how long logins are tried: where nothing comes, longer than the login Worker waits for a provider and lets none ask again. */
+const faults: readonly (readonly [string, Answer, number])[] = [
+  ["cuts connections", { cut: true }, 2_000],
+  ["answers 500", { status: 500, body: "<html>500</html>" }, 2_000],
+  ["answers a page", { headers: { "content-type": "text/html" }, body: "<html>Maintenance</html>" }, 2_000],
+  ["never answers", { afterMs: Number.POSITIVE_INFINITY }, 7_000],
 ]
 
 /** Somebody begins a login every now and then, for a while; what they were answered, and how often the provider was asked meanwhile. */
-async function askForAWhile(begin: () => Promise<{ status: number; headers: Headers }>, asked: () => number) {
+async function askForAWhile(
+  ms: number,
+  begin: () => Promise<{ status: number; headers: Headers }>,
+  asked: () => number,
+) {
   const before = asked()
-  const until = performance.now() + ASKS_FOR_MS
+  const until = performance.now() + ms
   const answers: { status: number; retryAfter: string | null; tookMs: number }[] = []
   const lane = async () => {
     while (performance.now() < until) {
@@ -65,9 +68,9 @@ function expectRefusedPolitely({ answers, asked, lastedS }: Awaited<ReturnType<t
   expect(slowest).toBeLessThan(8_000)
 }
 
-describe.each(faults.map(([what, answer], index) => ({ what, answer, index })))(
+describe.each(faults.map(([what, answer, forMs], index) => ({ what, answer, forMs, index })))(
   "a provider that $what",
-  ({ what, answer, index }) => {
+  ({ what, answer, forMs, index }) => {
     const name = `ill-${index}`
     const tenant = () => stage().provider.tenant(name)
     const steady = () => stage().provider.tenant("steady")
@@ -76,7 +79,10 @@ describe.each(faults.map(([what, answer], index) => ({ what, answer, index })))(
     it("costs its own logins, and nobody's session, before anything is known of it", { timeout: 60_000 }, async () => {
       tenant().fault = answer
       const begin = () => stage().browser().visit(startUrl(tenant()))
-      const [result] = await Promise.all([askForAWhile(begin, () => tenant().seen.length), expectSessionsUntouched()])
+      const [result] = await Promise.all([
+        askForAWhile(forMs, begin, () => tenant().seen.length),
+        expectSessionsUntouched(),
+      ])
       expectRefusedPolitely(result, `${what}, unknown`)
       const { ended } = await logIn(stage(), stage().browser(), steady())
       expect(ended.location).toBe(`${APP}/home`)
@@ -102,7 +108,7 @@ describe.each(faults.map(([what, answer], index) => ({ what, answer, index })))(
         return browser.visit(back.location ?? "", { from: stage().provider.url })
       }
       const [result] = await Promise.all([
-        askForAWhile(redeem, () => tenant().countOf("token")),
+        askForAWhile(forMs, redeem, () => tenant().countOf("token")),
         expectSessionsUntouched(),
       ])
       expectRefusedPolitely(result, `${what}, known`)

@@ -21,10 +21,10 @@ const AUDIENCE = "https://api.example.com"
 const ADDRESS = "https://keys.example.com/x"
 /** How often the control plane looks at a key set. */
 const LOOK_EVERY_S = 20
-/** Until the edge follows a key set: a look, and the publishing of what it found. */
+/** Looks of one run of the minute's schedule, which the tests begin: how long the edge takes by the clock is tests/e2e/issuer-keys.test.ts's to measure. */
+const LOOKS_PER_RUN = 3
+/** Until the edge follows a key set: a look, which ends with its slowest answer, and the publishing of what it found. */
 const FOLLOWS_WITHIN_MS = 30_000
-/** The schedule's minute may have to come round first. */
-const FIRST_LOOK_WITHIN_MS = 75_000
 
 /** What a key set may answer instead of itself; one issuer each. */
 const GARBAGE: Readonly<Record<string, Answer>> = {
@@ -45,7 +45,14 @@ const GARBAGE: Readonly<Record<string, Answer>> = {
 let provider: HostileProvider
 let tenant: Tenant
 let garbage: Tenant[]
+let runs = 0
 const platform = usePlatform()
+
+/** The first look of it is at once. */
+function beginLooking(): void {
+  runs++
+  void platform().runSchedule()
+}
 
 beforeAll(async () => {
   provider = await startHostileProvider()
@@ -133,7 +140,8 @@ describe("an issuer's key set", () => {
     if (old === undefined) throw new Error("unreachable: the tenant has a key")
     tenant.keys = [fresh, old]
     const refused: number[] = []
-    const asking = eventually(FIRST_LOOK_WITHIN_MS, async () => {
+    beginLooking()
+    const asking = eventually(FOLLOWS_WITHIN_MS, async () => {
       // Who goes on with the published key notices nothing.
       const status = await statusOf(tokenBy(old))
       if (status !== 200) refused.push(status)
@@ -146,7 +154,8 @@ describe("an issuer's key set", () => {
 
   it("keeps the last good one at the edge, whatever comes instead", async () => {
     const asked = (each: Tenant) => each.countOf("jwks")
-    await eventually(FIRST_LOOK_WITHIN_MS, async () => (garbage.every((each) => asked(each) >= 2) ? true : null))
+    beginLooking()
+    await eventually(FOLLOWS_WITHIN_MS, async () => (garbage.every((each) => asked(each) >= 2) ? true : null))
     const answers = await Promise.all(
       garbage.map(async (each) => {
         const [key] = each.keys
@@ -159,13 +168,14 @@ describe("an issuer's key set", () => {
     )
   })
 
-  it("that changes from one moment to the next, without an overlap, is followed within half a minute", async () => {
+  it("that changes from one moment to the next, without an overlap, is followed at the next look", async () => {
     const signedBefore = tokenBy(tenant.keys[1] ?? makeForgeKey("none"))
     expect(await statusOf(signedBefore)).toBe(200)
     // A look ends with its slowest answer; how slow that may be is not asked here.
     for (const each of garbage) each.jwks = null
     const third = makeForgeKey("third")
     tenant.keys = [third]
+    beginLooking()
     const tookMs = await untilAccepted(third, FOLLOWS_WITHIN_MS)
     process.stderr.write(`Key sets: a change without overlap took ${(tookMs / 1000).toFixed(1)} s to the edge\n`)
     // Remembered tokens of the former keys go with them.
@@ -176,7 +186,7 @@ describe("an issuer's key set", () => {
     for (const each of [tenant, ...garbage]) {
       const looks = each.seen.filter(({ endpoint }) => endpoint === "jwks").map(({ atMs }) => atMs)
       const spanS = ((looks.at(-1) ?? 0) - (looks[0] ?? 0)) / 1000
-      expect(looks.length).toBeLessThanOrEqual(Math.ceil(spanS / LOOK_EVERY_S) + 2)
+      expect(looks.length).toBeLessThanOrEqual(Math.ceil(spanS / LOOK_EVERY_S) + 2 + runs * LOOKS_PER_RUN)
     }
   })
 })

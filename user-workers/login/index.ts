@@ -5,6 +5,7 @@
  */
 import { REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
 import { hashForKey } from "../../contracts/session.ts"
+import { clientKey } from "../../kit/client-key.ts"
 import { asRefusal, refuse } from "../../kit/problem.ts"
 import { type PassportVariables, requirePassport } from "../../kit/require-passport.ts"
 import { returnTo } from "../../kit/return-to.ts"
@@ -23,7 +24,7 @@ import { endSessionUrl } from "./provider-logout.ts"
 import { formOf, one, whole } from "./query.ts"
 import { beginLogin, finishLogin, type Party } from "./relying-party.ts"
 import { requireSameOrigin } from "./same-origin.ts"
-import { type Beginning, beginSession, endSessions } from "./sessions.ts"
+import { type Beginning, beginSession, endSession } from "./sessions.ts"
 import { type ProviderSettings, type Settings, settingsOf } from "./settings.ts"
 
 const LOGGED_OUT = "/login/logged-out"
@@ -108,10 +109,10 @@ async function logOut(c: Call): Promise<Response> {
   requireSameOrigin(c.req.raw, settings.publicOrigin)
   const { sid, idp, sub } = c.var.passport
   if (sid !== undefined) {
-    await endSessions(c.env, [sid], "logged out")
+    await endSession(c.env, settings, sid, "logged out")
     audit(c, "logout", { idp: idp ?? null, session: sid }, sub)
   }
-  const provider = sid === undefined ? null : providerOf(settings, idp ?? null)
+  const provider = sid === undefined ? null : providerOfSession(settings, idp)
   const local = originOf(c, settings) + LOGGED_OUT
   const next = (provider && (await endSessionUrl(partyOf(c, provider), local))) ?? LOGGED_OUT
   if (isForPeople(c.req.raw)) return redirect(303, next, clearedSessionCookie())
@@ -119,7 +120,7 @@ async function logOut(c: Call): Promise<Response> {
 }
 
 async function askWhetherToLogOut(c: Call): Promise<Response> {
-  const provider = providerOf(settingsOf(c.env), c.var.passport.idp ?? null)
+  const provider = providerOfSession(settingsOf(c.env), c.var.passport.idp)
   const leadsTo = provider && (await endSessionUrl(partyOf(c, provider), LOGGED_OUT))
   return logoutPage(leadsTo === null ? null : new URL(leadsTo).origin)
 }
@@ -180,6 +181,11 @@ function providerOf({ providers }: Settings, idp: string | null): ProviderSettin
   return named
 }
 
+/** Null for a session of none that is configured: one begun by a PIN, or by a provider that has been taken away since. Logging out works all the same. */
+function providerOfSession({ providers }: Settings, idp: string | undefined): ProviderSettings | null {
+  return providers.find((each) => each.idp === idp) ?? null
+}
+
 function requirePins({ mailUrl }: Settings): void {
   if (mailUrl === "") throw refuse("route.not-found")
 }
@@ -194,7 +200,7 @@ function originOf(c: Call, { publicOrigin }: Settings): string {
 }
 
 function ownerOf(c: Call, browser: string) {
-  return { browser, client: c.var.passport.facts.ip ?? "unknown" }
+  return { browser, client: clientKey(c.var.passport.facts.ip) }
 }
 
 function redirect(status: 302 | 303, location: string, cookie: string): Response {

@@ -191,7 +191,9 @@ describe("settings", () => {
     })
 
   it("with the shortest sessions, and a public origin, let people in", async ({ expect }) => {
-    expect((await logIn(open({ SESSION_LIFETIME_S: "120", PUBLIC_ORIGIN: "https://app.example.com" }))).status).toBe(303)
+    expect((await logIn(open({ SESSION_LIFETIME_S: "120", PUBLIC_ORIGIN: "https://app.example.com" }))).status).toBe(
+      303,
+    )
   })
 })
 

@@ -1,6 +1,6 @@
 import { env as bound } from "cloudflare:workers"
 import { afterEach, beforeEach, describe, it, vi } from "vitest"
-import { hashForKey, SESSION_COOKIE } from "../../contracts/session.ts"
+import { hashForKey, SESSION_COOKIE, sessionRecord } from "../../contracts/session.ts"
 import { openSession } from "../../kit/session-cookie.ts"
 import { type Browser, openBrowser, SESSION_KEYS, settingsFor } from "./testing/call-login.ts"
 import { type TestProvider, testProvider } from "./testing/provider.ts"
@@ -46,11 +46,42 @@ describe("logging out", () => {
       { client_id: "sallyport", post_logout_redirect_uri: "https://app.procore.com/login/logged-out" },
     ])
     expect(browser.setCookies.at(-1)).toBe(`${SESSION_COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0`)
-    expect(browser.revoked).toEqual([{ target: { kind: "session", session: handle }, reason: "logged out" }])
+    expect(browser.revoked).toMatchObject([{ target: { kind: "session", session: handle }, reason: "logged out" }])
     const subject = await hashForKey(["example", "alice"])
     const kept = await SESSIONS.list()
     expect(kept.keys.filter(({ name }) => name.includes(handle) && name.includes(subject))).toEqual([])
     expect([await isStored(handle), await SESSIONS.get(`seen/${handle}`)]).toEqual([false, null])
+  })
+
+  it("has the revocation remembered until the session would have ended", async ({ expect }) => {
+    const browser = open({ SESSION_LIFETIME_S: "7200" })
+    const handle = await logIn(browser)
+    const { expiresAtMs } = sessionRecord.parse(await SESSIONS.get(`session/${handle}`, "json"))
+    // The lifetime is shorter now; the session was promised the longer one.
+    await browser.post("/login/logout", {}, { ...caller(handle), vars: { SESSION_LIFETIME_S: "120" } })
+    expect(browser.revoked).toMatchObject([{ sessionExpiresAtMs: expiresAtMs }])
+  })
+
+  for (const [what, stored] of [
+    ["no record", () => Promise.resolve(null)],
+    ["a record that is none", () => Promise.resolve({ expiresAtMs: 1 })],
+    ["no answer", () => new Promise(() => undefined)],
+  ] as const)
+    it(`has it remembered as long as any session may last where the store has ${what}`, async ({ expect }) => {
+      const get = vi.fn(async (): Promise<unknown> => null).mockImplementationOnce(stored)
+      const browser = open({ SESSIONS: { get, delete: async () => undefined } })
+      await browser.post("/login/logout", {}, caller("h".repeat(43)))
+      expect(browser.revoked).toEqual([{ target: { kind: "session", session: "h".repeat(43) }, reason: "logged out" }])
+    })
+
+  it("believes no record that would have it forgotten sooner than sessions of today last", async ({ expect }) => {
+    const browser = open({ SESSION_LIFETIME_S: "7200" })
+    const handle = await logIn(browser)
+    const record = sessionRecord.parse(await SESSIONS.get(`session/${handle}`, "json"))
+    await SESSIONS.put(`session/${handle}`, JSON.stringify({ ...record, expiresAtMs: record.createdAtMs + 1 }))
+    await browser.post("/login/logout", {}, caller(handle))
+    const [revoked] = browser.revoked as { sessionExpiresAtMs?: number }[]
+    expect(revoked?.sessionExpiresAtMs).toBeGreaterThanOrEqual(record.expiresAtMs)
   })
 
   it("tells a script where to go on", async ({ expect }) => {

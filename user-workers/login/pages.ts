@@ -38,5 +38,5 @@ export function pinPage(id: string, cookie: string): Promise<Response> {
 
 export function pinForm(id: string) {
   return html`<form method="post" action="/login/pin/verify"><input type="hidden" name="id" value="${id}">
-<label>PIN <input name="pin" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9]{6}" maxlength="6" required autofocus></label><button>Log in</button></form>`
+<label>PIN <input name="pin" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9]{8}" maxlength="8" required autofocus></label><button>Log in</button></form>`
 }

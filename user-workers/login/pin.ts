@@ -1,6 +1,7 @@
 /**
  * A second way in: a PIN by e-mail, for addresses that the settings name. Nobody learns from an answer, or from how long it takes, which those are.
- * Six digits are few: five attempts, ten minutes, the browser that asked, and so many per address and client in an hour.
+ * Digits are few: five attempts, ten minutes, the browser that asked, and so many in an hour: per address and client, so that a stranger does not use up somebody's;
+ * per address, so that whoever has many clients guesses 100 of 10^8; and per client.
  */
 import { hashForKey } from "../../contracts/session.ts"
 import { importHmacKeys, parseHmacKeys, signHmac, verifyHmac } from "../../kit/hmac-keys.ts"
@@ -11,10 +12,10 @@ import { inStore, LOGIN_LIFETIME_MS, type Owner } from "./login-store.ts"
 import type { WaitUntil } from "./provider-documents.ts"
 import type { PinSubject, Settings } from "./settings.ts"
 
-const DIGITS = 6
+const DIGITS = 8
 const MOST_TRIES = 5
 const HOUR_MS = 3_600_000
-const MOST_PER_HOUR = { address: 5, client: 30 } as const
+const MOST_PER_HOUR = { addressAndClient: 5, address: 20, client: 30 } as const
 const MAIL_TIMEOUT_MS = 10_000
 const ADDRESS = /^[^\s@]{1,64}@[^\s@]{1,189}$/
 
@@ -45,7 +46,8 @@ export async function sendPin(
       db
         .prepare(
           "INSERT INTO pins (id, browser, client, address, asked_ms, tries, pin, return_to) SELECT ?1, ?2, ?3, ?4, ?5, 0, ?6, ?7 " +
-            "WHERE (SELECT COUNT(*) FROM pins WHERE address = ?4) < ?8 AND (SELECT COUNT(*) FROM pins WHERE client = ?3) < ?9 RETURNING id",
+            "WHERE (SELECT COUNT(*) FROM pins WHERE address = ?4 AND client = ?3) < ?8 AND (SELECT COUNT(*) FROM pins WHERE address = ?4) < ?9 " +
+            "AND (SELECT COUNT(*) FROM pins WHERE client = ?3) < ?10 RETURNING id",
         )
         .bind(
           id,
@@ -55,6 +57,7 @@ export async function sendPin(
           nowMs,
           `${isKnown ? address : ""}\n${mac}`,
           returnTo,
+          MOST_PER_HOUR.addressAndClient,
           MOST_PER_HOUR.address,
           MOST_PER_HOUR.client,
         ),

@@ -16,6 +16,7 @@ import {
 import { askPlatform } from "../../kit/ask-platform.ts"
 import { refuse } from "../../kit/problem.ts"
 import { sealSession, sessionCookie } from "../../kit/session-cookie.ts"
+import { within } from "../../kit/within.ts"
 import { writeLog } from "../../kit/write-log.ts"
 import type { Env } from "./env.ts"
 import { noteYoungSession, type SessionIndex } from "./login-store.ts"
@@ -28,6 +29,8 @@ const TIMEOUT_MS = 5_000
 /** Of one logout message; a person has a few. */
 const MOST_SESSIONS = 2_000
 const MOST_PER_CALL = 500
+/** Milliseconds that a revocation waits for when its session would have ended. */
+const END_LIMIT_MS = 500
 
 export interface Beginning {
   readonly idp: string
@@ -48,9 +51,10 @@ export interface Begun {
 /** Ends the session that the browser had, then begins one with a new id (R11). Refuses `login.store-unavailable`, what the platform refuses, `login.answer-invalid` for more than a cookie holds, and `login.denied` when the provider ended its own session meanwhile. */
 export async function beginSession(
   env: Store,
-  { lifetimeS, idleS }: Settings,
+  settings: Settings,
   { idp, identity, startedAtMs, passport, userAgent }: Beginning,
 ): Promise<Begun> {
+  const { lifetimeS, idleS } = settings
   const { sid, facts } = passport
   const { idpSession, ...who } = identity
   const nowMs = Date.now()
@@ -66,7 +70,7 @@ export async function beginSession(
   const { handle, cookieValue } = await sealSession(seal, env.SESSION_KEYS).catch((cause: unknown) => {
     throw refuse("login.answer-invalid", { cause })
   })
-  if (sid !== undefined) await endSessions(env, [sid], "a new login in the same browser")
+  if (sid !== undefined) await endSession(env, settings, sid, "a new login in the same browser")
   const device = {
     userAgent: (userAgent ?? "").slice(0, 300),
     ip: facts.ip?.slice(0, 45) ?? null,
@@ -103,11 +107,29 @@ async function write(store: KVNamespace, record: SessionRecord, index: SessionIn
   )
 }
 
+/** As {@link endSessions}, of one whose end is looked up first: so long its revocation is remembered, and the platform can remember so many. `lifetimeS`: of sessions that begin today. */
+export async function endSession(env: Store, { lifetimeS }: Settings, handle: string, reason: string): Promise<void> {
+  const found = await within(END_LIMIT_MS, env.SESSIONS.get(sessionKey(handle), "json")).catch(() => null)
+  const record = sessionRecord.safeParse(found)
+  // The seal has the real end. A record that says less than any session of today would have is not believed.
+  const ends = record.success ? Math.max(record.data.expiresAtMs, Date.now() + lifetimeS * 1000) : null
+  await end(env, [handle], reason, ends === null ? {} : { sessionExpiresAtMs: ends })
+}
+
 /** Revokes everywhere, then deletes what is stored, if it can be: what is revoked is refused all the same, and the records go by themselves in time. Refuses what the platform refuses. */
-export async function endSessions(env: Store, handles: readonly string[], reason: string): Promise<void> {
+export function endSessions(env: Store, handles: readonly string[], reason: string): Promise<void> {
+  return end(env, handles, reason, {})
+}
+
+async function end(
+  env: Store,
+  handles: readonly string[],
+  reason: string,
+  known: { readonly sessionExpiresAtMs?: number },
+): Promise<void> {
   for (let at = 0; at < handles.length; at += MOST_PER_CALL) {
     const some = handles.slice(at, at + MOST_PER_CALL)
-    const revocations = some.map((session) => ({ target: { kind: "session", session }, reason }) as const)
+    const revocations = some.map((session) => ({ target: { kind: "session", session }, reason, ...known }) as const)
     await askPlatform(() => env.PLATFORM.revoke(revocations))
   }
   const forgotten = await stored(Promise.allSettled(handles.map((handle) => forget(env.SESSIONS, handle)))).catch(

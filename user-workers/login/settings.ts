@@ -34,7 +34,10 @@ export type ProviderSettings = z.output<typeof provider>
 
 /** Who may log in by a PIN, and as whom: addresses in lower case. */
 const pinAddresses = z.record(
-  z.string().max(254),
+  z
+    .string()
+    .max(254)
+    .refine((address) => address === address.toLowerCase(), "must be in lower case"),
   z.strictObject({
     idp: idpName,
     subject: z.string().min(1).max(500),
@@ -44,7 +47,7 @@ const pinAddresses = z.record(
 )
 export type PinSubject = z.output<typeof pinAddresses>[string]
 
-const seconds = (most: number) => z.coerce.number().int().min(60).max(most)
+const seconds = (least: number) => z.coerce.number().int().min(least).max(MAX_CREDENTIAL_LIFETIME_S)
 const settings = z.object({
   providers: z
     .array(provider)
@@ -52,9 +55,10 @@ const settings = z.object({
     .max(20)
     .refine((all) => new Set(all.map(({ idp }) => idp)).size === all.length, "an idp may appear once")
     .refine((all) => new Set(all.map(({ issuer }) => issuer)).size === all.length, "an issuer may appear once"),
-  lifetimeS: seconds(MAX_CREDENTIAL_LIFETIME_S),
-  idleS: seconds(MAX_CREDENTIAL_LIFETIME_S),
-  publicOrigin: z.union([z.literal(""), z.url()]),
+  /** KV takes nothing that ends within 60 s, and a login may have waited for a while when it writes. */
+  lifetimeS: seconds(120),
+  idleS: seconds(60),
+  publicOrigin: z.union([z.literal(""), z.url().refine((url) => new URL(url).origin === url, "must be an origin")]),
   mailUrl: z.union([z.literal(""), httpsUrl]),
   pinAddresses,
 })

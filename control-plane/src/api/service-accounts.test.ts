@@ -13,13 +13,20 @@ const makeKey = (name: string, body: object = {}) => platform.send(`POST /v1/ser
 const inForce = async () => (await platform.published()).serviceAccounts
 
 describe("service accounts: works", () => {
+  it("gives a key 366 days unless told a shorter time, and takes no longer one", async ({ expect }) => {
+    await put("export")
+    expect((await makeKey("export")).body.expiresAt).toBe("2027-11-21T12:00:00.000Z")
+    const { status, body } = await makeKey("export", { expiresInS: 366 * 86_400 + 1 })
+    expect([status, body.errors[0].pointer]).toEqual([400, "/expiresInS"])
+  })
+
   it("makes one, changes it and leaves its keys alone", async ({ expect }) => {
     expect((await put("export", { scopes: ["a"], company: "100" })).status).toBe(201)
     const { body: key } = await makeKey("export")
     const changed = await put("export", { scopes: ["b"] })
     expect([changed.status, changed.body]).toEqual([
       200,
-      { name: "export", scopes: ["b"], company: null, keys: [{ id: key.id, expiresAt: null }] },
+      { name: "export", scopes: ["b"], company: null, keys: [{ id: key.id, expiresAt: key.expiresAt }] },
     ])
     expect((await platform.send("GET /v1/service-accounts/export")).body).toEqual(changed.body)
   })

@@ -153,7 +153,7 @@ const createKey = defineOperation({
     const key = `spsa_${name}_${secret}`
     const hash = await sha256Hex(key)
     const id = deps.ids.next("k")
-    const expiresAt = expiresInS === undefined ? null : new Date(deps.clock.now() + expiresInS * 1000).toISOString()
+    const expiresAt = new Date(deps.clock.now() + expiresInS * 1000).toISOString()
     const { revision } = await change(deps, actor, (registry) => {
       const accounts = accountsOf(registry)
       const found = accounts[name]
@@ -163,7 +163,7 @@ const createKey = defineOperation({
       if (alive.length >= MOST_KEYS)
         throw refuse("api.conflict", { detail: `It has ${MOST_KEYS} keys; delete one that is no longer used first.` })
       const createdAt = new Date(nowMs).toISOString()
-      const made = { id, hash, createdAt, ...(expiresAt === null ? {} : { expiresAt }) }
+      const made = { id, hash, createdAt, expiresAt }
       return {
         edits: [replacing({ ...accounts, [name]: { ...found, keys: [...alive, made] } })],
         audit: {

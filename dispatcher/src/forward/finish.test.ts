@@ -38,6 +38,16 @@ describe("finish", () => {
     expect(finished({ "x-request-id": "forged" }).get("x-request-id")).toBe("r-1")
   })
 
+  it("takes away a cookie and a cache directive that hand the passport on, and no other cookie", () => {
+    const headers = finished([
+      ["set-cookie", `kept=${PASSPORT}; Path=/`],
+      ["set-cookie", "own=1"],
+      ["cache-control", `max-age=1, x="${PASSPORT}"`],
+    ])
+    expect(headers.getSetCookie()).toEqual(["own=1"])
+    expect(headers.get("cache-control")).toBe("private")
+  })
+
   it("takes away a header that hands the passport on", () => {
     expect(finished({ "x-debug": `got ${PASSPORT}` }).get("x-debug")).toBeNull()
     expect(finished({ "x-debug": "header.payload.signatur" }).get("x-debug")).not.toBeNull()

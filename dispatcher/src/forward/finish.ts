@@ -28,11 +28,11 @@ export function finish(
   const refused: string[] = []
   headers.forEach((value, name) => {
     if (name === "set-cookie") hasCookies = true
-    else if (name === "cache-control") cacheControl = value
     else if (isReservedResponseHeader(name) || value.includes(passport)) refused.push(name)
+    else if (name === "cache-control") cacheControl = value
   })
   for (const name of refused) headers.delete(name)
-  if (hasCookies) keepCookies(headers, inbound.hostname, release.beginsSessions)
+  if (hasCookies) keepCookies(headers, inbound.hostname, release.beginsSessions, passport)
   if (subjectKind !== "anonymous") keepPrivate(headers, cacheControl)
   headers.set(REQUEST_ID_HEADER, inbound.requestId)
   headers.set(CONFIG_HEADER, String(configRevision))
@@ -40,10 +40,10 @@ export function finish(
   return finished
 }
 
-function keepCookies(headers: Headers, hostname: string, maySetGateways: boolean): void {
+function keepCookies(headers: Headers, hostname: string, maySetGateways: boolean, passport: string): void {
   const kept = keptCookies(headers.getSetCookie(), hostname, maySetGateways)
   headers.delete("set-cookie")
-  for (const cookie of kept) headers.append("set-cookie", cookie)
+  for (const cookie of kept) if (!cookie.includes(passport)) headers.append("set-cookie", cookie)
 }
 
 function keepPrivate(headers: Headers, cacheControl: string | null): void {

@@ -8,6 +8,7 @@ import { authenticate, type IdentityPolicy, type Presented } from "./authenticat
 import { SessionReader } from "./session-reader.ts"
 
 const KEY = "spsa_robot_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN_-0"
+const CREATED_AT = new Date((NOW_S - 60) * 1000).toISOString()
 const AUTH: RouteAuth = { mode: "required", issuers: ["example-idp"], scopes: [] }
 type Kind = "bearer" | "session" | "service-key"
 
@@ -37,7 +38,7 @@ const sessionCookie = (cookie: string) => cookie.slice(cookie.indexOf("=") + 1)
 async function account(): Promise<ServiceAccountConfig> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(KEY))
   const hash = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("")
-  return { scopes: [], keys: [{ id: "first", hash }] }
+  return { scopes: [], keys: [{ id: "first", hash, createdAt: CREATED_AT }] }
 }
 
 const findings: Finding[] = []

@@ -117,6 +117,13 @@ describe("where no credential is needed", () => {
     expect(answer(refuse("auth.credential-invalid", cleared), {}, { login: "/login" })).toEqual(expected)
   })
 
+  it("so does one to the login itself, where a revoked cookie would else be all that a person sees", () => {
+    const itself = { path: "/login/start", query: "?a=b" }
+    const expected = { code: "auth.session-left", location: "/login/start?a=b", cookie: "cleared" }
+    expect(answer(refuse("auth.revoked", cleared), itself, { login: "/login/start" })).toEqual(expected)
+    expect(answer(refuse("auth.revoked"), itself, { login: "/login/start" }).code).toBe("auth.revoked")
+  })
+
   it("one whose cookie stays is not sent to where it comes from", () => {
     expect(answer(refuse("auth.session-expired")).code).toBe("auth.session-expired")
     expect(answer(refuse("auth.credential-required")).code).toBe("auth.credential-required")

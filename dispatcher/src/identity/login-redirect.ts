@@ -32,15 +32,15 @@ interface Navigation {
 export interface Login {
   readonly inbound: Navigation
   readonly auth: RouteAuth
-  /** Path on this hostname; null where the route has no login. */
+  /** Path on this hostname; null where the route has no login, and at the login itself. */
   readonly path: string | null
 }
 
-/** Where to send this request should it be refused; null for what is not a browser's navigation, on a route that has nowhere to send it, and for the login itself, which would be sent to itself for ever. */
+/** Where to send this request should it be refused; null for what is not a browser's navigation, and on a route that has nowhere to send it. The login is never sent to the login: that would go on for ever. */
 export function loginOf(inbound: Navigation, auth: RouteAuth): Login | null {
-  const { login = null, mode } = auth
-  if ((login === null && mode !== "optional") || inbound.path === login || !isNavigation(inbound)) return null
-  return { inbound, auth, path: login }
+  const path = inbound.path === auth.login ? null : (auth.login ?? null)
+  if ((path === null && auth.mode !== "optional") || !isNavigation(inbound)) return null
+  return { inbound, auth, path }
 }
 
 /**

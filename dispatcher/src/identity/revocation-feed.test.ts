@@ -351,6 +351,23 @@ describe("a clock that is put back", () => {
   })
 })
 
+describe("a clock that is put back while the relay is asked", () => {
+  it("counts the answer as of when it came, and not of a time that is still to come", async () => {
+    const { outcome, now, relay, background } = await warm()
+    const { promise, resolve } = Promise.withResolvers<FeedPage>()
+    relay.since = () => promise
+    now.ms += 1_000
+    await outcome(await credential())
+    now.ms -= 3_600_000
+    relay.since = silence
+    await outcome(await credential())
+    resolve(await nothing(10))
+    await background.at(-2)
+    now.ms += MAX_AGE_MS + 1
+    expect(await outcome(await credential(), true)).toBe("auth.revocation-unknown")
+  })
+})
+
 describe("an outage", () => {
   it("is logged when it begins and when it ends, and not in between", async () => {
     const { poll, logged } = await warm()

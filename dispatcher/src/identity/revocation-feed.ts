@@ -219,7 +219,8 @@ export class RevocationFeed {
           await turn()
           continue
         }
-        this.#knownAt = Math.max(this.#knownAt, askedAt - page.ageMs)
+        // Not of a time that is still to come, should the clock have been put back meanwhile.
+        this.#knownAt = Math.max(this.#knownAt, Math.min(askedAt, poll.heardAt) - page.ageMs)
         break
       }
       this.#back()

@@ -295,6 +295,71 @@ describe("the last use", () => {
     expect(puts()).toBe(before + 1)
   })
 
+  it("that is long past is asked of the store every five seconds, however often its cookie is sent", async () => {
+    const { store, read, time } = isolate()
+    const { cookie, handle } = await begun(store, { createdAtMs: NOW_MS - 31 * MINUTE_MS })
+    store.texts.delete(seenKey(handle))
+    for (let request = 0; request < 100; request++) {
+      expect(await read(cookie)).toBe("idle")
+      time.nowMs += 99
+    }
+    expect(store.calls.filter((call) => call.startsWith("get session/"))).toHaveLength(2)
+    store.texts.set(seenKey(handle), String(time.nowMs - MINUTE_MS))
+    time.nowMs += 5_000
+    expect(await read(cookie)).toBe("ok")
+  })
+
+  it("is not one that the store's silence alone allowed: a slow answer brings no idle session back", async () => {
+    const { store, read, time } = isolate()
+    const { cookie, handle } = await begun(store, { createdAtMs: NOW_MS - 31 * MINUTE_MS })
+    store.texts.delete(seenKey(handle))
+    store.state = "hanging"
+    expect(await read(cookie)).toBe("unconfirmed")
+    store.state = "up"
+    time.nowMs += 5_000
+    await read(cookie)
+    expect(await read(cookie)).toBe("idle")
+    expect(store.texts.has(seenKey(handle))).toBe(false)
+  })
+
+  it("is not noted either while it is not sure to be one, as where another session's look has failed", async () => {
+    const { store, read, time } = isolate()
+    const [idle, other] = [await begun(store), await begun(store)]
+    await read(idle.cookie)
+    time.nowMs += 31 * MINUTE_MS
+    store.state = "hanging"
+    await read(other.cookie)
+    store.state = "up"
+    expect(await read(idle.cookie)).toBe("unconfirmed")
+    time.nowMs += 5_000
+    expect(await read(idle.cookie)).toBe("idle")
+    expect(store.calls.filter((call) => call.startsWith(`put seen/${idle.handle}`))).toEqual([])
+  })
+
+  it("is one during an outage too, where the session was not idle by then", async () => {
+    const { store, read, time } = isolate()
+    const { cookie, handle } = await begun(store, { createdAtMs: NOW_MS - 60 * MINUTE_MS })
+    store.texts.set(seenKey(handle), String(NOW_MS - 29 * MINUTE_MS))
+    store.state = "down"
+    for (let minute = 0; minute < 45; minute++) {
+      expect(await read(cookie)).toBe("unconfirmed")
+      time.nowMs += MINUTE_MS
+    }
+    store.state = "up"
+    await read(cookie)
+    expect(await read(cookie)).toBe("ok")
+  })
+
+  it("is nobody's who only wants to know", async () => {
+    const { store, read, reader, time } = isolate()
+    const { cookie } = await begun(store)
+    await read(cookie)
+    time.nowMs += 29 * MINUTE_MS
+    expect(await reader.read(cookie, GRACE_S, null)).toMatchObject({ ok: true })
+    time.nowMs += MINUTE_MS
+    expect(await read(cookie)).toBe("idle")
+  })
+
   it("is left alone by whoever only wants to know", async () => {
     const { store, reader, time } = isolate()
     const { cookie } = await begun(store)
@@ -371,6 +436,17 @@ describe("while the store cannot be reached", () => {
     store.state = "down"
     time.nowMs += 40 * MINUTE_MS
     expect(await read(cookie)).toBe("unconfirmed")
+  })
+
+  it("ends no session for a request that does not wait for the look of another beside it", async () => {
+    const { store, read, reader, time } = isolate()
+    const [one, two] = [await begun(store), await begun(store)]
+    await read(one.cookie)
+    store.state = "down"
+    await read(two.cookie)
+    time.nowMs += 31 * MINUTE_MS
+    const beside = [1, 2, 3].map(() => reader.read(one.cookie, GRACE_S, null))
+    for (const reading of await Promise.all(beside)) expect(reading).toMatchObject({ ok: true, isConfirmed: false })
   })
 
   it("keeps what was over, over", async () => {

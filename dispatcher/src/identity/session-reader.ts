@@ -45,8 +45,12 @@ interface Known {
   /** What the last look found. `young`: no record yet, and it need not be there yet. `unreached`: the look failed. */
   found: "record" | "young" | "unreached" | "ended"
   askedAtMs: number
+  /** When the store last answered. */
+  answeredAtMs: number
   /** Last use that this isolate knows of, its own included. */
   usedAtMs: number
+  /** Uses that only the store's silence allowed: they count if the session turns out not to have been idle at the first. */
+  unsure: { readonly firstAtMs: number; lastAtMs: number } | null
   /** Last use that the store knows of, as far as known here. */
   storedUseMs: number
   notedAtMs: number
@@ -92,19 +96,20 @@ export class SessionReader {
 
   /** Memory is not enough: for a young session whose record has to be there by now, for one that this isolate has not seen in use for too long, and when the grace is over. */
   #needsLook(known: Known, graceS: number, now: number): boolean {
-    const { session, found, usedAtMs } = known
+    const { found, session } = known
     const { seal } = session
     if (found === "ended" || now >= seal.expiresAtMs) return false
     const isDoubtful =
       (found === "young" && now - seal.createdAtMs >= YOUNG_MS) ||
-      now - usedAtMs >= seal.idleS * 1000 ||
+      isPerhapsIdle(known, now) ||
       (this.#isUnreached(known, now) && this.#isGraceOver(graceS, now))
     return isDoubtful && this.#mayAsk(now)
   }
 
   /** Nobody can say whether the session goes on: its own look failed, or is due and the store silent. */
-  #isUnreached({ found, askedAtMs }: Known, now: number): boolean {
-    return found === "unreached" || (this.#failingSinceMs !== null && now - askedAtMs >= ASK_AGAIN_MS)
+  #isUnreached(known: Known, now: number): boolean {
+    if (known.found === "unreached") return true
+    return this.#failingSinceMs !== null && (now - known.askedAtMs >= ASK_AGAIN_MS || isPerhapsIdle(known, now))
   }
 
   /** A silent store is asked by one request at a time, however many sessions there are. */
@@ -120,7 +125,9 @@ export class SessionReader {
       session: check.session,
       found: "unreached",
       askedAtMs: 0,
+      answeredAtMs: 0,
       usedAtMs: check.session.seal.createdAtMs,
+      unsure: null,
       storedUseMs: check.session.seal.createdAtMs,
       notedAtMs: 0,
     }
@@ -150,6 +157,7 @@ export class SessionReader {
       const [record, seen] = await within(limitMs, both)
       const now = this.#clock.now()
       this.#failingSinceMs = null
+      known.answeredAtMs = now
       // Ended is for good: a store that lags behind another look cannot undo it.
       if (known.found === "ended") return
       const isYoung = now - seal.createdAtMs < YOUNG_MS
@@ -158,6 +166,7 @@ export class SessionReader {
       const seenAtMs = seen !== null && /^[0-9]{1,15}$/.test(seen) ? Math.min(Number(seen), now) : 0
       known.storedUseMs = Math.max(known.storedUseMs, seenAtMs)
       known.usedAtMs = Math.max(known.usedAtMs, seenAtMs)
+      settleUnsureUses(known)
     } catch {
       this.#failingSinceMs ??= this.#clock.now()
       if (known.found !== "ended") known.found = "unreached"
@@ -171,9 +180,11 @@ export class SessionReader {
     const isUnreached = this.#isUnreached(known, now)
     if (isUnreached && this.#isGraceOver(graceS, now)) return { ok: false, fault: "store-silent" }
     // While the store is silent, other isolates may know of a use that this one does not, and of the record of a session that was young.
-    if (!isUnreached && now - known.usedAtMs >= session.seal.idleS * 1000) return { ok: false, fault: "idle" }
-    known.usedAtMs = now
-    if (waitUntil !== null) this.#behind(known, now, waitUntil)
+    if (!isUnreached && isIdle(known, now)) return { ok: false, fault: "idle" }
+    if (waitUntil !== null) {
+      noteUse(known, now)
+      this.#behind(known, now, waitUntil)
+    }
     return { ok: true, session, isConfirmed: !isUnreached }
   }
 
@@ -185,7 +196,7 @@ export class SessionReader {
     const isLookDue = now - known.askedAtMs >= (known.found === "unreached" ? RETRY_MS : ASK_AGAIN_MS)
     if (isLookDue && this.#mayAsk(now)) waitUntil(this.#look(known, BACKGROUND_LIMIT_MS))
     const isNoteDue = now - known.storedUseMs >= (known.session.seal.idleS * 1000) / 4
-    if (known.found !== "record" || !isNoteDue || now - known.notedAtMs < NOTE_AGAIN_MS) return
+    if (known.found !== "record" || known.unsure !== null || !isNoteDue || now - known.notedAtMs < NOTE_AGAIN_MS) return
     known.notedAtMs = now
     waitUntil(this.#note(known, now))
   }
@@ -200,6 +211,28 @@ export class SessionReader {
       // Tried again a minute later.
     }
   }
+}
+
+function isIdle({ session, usedAtMs }: Known, now: number): boolean {
+  return now - usedAtMs >= session.seal.idleS * 1000
+}
+
+/** Idle for all that is known here, and the store was not asked just now whether another isolate knows better. */
+function isPerhapsIdle(known: Known, now: number): boolean {
+  return isIdle(known, now) && now - known.answeredAtMs >= RETRY_MS
+}
+
+function noteUse(known: Known, now: number): void {
+  if (!isIdle(known, now)) known.usedAtMs = now
+  else if (known.unsure === null) known.unsure = { firstAtMs: now, lastAtMs: now }
+  else if (now - known.unsure.lastAtMs < known.session.seal.idleS * 1000) known.unsure.lastAtMs = now
+}
+
+/** Once the store has said when the session was last in use. Were they taken as they come, one slow answer would bring an idle session back. */
+function settleUnsureUses(known: Known): void {
+  const { unsure } = known
+  if (unsure !== null && !isIdle(known, unsure.firstAtMs)) known.usedAtMs = Math.max(known.usedAtMs, unsure.lastAtMs)
+  known.unsure = null
 }
 
 /** The same text on its own: a piece cut out of a header keeps the whole header in memory. */

@@ -59,7 +59,8 @@ export async function verifyBearer(token: string, issuers: readonly Issuer[], no
       algorithms: issuer.config.algorithms,
       clockTolerance: issuer.config.clockSkewS,
       currentDate: new Date(nowMs),
-      requiredClaims: ["sub", "exp"],
+      // Without `iat` (RFC 9068 §2.2) nobody could tell whether it was made before a revocation.
+      requiredClaims: ["sub", "exp", "iat"],
     })
     return resultOf(payload, kid, issuer, nowMs)
   } catch (thrown) {
@@ -82,17 +83,17 @@ function decode(token: string): { header: ProtectedHeaderParameters; claims: JWT
 }
 
 function resultOf(payload: JWTPayload, kid: string, issuer: Issuer, nowMs: number): BearerResult {
-  const { exp, nbf = 0, iat } = payload
+  const { exp, nbf = 0, iat = Number.NaN } = payload
   const authTimeS = payload.auth_time ?? iat
   const facts = factsOf(payload, kid, issuer, authTimeS as number | undefined)
-  const madeS = [iat, authTimeS].filter((each) => each !== undefined) as number[]
+  const madeS = [iat, authTimeS] as number[]
   // jose accepts fractions; RFC 7519 NumericDate with fractions is where implementations disagree, so whole seconds only.
   if (facts === null || exp === undefined || ![exp, nbf, ...madeS].every(Number.isSafeInteger)) return refused("claims")
   const nowS = nowMs / 1000
   const skewS = issuer.config.clockSkewS
   // One made in the future would escape every revocation until then; one that lives too long would outlive the memory of it.
   if (madeS.some((each) => each >= nowS + skewS)) return refused("claims")
-  if (exp - (iat ?? nowS) > MAX_CREDENTIAL_LIFETIME_S) return refused("lifetime")
+  if (exp - iat > MAX_CREDENTIAL_LIFETIME_S) return refused("lifetime")
   return {
     ok: true,
     issuer,

@@ -3,6 +3,7 @@ import type { ServiceAccountConfig } from "../../../contracts/dispatch-config.ts
 import { ServiceKeys } from "./verify-service-key.ts"
 
 const NOW_MS = 1_800_000_000_000
+const CREATED_AT = new Date(NOW_MS - 86_400_000).toISOString()
 const SECRET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN_-0"
 const KEY = `spsa_nightly-import_${SECRET}`
 
@@ -15,7 +16,7 @@ async function accounts(
   changes: Partial<ServiceAccountConfig> = {},
   key: object = {},
 ): Promise<Record<string, ServiceAccountConfig>> {
-  const keys = [{ id: "first", hash: await hashOf(KEY), ...key }]
+  const keys = [{ id: "first", hash: await hashOf(KEY), createdAt: CREATED_AT, ...key }]
   return { "nightly-import": { scopes: ["import"], company: "42", keys, ...changes } }
 }
 
@@ -94,18 +95,26 @@ describe("a service account's key", () => {
   it("can be one of several", async () => {
     const second = `spsa_nightly-import_${SECRET.toLowerCase()}`
     const keys = [
-      { id: "first", hash: await hashOf(KEY) },
-      { id: "second", hash: await hashOf(second) },
+      { id: "first", hash: await hashOf(KEY), createdAt: CREATED_AT },
+      { id: "second", hash: await hashOf(second), createdAt: CREATED_AT },
     ]
     expect(await verdict(second, await accounts({ keys }))).toBe("ok")
   })
 
-  it("was made at the beginning of time for revocations, unless the config says when", async () => {
+  it("ends after 366 days, whatever the config says: its revocation is remembered no longer", async () => {
+    const lifetimeMs = 366 * 86_400_000
+    for (const key of [{}, { expiresAt: new Date(NOW_MS + 10 * lifetimeMs).toISOString() }]) {
+      const made = (ms: number) => accounts({}, { ...key, createdAt: new Date(ms).toISOString() })
+      expect(await verdict(KEY, await made(NOW_MS - lifetimeMs + 1))).toBe("ok")
+      expect(await verdict(KEY, await made(NOW_MS - lifetimeMs))).toBe("expired")
+    }
+  })
+
+  it("was made for revocations when the config says", async () => {
     const madeAt = async (key: object) => {
       const result = await new ServiceKeys().verify(KEY, await accounts({}, key), NOW_MS)
       return result.ok ? (await result.subject.under({})).revocable?.madeAtMs : null
     }
-    expect(await madeAt({})).toBe(0)
-    expect(await madeAt({ createdAt: "2026-01-02T03:04:05.678Z" })).toBe(Date.parse("2026-01-02T03:04:05.678Z"))
+    expect(await madeAt({ createdAt: "2027-01-02T03:04:05.678Z" })).toBe(Date.parse("2027-01-02T03:04:05.678Z"))
   })
 })

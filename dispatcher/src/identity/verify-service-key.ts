@@ -3,6 +3,7 @@
  * A key costs one hash per isolate and no I/O; what is remembered of it counts only while the account is as it was (R8).
  */
 import { SERVICE_ACCOUNTS_IDP, type ServiceAccountConfig } from "../../../contracts/dispatch-config.ts"
+import { MAX_SERVICE_KEY_LIFETIME_S } from "../../../contracts/revocation.ts"
 import { BoundedCache } from "../../../kit/bounded-cache.ts"
 import { KeptSubject } from "./subject.ts"
 
@@ -42,7 +43,9 @@ export class ServiceKeys {
     const hash = await sha256Hex(key)
     const found = account.keys.find((each) => each.hash === hash)
     if (found === undefined) return { ok: false, fault: "key-unknown" }
-    const expiresAtMs = found.expiresAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(found.expiresAt)
+    const createdAtMs = Date.parse(found.createdAt)
+    const latestMs = createdAtMs + MAX_SERVICE_KEY_LIFETIME_S * 1000
+    const expiresAtMs = found.expiresAt === undefined ? latestMs : Math.min(Date.parse(found.expiresAt), latestMs)
     const subject = new KeptSubject({
       kind: "service",
       id: name,
@@ -50,7 +53,7 @@ export class ServiceKeys {
       scopes: account.scopes,
       company: account.company ?? null,
       sid: null,
-      authTimeMs: found.createdAt === undefined ? null : Date.parse(found.createdAt),
+      authTimeMs: createdAtMs,
       level: 0,
       kid: `${name}/${found.id}`,
     })
