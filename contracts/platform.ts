@@ -33,9 +33,10 @@ export interface ExchangedPassport {
 export interface PassportExchangeApi {
   /**
    * A passport for `audience` and the subject of `ownPassport`, which must be one for `caller.script`. Needs the grant `audience:<audience>` of the caller's team.
-   * Throws an Error whose message is a problem code: `platform.not-granted`, `platform.audience-unknown`, `platform.passport-required`, `zone.country-refused`, `auth.revoked`.
+   * `atLeast` is the config revision that the call is under: an isolate that has only an older one looks, and refuses `config.unavailable` rather than answer from it.
+   * Throws an Error whose message is a problem code: also `platform.not-granted`, `platform.audience-unknown`, `platform.passport-required`, `zone.country-refused`, `auth.revoked`.
    */
-  exchange(ownPassport: string, audience: string, caller: PlatformProps): Promise<ExchangedPassport>
+  exchange(ownPassport: string, audience: string, caller: PlatformProps, atLeast?: number): Promise<ExchangedPassport>
 }
 
 export interface ZoneOfCompany {

@@ -14,15 +14,20 @@ import type { Env } from "./env.ts"
 import { mintPassport } from "./identity/mint-passport.ts"
 import { subjectOfPassport } from "./identity/passport-subject.ts"
 import { refuseRevoked } from "./identity/refuse-revoked.ts"
-import { textArgument } from "./rpc-argument.ts"
+import { revisionArgument, textArgument } from "./rpc-argument.ts"
 import { continueOrder } from "./sibling.ts"
 
 export class PassportExchange extends WorkerEntrypoint<Env> implements PassportExchangeApi {
   /** As {@link PassportExchangeApi.exchange}. Throws `platform.argument-invalid` too. */
-  async exchange(ownPassport: string, audience: string, caller: PlatformProps): Promise<ExchangedPassport> {
+  async exchange(
+    ownPassport: string,
+    audience: string,
+    caller: PlatformProps,
+    atLeast?: number,
+  ): Promise<ExchangedPassport> {
     const deps = await dependenciesOf(this.env)
     const waitUntil = (work: Promise<unknown>) => this.ctx.waitUntil(work)
-    const config = await deps.config.current(waitUntil)
+    const config = await deps.config.atLeast(revisionArgument(atLeast), waitUntil)
     const { script, team, version } = (caller ?? {}) as Partial<PlatformProps>
     const who = { script: textArgument(script), team: textArgument(team), version: Number(version) }
     return exchangePassport(textArgument(ownPassport), textArgument(audience), who, config, deps, waitUntil)

@@ -14,7 +14,7 @@ import type { Env } from "./env.ts"
 import { grantedAudience } from "./passport-exchange.ts"
 import { publishedKeys } from "./published-keys.ts"
 import { revokeFor } from "./revoke.ts"
-import { textArgument } from "./rpc-argument.ts"
+import { revisionArgument, textArgument } from "./rpc-argument.ts"
 import { dispatchSibling } from "./sibling.ts"
 
 export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements PlatformApi {
@@ -52,7 +52,7 @@ export class Platform extends WorkerEntrypoint<Env, PlatformProps> implements Pl
   /** As {@link PlatformApi.zoneOf}. Throws `platform.not-granted`, `config.unavailable`. */
   async zoneOf(companyId: string, atLeast?: number): Promise<ZoneOfCompany | null> {
     const deps = await dependenciesOf(this.env)
-    const config = await deps.config.atLeast(revision(atLeast), this.#waitUntil)
+    const config = await deps.config.atLeast(revisionArgument(atLeast), this.#waitUntil)
     this.#requireGrant(config, "zones:read")
     return zoneOfCompany(textArgument(companyId), config.loaded.document.directory, config.revision)
   }
@@ -94,10 +94,4 @@ function zoneOfCompany(id: string, directory: DispatchConfig["directory"], revis
 
 function entryOf<T>(record: Readonly<Record<string, T>> | undefined, key: string | undefined): T | undefined {
   return record !== undefined && key !== undefined && Object.hasOwn(record, key) ? record[key] : undefined
-}
-
-function revision(value: unknown): number {
-  if (value === undefined) return 0
-  if (Number.isSafeInteger(value) && Number(value) >= 0) return Number(value)
-  throw refuse("platform.argument-invalid", { detail: "A config revision is a whole number." })
 }

@@ -158,6 +158,14 @@ describe("handleEgress: passports", () => {
       expect([sent, exchanges]).toEqual([[], []])
     })
 
+  for (const to of ["https://api.example.com/", "https://us01.example.com/"])
+    it(`keeps the config revision of a call to ${to}, which is the gateway's own affair`, async ({ expect }) => {
+      const passport = to.includes("us01") ? { "x-passport": OWN } : {}
+      const { sent } = await call(carrying({ ...passport, "x-sallyport-config": "7" }, to))
+      expect(sent).toHaveLength(1)
+      expect(sent[0]?.headers.has("x-sallyport-config")).toBe(false)
+    })
+
   it("lets the name of an audience leave with no call, whatever it is for", async ({ expect }) => {
     const { sent } = await call(carrying({ "x-sallyport-audience": "docs:old" }, "https://api.example.com/"))
     expect([...(sent[0]?.headers ?? [])]).toEqual([])

@@ -8,6 +8,7 @@ import { TXN_TOKEN_HEADER } from "../../contracts/passport.ts"
 import type { EgressParameters, ExchangedPassport, PassportExchangeApi } from "../../contracts/platform.ts"
 import {
   AUDIENCE_HEADER,
+  CONFIG_HEADER,
   EGRESS_PROBLEM_HEADER,
   normalizeHeaderName,
   PASSPORT_HEADER,
@@ -17,6 +18,7 @@ import type { EgressRecord } from "../../contracts/trip.ts"
 import { forwardedBody } from "../../kit/forwarded-body.ts"
 import { removeHopByHop } from "../../kit/hop-by-hop.ts"
 import { asRefusal, problemResponse, refuse } from "../../kit/problem.ts"
+import { revisionOf } from "../../kit/zone-resolution.ts"
 import type { ExchangedPassports, ExchangeWish } from "./exchanged-passports.ts"
 import { audienceAt, passportCarried } from "./passport-destination.ts"
 
@@ -94,7 +96,7 @@ function judge(url: URL, headers: Headers, policy: EgressPolicy | undefined): Ex
       return null
     case "own": {
       const audience = audienceAt(url.origin, headers.get(AUDIENCE_HEADER), audiences)
-      return { own: carried, audience, caller: { script, team, version } }
+      return { own: carried, audience, caller: { script, team, version }, revision: revisionOf(headers) }
     }
     case "stray":
       throw refuse("egress.passport-misdirected")
@@ -135,6 +137,7 @@ function outgoing(url: URL, request: Request, passport: ExchangedPassport | null
   removeHopByHop(headers)
   headers.delete("host")
   headers.delete(AUDIENCE_HEADER)
+  headers.delete(CONFIG_HEADER)
   if (passport !== null) putInPlace(passport, headers)
   const body = forwardedBody(request, headers)
   return new Request(url, { method: request.method, headers, body, redirect: "manual", signal: request.signal })

@@ -3,7 +3,12 @@ import type { ExchangedPassport } from "../../contracts/platform.ts"
 import { ExchangedPassports, type ExchangeWish } from "./exchanged-passports.ts"
 
 const CALLER = { script: "gateway", team: "edge-routing", version: 1 }
-const WISH: ExchangeWish = { own: { token: "own", expiresS: 1_060 }, audience: "cell:us01", caller: CALLER }
+const WISH: ExchangeWish = {
+  own: { token: "own", expiresS: 1_060 },
+  audience: "cell:us01",
+  caller: CALLER,
+  revision: null,
+}
 
 describe("ExchangedPassports", () => {
   it("asks once per own passport, audience and caller while 30 seconds of life are left", async ({ expect }) => {
@@ -24,6 +29,21 @@ describe("ExchangedPassports", () => {
     ]
     for (const change of others) await passportFor({ ...WISH, ...change })
     expect(asks()).toBe(7)
+  })
+
+  it("asks again for a call under a newer config revision, and not for one under an older", async ({ expect }) => {
+    const { asks, passportFor } = counting()
+    for (const [revision, asked] of [
+      [3, 1],
+      [3, 1],
+      [2, 1],
+      [null, 1],
+      [4, 2],
+      [3, 2],
+    ] as const) {
+      await passportFor({ ...WISH, revision })
+      expect(asks()).toBe(asked)
+    }
   })
 
   it("tells callers apart whatever their names and passports hold", async ({ expect }) => {

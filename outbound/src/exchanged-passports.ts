@@ -21,10 +21,14 @@ export interface ExchangeWish {
   readonly own: { readonly token: string; readonly expiresS: number }
   readonly audience: string
   readonly caller: PlatformProps
+  /** The config revision that the call says it is under; null when it does not say. */
+  readonly revision: number | null
 }
 
 interface Remembered {
   readonly passport: ExchangedPassport
+  /** It was made under this config revision or a later one. */
+  readonly revision: number
   readonly reuseUntilS: number
 }
 
@@ -41,13 +45,16 @@ export class ExchangedPassports {
   /** Refuses what `exchange` refuses, under its code, and `egress.passport-exchange-failed` when it fails or does not answer in time. */
   async passportFor(wish: ExchangeWish, exchange: PassportExchangeApi["exchange"]): Promise<ExchangedPassport> {
     const { own, audience, caller } = wish
+    // Another revision may have taken the grant, or closed a zone to the client's country.
+    const revision = wish.revision ?? 0
     const key = JSON.stringify([caller.team, caller.script, caller.version, audience, own.token])
     const known = this.#remembered.get(key)
-    if (known !== undefined && this.#clock.now() / 1000 < known.reuseUntilS) return known.passport
-    const passport = await this.#ask(() => exchange(own.token, audience, caller))
+    const isGood = known !== undefined && known.revision >= revision && this.#clock.now() / 1000 < known.reuseUntilS
+    if (isGood) return known.passport
+    const passport = await this.#ask(() => exchange(own.token, audience, caller, revision))
     // The own passport was good a moment ago, so its expiry is to be believed: a script that keeps it gets nothing for it after that.
     const reuseUntilS = Math.min(passport.expiresS - PASSPORT_MIN_REMAINING_S, own.expiresS + PASSPORT_MAX_SKEW_S)
-    if (own.token.length <= CACHED_AT_MOST_CHARS) this.#remembered.set(key, { passport, reuseUntilS })
+    if (own.token.length <= CACHED_AT_MOST_CHARS) this.#remembered.set(key, { passport, revision, reuseUntilS })
     return passport
   }
 

@@ -17,7 +17,7 @@ export default {
   fetch(request, env) {
     return handleEgress(request, env.egress, {
       fetch: (outgoing) => fetch(outgoing),
-      exchange: (own, audience, caller) => env.EXCHANGE.exchange(own, audience, caller),
+      exchange: (...asked) => env.EXCHANGE.exchange(...asked),
       passports,
       clock: { now: () => Date.now() },
       log: writeLog,

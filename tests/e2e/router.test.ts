@@ -164,6 +164,15 @@ describe("router and gateway: a zone for some countries only", () => {
       })
   }
 
+  it("stops serving a client that it served a moment ago once the zone is closed to it", async ({ expect }) => {
+    await putDirectory({})
+    const home = () => platform.fetch("https://app.procore.com/home", {}, from("FR"))
+    expect((await home()).headers.get("x-origin")).toBe("us01")
+    await federal()
+    const refused = await home()
+    expect([refused.status, await refused.json()]).toMatchObject([403, { code: "zone.country-refused" }])
+  })
+
   it("leaves the other zones open to everybody", async ({ expect }) => {
     await federal()
     const headers = { "procore-company-id": "200" }

@@ -2,12 +2,7 @@
  * Carries one request to an origin of a cell and the answer back: bodies stream, WebSockets and server-sent events stay open, redirects and
  * cookies belong to the client, and whatever status the origin gives is its answer.
  */
-import {
-  AUDIENCE_HEADER,
-  CONFIG_HEADER,
-  EGRESS_PROBLEM_HEADER,
-  normalizeHeaderName,
-} from "../../contracts/reserved-headers.ts"
+import { AUDIENCE_HEADER, EGRESS_PROBLEM_HEADER, normalizeHeaderName } from "../../contracts/reserved-headers.ts"
 import { COMPANY_HEADER } from "../../kit/company-detection.ts"
 import { egressRefusal } from "../../kit/egress-refusal.ts"
 import { endWhenIdle } from "../../kit/end-when-idle.ts"
@@ -79,9 +74,8 @@ function outgoingOf(request: Request, { audience, host }: ProxyOptions): Outgoin
   const url = new URL(request.url)
   const headers = new Headers(request.headers)
   removeHopByHop(headers)
-  // Answered towards the client before any of this ran (RFC 9110 §10.1.1), and the config is the gateway's own affair.
+  // Answered towards the client before any of this ran (RFC 9110 §10.1.1).
   headers.delete("expect")
-  headers.delete(CONFIG_HEADER)
   // Rack and CGI read an underscore as a dash: nobody has looked at what this one says.
   for (const name of [...headers.keys()])
     if (name !== COMPANY_HEADER && normalizeHeaderName(name) === COMPANY_HEADER) headers.delete(name)

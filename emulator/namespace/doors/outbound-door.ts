@@ -20,8 +20,7 @@ export class Outbound extends WorkerEntrypoint<unknown, OutboundProps> {
     const policy = this.ctx.props.parameters.egress as EgressPolicy | undefined
     return handleEgress(request, policy, {
       fetch: (outgoing) => fetch(outgoing),
-      exchange: (own, audience, caller) =>
-        (exports as unknown as ExchangeExports).PassportExchange.exchange(own, audience, caller),
+      exchange: (...asked) => (exports as unknown as ExchangeExports).PassportExchange.exchange(...asked),
       passports,
       clock: { now: () => Date.now() },
       log: (record) => egressRing.push(record),
