@@ -286,7 +286,7 @@ async function makeCredentials(sessionKeys: string): Promise<void> {
 
   const key = `spsa_canary_${recognisable("key", 43)}`
   const hash = createHash("sha256").update(key).digest("hex")
-  const accounts = { canary: { scopes: [], keys: [{ id: "first", hash }] } }
+  const accounts = { canary: { scopes: [], keys: [{ id: "first", hash, createdAt: new Date().toISOString() }] } }
   await platform.api.put("/v1/policy/serviceAccounts", accounts)
   say("service key", { secret: key.slice("spsa_canary_".length) }, { authorization: `Bearer ${key}` })
   const wrong = recognisable("wrongkey", 43)
