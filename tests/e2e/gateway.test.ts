@@ -290,6 +290,14 @@ describe("gateway: what passes", () => {
     expect(origin.arrivals[0]?.headers).not.toHaveProperty("expect")
   })
 
+  it("is the passport, and of the gateway's own affairs nothing else", async ({ expect }) => {
+    origin.act((_request, response) => response.end())
+    await platform.fetch(HOME, {}, alice)
+    const headers = origin.arrivals[0]?.headers ?? {}
+    expect(headers).toHaveProperty("x-passport")
+    expect(Object.keys(headers).filter((name) => name.startsWith("x-sallyport"))).toEqual([])
+  })
+
   it("is 32 KiB of request headers and 48 KiB of response headers, each whole", async ({ expect }) => {
     const cookies = Array.from({ length: 16 }, (_, each) => `c${each}=${"v".repeat(3_000)}; Path=/`)
     origin.act((_request, response) => {

@@ -263,11 +263,10 @@ describe("gateway: the company that a request names", () => {
     expect((await call("/", named("904"), { zone: "us01" }, { home: null })).sent).toHaveLength(1)
   })
 
-  it("tells the cell nothing of the config", async ({ expect }) => {
+  it("says by which config it came and what it is for, to the exit, which takes both off", async ({ expect }) => {
     const { sent } = await call("/", named("905"), { zone: "us01" })
     const ours = [...(sent[0]?.headers.keys() ?? [])].filter((name) => name.includes("sallyport"))
-    // Taken off on the way out.
-    expect(ours).toEqual(["x-sallyport-audience"])
+    expect(ours).toEqual(["x-sallyport-audience", "x-sallyport-config"])
   })
 })
 
