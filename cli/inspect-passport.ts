@@ -22,6 +22,8 @@ export interface Inspection {
   readonly secondsLeft: number | null
 }
 
+const KINDS: Readonly<Record<string, string>> = { [PASSPORT_TYP]: "a passport", [TXN_TOKEN_TYP]: "a Transaction Token" }
+
 /** `keys`: those of the edge's key set. */
 export async function inspectPassport(
   token: string,
@@ -109,19 +111,18 @@ function claimFaults(claims: Readonly<Record<string, unknown>>, nowS: number): s
 /** Name → sentence, in the order of reading. A claim that is not known is shown as it is. */
 export function inWords({ header, claims, secondsLeft }: Inspection, nowS: number): Record<string, string> {
   if (header === null || claims === null) return {}
-  const isTxnToken = header.typ === TXN_TOKEN_TYP
   const { iss, aud, sub, iat, nbf: _nbf, exp: _exp, jti, txn, scope, req_wl, rctx, tctx, facts, ...direct } = claims
   const decided = { ...recordOf(tctx), ...direct }
   const { kind, idp, company, companies, sid, auth_time, level, zone, route, host, act, hops, ...unknown } = decided
   const words: Record<string, unknown> = {
-    "what it is": isTxnToken ? "a Transaction Token" : "a passport",
+    "what it is": KINDS[String(header.typ)] ?? "neither a passport nor a Transaction Token",
     "signed with": header.kid,
     "made by": iss,
     "made for": `${shown(aud)}, and nobody else`,
     "time left": timeLeft(secondsLeft, iat, nowS),
     "who calls": `${shown(sub)}${kind === undefined ? "" : `, ${shown(kind)}`}${idp === undefined ? "" : `, known by ${shown(idp)}`}`,
     company,
-    "member of": Array.isArray(companies) ? companies.join(", ") : companies,
+    "member of": Array.isArray(companies) ? companies.join(", ") || "none" : companies,
     scopes: scope === "" ? undefined : scope,
     session: sid,
     "proved it": typeof auth_time === "number" ? `${duration(nowS - auth_time)} ago` : auth_time,

@@ -47,6 +47,12 @@ describe("passport inspect", () => {
       expect(out).toContain(words)
   })
 
+  it("says whom it is a member of, and none for an empty list as for any other text", async () => {
+    expect((await inspect(token({ companies: ["100", "200"] }))).out).toContain("member of    100, 200")
+    expect((await inspect(token({ companies: [] }))).out).toMatch(/member of {4}none$/m)
+    expect((await inspect(token())).out).not.toContain("member of")
+  })
+
   it("never gives the signature back, in words or as JSON", async () => {
     const passport = token()
     const signature = passport.split(".")[2] ?? ""
@@ -73,6 +79,11 @@ describe("passport inspect", () => {
     expect([code, out]).toEqual([1, expect.stringContaining(why)])
     const { code: again, out: json } = await inspect(passport, "--json")
     expect([again, JSON.parse(json).valid]).toEqual([1, false])
+  })
+
+  it("calls nothing a passport that is none", async () => {
+    const { out } = await inspect(token({}, { typ: "at+jwt" }))
+    expect(out).toContain("neither a passport nor a Transaction Token")
   })
 
   it("knows a Transaction Token", async () => {

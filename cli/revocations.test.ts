@@ -108,6 +108,9 @@ describe("revocations create", () => {
   it("does nothing in a dry run but say what it would", async () => {
     bench.api.on("POST /v1/revocations", thing(revocationsCreated, { seq: null, count: 1, boundMs: 5000 }))
     expect((await create("everything", "--dry-run", "-m", "drill")).out).toBe("Would revoke everything\n")
+    expect((await create("company", "100", "--before", AT, "--dry-run", "-m", "drill")).out).toBe(
+      `Would revoke company 100, what was made until ${new Date(AT).toISOString()}\n`,
+    )
     expect(bench.api.received[0]?.line).toBe("POST /v1/revocations?dry_run=true")
   })
 
@@ -150,7 +153,7 @@ const well: Status = {
     configured: true,
     rotatesAt: null,
   },
-  issuers: [{ id: "corp", goodAt: AT, ageS: 12, fault: null }],
+  issuers: [{ id: "corp", goodAt: AT, ageS: 12, fault: null, everyS: 20 }],
 }
 
 describe("status", () => {
@@ -160,7 +163,7 @@ describe("status", () => {
     expect(code).toBe(0)
     expect(out).toContain("p50 1.0 s, p99 2.3 s, max 3.0 s, last 1.1 s (1440 probes, 0 failed)")
     expect(out).toContain("revision 41, 2 h old")
-    expect(out).toContain("12 in force, 3 relays")
+    expect(out).toContain("12 in force, relays of the last minute: 3")
     expect(out.trimEnd().split("\n")).toHaveLength(6)
   })
 
@@ -189,11 +192,11 @@ describe("status", () => {
       "no RING_KEY",
     ],
     "an issuer whose keys cannot be read": [
-      { ...well, issuers: [{ id: "corp", goodAt: null, ageS: null, fault: "is not JSON" }] },
+      { ...well, issuers: [{ id: "corp", goodAt: null, ageS: null, fault: "is not JSON", everyS: 20 }] },
       "its key set is not JSON",
     ],
     "keys that nobody looks at": [
-      { ...well, issuers: [{ id: "corp", goodAt: AT, ageS: 301, fault: null }] },
+      { ...well, issuers: [{ id: "corp", goodAt: AT, ageS: 301, fault: null, everyS: 20 }] },
       "not looked at",
     ],
   }
@@ -207,10 +210,25 @@ describe("status", () => {
     })
 
   it("takes five seconds for within the bound, an issuer looked at five minutes ago for fresh, and a rotation due ten minutes ago for under way", async () => {
-    const issuers = [{ id: "corp", goodAt: AT, ageS: 300, fault: null }]
+    const issuers = [{ id: "corp", goodAt: AT, ageS: 300, fault: null, everyS: 20 }]
     const { passportKeys } = ring({ rotatesAt: "2026-11-20T09:50:00.000Z" })
     bench.api.on("GET /v1/status", thing(statusShape, { ...probe({ p99Ms: 5_000 }), issuers, passportKeys }))
     expect((await bench.run(["status"])).code).toBe(0)
+  })
+})
+
+describe("status of many issuers", () => {
+  const corp = { id: "corp", goodAt: AT, ageS: 400, fault: null, everyS: 20 }
+  const shown = async (change: Partial<Status["issuers"][number]>) => {
+    bench.api.on("GET /v1/status", thing(statusShape, { ...well, issuers: [{ ...corp, ...change }] }))
+    return bench.run(["status"])
+  }
+
+  it("says how often one is looked at that has to wait for its turn, and takes none for old before two turns are over", async () => {
+    expect((await shown({ ageS: 30, everyS: 40 })).out).toContain("looked at every 40 s")
+    expect((await shown({ ageS: 30 })).out).not.toContain("looked at every")
+    expect((await shown({ everyS: 200 })).code).toBe(0)
+    expect((await shown({ everyS: 199 })).code).toBe(2)
   })
 })
 

@@ -88,7 +88,11 @@ export const statusShape = z.object({
       id: z.string(),
       goodAt: timestamp.nullable().describe("When a usable key set was last found; null: never"),
       ageS: z.number().nullable(),
-      fault: z.string().nullable().describe("Why the last look found none; the last good keys are in force"),
+      fault: z
+        .string()
+        .nullable()
+        .describe("Why the last look brought none into force; the last good keys are meanwhile"),
+      everyS: z.number().describe("How often it is looked at: more issuers than one look takes have turns"),
     }),
   ),
 })

@@ -191,8 +191,15 @@ export const keyRingShape = z.object({
     .nullable()
     .describe("When the schedule will rotate; null while a key waits, or before the first rotation"),
 })
-/** `immediately`: the new key signs at once. Verifiers that keep their key set refuse its passports until they look again, up to five minutes. */
-export const keysRotate = z.strictObject({ immediately: z.boolean().default(false), message })
+export const keysRotate = z.strictObject({
+  immediately: z
+    .boolean()
+    .default(false)
+    .describe(
+      "The new key signs at once; verifiers that keep their key set refuse its passports until they look again, up to five minutes",
+    ),
+  message,
+})
 export const keysRollback = z.strictObject({ message })
 
 export const auditShape = z.object({

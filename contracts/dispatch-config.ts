@@ -1,7 +1,7 @@
 /**
  * The dispatch config: all that the dispatcher knows of teams, routes and policy, in one immutable, validated document.
  * Written by control-plane/src/config/ and by nobody else; read by dispatcher/src/route/config.ts.
- * Both sides run the parser below, so that what cannot be loaded cannot be published (R23).
+ * Both sides run the parser below, so that what cannot be loaded cannot be published.
  * Long because it is one document: its shapes, its bounds and its references are read together, and a part elsewhere could be published without them.
  */
 import { z } from "zod"

@@ -7,7 +7,7 @@
 export const PASSPORT_TYP = "passport+jwt"
 export const PASSPORT_ALG = "ES256"
 
-/** Seconds from `iat` to `exp`; R6 allows at most 60. */
+/** Seconds from `iat` to `exp`, at most. */
 export const PASSPORT_LIFETIME_S = 60
 /** A cached passport is handed out only while at least this many seconds of its life are left, so that the receiver has time to use it. */
 export const PASSPORT_MIN_REMAINING_S = 30

@@ -74,7 +74,7 @@ const RESERVED_REQUEST_PREFIXES: readonly string[] = [
 ]
 
 /**
- * What a team's Worker may not say (R13): it would act beyond its own route (the whole origin, the whole site, other caches) or speak as the gateway or
+ * What a team's Worker may not say: it would act beyond its own route (the whole origin, the whole site, other caches) or speak as the gateway or
  * as Cloudflare. `surrogate-control` and `*cdn-cache-control` would make a shared cache keep what `cache-control` calls private.
  */
 const RESERVED_RESPONSE_NAMES: ReadonlySet<string> = new Set([

@@ -1,7 +1,7 @@
 /**
  * A session: what a person has after logging in at the edge, and what the dispatcher accepts as a credential in their place.
  * Written by user-workers/login, listed and ended by user-workers/sessions, read by dispatcher/src/identity/. The id stands in the browser's cookie
- * and nowhere else; everything stored names it by its {@link handle} (R11).
+ * and nowhere else; everything stored names it by its {@link handle}.
  */
 import { z } from "zod"
 import { companyId, idpName, scopeName } from "./dispatch-config.ts"
@@ -10,6 +10,8 @@ import { companyId, idpName, scopeName } from "./dispatch-config.ts"
 export const SESSION_COOKIE = "__Host-sallyport-session"
 /** Cookies of this prefix hold the state of a login under way. They reach only scripts whose team holds the grant `sessions:login`. */
 export const LOGIN_COOKIE_PREFIX = "__Host-sallyport-login"
+/** One of them: the browser's last session was revoked, so that the next login asks for a fresh proof (kit/fresh-login-cookie.ts). The dispatcher sets it. */
+export const FRESH_LOGIN_COOKIE = `${LOGIN_COOKIE_PREFIX}-fresh`
 /** Needed to set {@link SESSION_COOKIE}, and to set and see {@link LOGIN_COOKIE_PREFIX}. */
 export const LOGIN_GRANT = "sessions:login"
 
@@ -76,7 +78,7 @@ export function idpSessionKey(idpSessionHash: string, handle = ""): string {
   return `idp-session/${idpSessionHash}/${handle}`
 }
 
-/** SHA-256 of the parts as JSON, base64url: what comes from outside enters a KV key only so (R26). */
+/** SHA-256 of the parts as JSON, base64url: what comes from outside enters a KV key only so. */
 export async function hashForKey(parts: readonly string[]): Promise<string> {
   return base64url(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(parts))))
 }

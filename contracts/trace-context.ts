@@ -43,7 +43,7 @@ export function formatTraceparent({ traceId, spanId, isSampled }: TraceParent): 
 const TOKEN = /eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*/g
 const PATH_MOST = 1024
 
-/** `text` with what looks like a token replaced (R5). */
+/** `text` with what looks like a token replaced. */
 export function withoutTokens(text: string): string {
   return text.includes("eyJ") ? text.replace(TOKEN, "[token]") : text
 }

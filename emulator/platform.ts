@@ -1,5 +1,5 @@
 /**
- * The whole platform in this process and one workerd: dispatcher, control plane, local Cloudflare API, example cells and identity provider.
+ * The whole platform in this process and one workerd: dispatcher, control plane, local Cloudflare API, example cells and token issuer.
  * Used by `npm start` (emulator/start.ts), by `sallyport/testing` and by the benchmarks. It knows nothing of teams or routes: emulator/seed.ts adds those.
  */
 import { createWriteStream } from "node:fs"
@@ -115,7 +115,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       const cell = { zone, port: ports[zone], issuer: passportIssuer, edgeUrl, hostname: KEY_SET_HOSTNAME }
       cleanups.push((await startCell(otlpEndpoint === undefined ? cell : { ...cell, otlpEndpoint })).stop)
     }
-    progress(`example cells ${ZONES.join(", ")} and identity provider listen`)
+    progress(`example cells ${ZONES.join(", ")} and token issuer listen`)
 
     const traced = otlpEndpoint === undefined ? {} : { OTLP_ENDPOINT: otlpEndpoint }
     const vars = { ...options.vars, dispatcher: { ...traced, ...options.vars?.dispatcher } }

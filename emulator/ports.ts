@@ -11,7 +11,7 @@ export const PORTS = {
   us01: { default: 8790, what: "the example cell us01" },
   us02: { default: 8791, what: "the example cell us02" },
   uk01: { default: 8792, what: "the example cell uk01" },
-  issuer: { default: 8793, what: "the example identity provider" },
+  issuer: { default: 8793, what: "the example issuer of bearer tokens" },
 } as const
 
 /** Of what stands behind the edge in the example of `npm start`, and of the collector of its traces. */

@@ -21,7 +21,7 @@ export interface Secrets {
   readonly opsToken: string
   /** Token that the control plane shows to the local Cloudflare API. */
   readonly cloudflareApiToken: string
-  /** Private key of the example identity provider. */
+  /** Private key of the example issuer of bearer tokens. */
   readonly issuerKey: JsonWebKey
   /** Of the example uploads, 32 bytes each, base64url: what signs the URLs that clients bring, and what signs the files Worker's questions. */
   readonly uploadKeys: { readonly put: string; readonly get: string }

@@ -46,7 +46,7 @@ export function addresses(platform: Platform, origins: ExampleOrigins | null): s
           `uploads            ${origins.fileUpload}      file upload service; stores ${Object.values(origins.stores).join(" ")}`,
           `documents          ${origins.legacyService} being replaced by ${origins.newService}`,
           `log in             ${origins.browserOrigin}/webclients/projects/account      in a browser, as alice or bob at ${origins.identityProvider.issuer}`,
-          `mailbox            ${origins.mailbox}      PINs of alice@example.com and bob@example.com arrive here`,
+          `mailbox            ${origins.mailbox}      PINs of alice@example.com and bob@example.com arrive here; ${origins.browserOrigin}/login/pin asks for one`,
           `traces             ${origins.traces}      the newest first`,
         ]),
     `console output     ${path.relative(process.cwd(), platform.logFile)}`,

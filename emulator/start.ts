@@ -35,12 +35,12 @@ const HELP = `Starts the whole platform on this machine, on loopback ports only.
                                               a second platform beside the first; 0 takes any free port
 
 Options
-  --state <folder>            databases, artifacts, secrets, logs; default .sallyport/state
-  --no-examples               no example teams, routes and Workers
+  --state <folder>                 databases, artifacts, secrets, logs; default .sallyport/state
+  --no-examples                    no example teams, routes and Workers
 ${Object.entries({ ...PORTS, ...ORIGIN_PORTS })
   .map(
     ([name, { what, default: port }]) =>
-      `  ${`${portOption(name as keyof typeof PORTS)} <port>`.padEnd(30)}${what}; default ${port}`,
+      `  ${`${portOption(name as keyof typeof PORTS)} <port>`.padEnd(33)}${what}; default ${port}`,
   )
   .join("\n")}
   --help

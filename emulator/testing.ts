@@ -80,7 +80,7 @@ export interface RouteWanted {
   readonly hostname: string
   /** `/a/b` or `/a/*`. */
   readonly path: string
-  /** Default `optional`, with the example identity provider: with and without a subject. */
+  /** Default `optional`, with the example issuer: with and without a subject. */
   readonly auth?: "required" | "optional" | "none"
   readonly scopes?: readonly string[]
   readonly zone?: string
@@ -155,7 +155,7 @@ export type TestPlatformOptions = Pick<
 >
 
 /**
- * Starts a platform with the example cells, identity provider, zones and companies, but no team, route or Worker.
+ * Starts a platform with the example cells, token issuer, zones and companies, but no team, route or Worker.
  * The first start in a checkout bundles the platform's Workers, which takes some seconds. Dispose of it in `afterAll`.
  */
 export async function startTestPlatform(options: TestPlatformOptions = {}): Promise<TestPlatform> {

@@ -43,4 +43,32 @@ describe("bounded text", () => {
     expect(await boundedText(request(new Uint8Array([0xc3])), 10)).toBeNull()
     expect(await boundedText(request(new Uint8Array([0xff, 0x41])), 10)).toBeNull()
   })
+
+  it("is a response's too, without the mark that some put before UTF-8", async ({ expect }) => {
+    expect(await boundedText(new Response("12345"), 5)).toBe("12345")
+    expect(await boundedText(new Response("123456"), 5)).toBeNull()
+    expect(await boundedText(new Response("\uFEFF{}"), 5)).toBe("{}")
+    expect(await boundedText(new Response(null), 0)).toBe("")
+  })
+
+  it("lets go of what is too long, so that its connection is free again, however long it says that it is", async ({
+    expect,
+  }) => {
+    for (const headers of [{}, { "content-length": "1000" }]) {
+      let isCancelled = false
+      const endless = new ReadableStream({
+        pull: (controller) => controller.enqueue(new Uint8Array(10)),
+        cancel: () => {
+          isCancelled = true
+        },
+      })
+      expect(await boundedText(new Response(endless, { headers }), 25)).toBeNull()
+      expect(isCancelled).toBe(true)
+    }
+  })
+
+  it("throws what kept it from being read, which says nothing of the text", async ({ expect }) => {
+    const broken = new ReadableStream({ pull: (controller) => controller.error(new TypeError("gone")) })
+    await expect(boundedText(new Response(broken), 10)).rejects.toThrow("gone")
+  })
 })

@@ -1,5 +1,5 @@
 /**
- * R1: the one reading of a path. Rules, routing and logs use what comes out of here; the request goes on with the spelling that the client chose, but for
+ * The one reading of a path. Rules, routing and logs use what comes out of here; the request goes on with the spelling that the client chose, but for
  * what the URL standard escapes, and is by then proven to decode to the same. A path that a second decoder could read as another one is refused.
  */
 import { refuse } from "./problem.ts"

@@ -1,6 +1,6 @@
 /**
  * The one place that builds error responses (RFC 9457). Anything that refuses throws `refuse(code, …)`;
- * whoever wraps a request renders it with `problemResponse`. `cause` and `log` stay inside; only `detail`, `errors` and `headers` reach the wire.
+ * whoever wraps a request renders it with `problemResponse`. `cause` and `log` stay inside; only `detail`, `errors`, `headers` and `cookies` reach the wire.
  */
 import { PROBLEMS, type ProblemCode, problemType } from "../contracts/problem-codes.ts"
 
@@ -16,6 +16,8 @@ export interface RefusalOptions {
   readonly errors?: readonly PointedError[]
   /** Extra response headers, such as Retry-After or Allow. */
   readonly headers?: Readonly<Record<string, string>>
+  /** Values of `Set-Cookie`, of which there may be several. */
+  readonly cookies?: readonly string[]
   readonly cause?: unknown
   /** Facts for the log only. */
   readonly log?: Readonly<Record<string, unknown>>
@@ -63,7 +65,7 @@ export function problemResponse(
   },
 ): Response {
   const kind = PROBLEMS[refusal.code]
-  const { detail, errors, headers } = refusal.options
+  const { detail, errors, headers, cookies = [] } = refusal.options
   const body = {
     type: problemType(refusal.code),
     title: kind.title,
@@ -84,6 +86,7 @@ export function problemResponse(
       ...headers,
     },
   })
+  for (const cookie of cookies) response.headers.append("set-cookie", cookie)
   if (context.configRevision != null) response.headers.set("x-sallyport-config", String(context.configRevision))
   return response
 }

@@ -1,5 +1,5 @@
 /**
- * R10: where a person goes after logging in or out, of all that a link may say. Only a path on the own origin, in its canonical spelling, so that no
+ * Where a person goes after logging in or out, of all that a link may say. Only a path on the own origin, in its canonical spelling, so that no
  * parser between here and the browser can read another origin into it. Of open redirects, the WHATWG parser decides what the text means: the same one that the browser has.
  * @see https://url.spec.whatwg.org/#url-parsing, CWE-601
  */

@@ -5,7 +5,7 @@
  * The Worker needs the compatibility flag `nodejs_als`, for `AsyncLocalStorage`. Once per isolate this file registers a context manager, the W3C propagator and a
  * tracer provider, and **replaces the global `fetch`** by one that adds the headers and, where the trace is recorded, a span. Calls through
  * bindings are not seen, but for `kit/dispatch-sibling.ts`, which asks the same API. Spans end when there are response headers: a stream goes on without one.
- * Nothing here puts a query, a cookie, an `authorization` or a passport into a span (R5).
+ * Nothing here puts a query, a cookie, an `authorization` or a passport into a span.
  */
 import { AsyncLocalStorage } from "node:async_hooks"
 import {

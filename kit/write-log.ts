@@ -1,6 +1,6 @@
 /**
  * The one log sink: a record becomes one line of JSON, which Workers Logs and Logpush take apart again.
- * JSON escapes line breaks, so no field can forge a second line (R20).
+ * JSON escapes line breaks, so no field can forge a second line.
  */
 
 /** Writes `record`, an object with a stable `event`. It must hold no credential, passport, query string or tenant's text. */

@@ -1,3 +1,5 @@
+import { spawnSync } from "node:child_process"
+import { fileURLToPath } from "node:url"
 import { expect, it } from "vitest"
 import { passportKeyRing } from "../dispatcher/src/identity/passport-keys.ts"
 import { addKey, dropKey, newRing, useKey } from "./passport-keys.ts"
@@ -30,4 +32,12 @@ it("never leaves the ring without the key that signs, or without room", () => {
   expect(() => addKey(ring, "a b")).toThrow("not a key id")
   const full = ["b", "c", "d", "e"].reduce(addKey, ring)
   expect(() => addKey(full, "f")).toThrow("drop one first")
+})
+
+it("ends with 1 and a sentence, and writes no ring that a deploy could take, when a step cannot be done", () => {
+  const script = fileURLToPath(new URL("./passport-keys.ts", import.meta.url))
+  for (const input of [JSON.stringify(newRing("2026-11-26")), ""]) {
+    const done = spawnSync(process.execPath, [script, "drop", "2026-11"], { input, encoding: "utf8" })
+    expect([done.status, done.stdout, done.stderr]).toEqual([1, "", expect.stringMatching(/^error: .*\n$/)])
+  }
 })

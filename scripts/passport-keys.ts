@@ -40,7 +40,7 @@ export function dropKey(ring: KeyRing, kid: string): KeyRing {
 }
 
 function makeKey(kid: string): JsonWebKey & { kid: string } {
-  if (!/^[\w.-]{1,100}$/.test(kid)) throw new Error(`not a key id: ${kid}; write something like 2026-11`)
+  if (!/^[\w.-]{1,100}$/.test(kid)) throw new Error(`not a key id: ${kid}; write something like 2026-11-26`)
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
   return { ...privateKey.export({ format: "jwk" }), kid }
 }
@@ -57,5 +57,11 @@ if (import.meta.main) {
   if (change === undefined || kid === "") {
     console.error("node scripts/passport-keys.ts add|use|drop <kid> < ring.json > changed.json")
     process.exitCode = 1
-  } else process.stdout.write(JSON.stringify(change(JSON.parse(await text(process.stdin)) as KeyRing, kid)))
+  } else
+    try {
+      process.stdout.write(JSON.stringify(change(JSON.parse(await text(process.stdin)) as KeyRing, kid)))
+    } catch (thrown) {
+      console.error(`error: ${thrown instanceof Error ? thrown.message : thrown}`)
+      process.exitCode = 1
+    }
 }

@@ -20,7 +20,7 @@ export function login(io: Io): Command {
     "login https://control.example.com    (with SALLYPORT_TOKEN set)",
   )
     .argument("<url>", "origin of the control plane")
-    .option("--edge <url>", "origin of the edge, for --wait")
+    .option("--edge <url>", "origin of the edge, for --wait, keys and passports")
     .action(async (url: string, options: Options) => {
       const origin = originOf(url)
       const edgeUrl = options.edge === undefined ? undefined : originOf(options.edge)

@@ -94,17 +94,17 @@ async function revoke(target: RevocationTarget, options: Options, io: Io): Promi
   const api = apiOf(io)
   if (options.yes !== true) await refuseKeyThatSigns(target, api, io)
   const { value } = await api.postOnce(path, revocationsCreated, { body: [parsed.data] }, io.clock.sleep)
+  const what = describe(target, options.before)
   if (options.json) printJson(io, value)
-  else if (options.dryRun) io.out(`Would revoke ${describe(target)}\n`)
-  else
-    io.out(`Revoked ${describe(target)} (entry ${value.seq}); the edge refuses it within ${value.boundMs / 1000} s\n`)
+  else if (options.dryRun) io.out(`Would revoke ${what}\n`)
+  else io.out(`Revoked ${what} (entry ${value.seq}); the edge refuses it within ${value.boundMs / 1000} s\n`)
   const slip = await slipIn(target, api)
   if (slip !== null) io.err(`${slip}\n`)
 }
 
-function describe(target: RevocationTarget): string {
-  const [kind, ...names] = Object.values(target)
-  return [kind, ...names].join(" ")
+function describe(target: RevocationTarget, beforeMs: number | undefined): string {
+  const until = beforeMs === undefined ? "" : `, what was made until ${new Date(beforeMs).toISOString()}`
+  return `${Object.values(target).join(" ")}${until}`
 }
 
 /** The handle, from the cookie's value or the whole `name=value`: a leaked cookie can be revoked by who holds nothing else. It never leaves this machine. */

@@ -19,7 +19,7 @@ export function serviceAccountsCreateKey(io: Io): Command {
     "service-accounts create-key export --expires-in-days 365",
   )
     .argument("<name>")
-    .option("--expires-in-days <n>", "valid so long; without it until deleted", positive)
+    .option("--expires-in-days <n>", "valid so long, at most 366; without it 366", positive)
     .action(async (name: string, options: CreateOptions) => {
       const days = options.expiresInDays
       const body = { ...(days === undefined ? {} : { expiresInS: days * DAY_S }), ...messageOf(options) }

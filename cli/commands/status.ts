@@ -7,8 +7,10 @@ import { printJson, printTable } from "../print.ts"
 
 /** What is promised of a revocation, milliseconds. */
 const BOUND_MS = 5_000
-/** Age of an issuer's keys from which on it is worth a look; they are looked at three times a minute. */
+/** Age of an issuer's keys from which on it is worth a look, unless its turn comes more seldom than that. */
 const KEYS_OLD_S = 300
+/** How often each is looked at where none has to wait for its turn. */
+const LOOK_EVERY_S = 20
 /** Milliseconds; the schedule rotates within a minute or two. */
 const ROTATION_LATE_MS = 600_000
 /** The probe runs every minute. */
@@ -54,20 +56,21 @@ function linesOf({ at, config, revocations, probe, passportKeys, issuers }: Stat
         ),
     revocations === null
       ? line("revocation feed", "no answer", "sensitive routes refuse when it lasts")
-      : line("revocation feed", `${revocations.live} in force, ${revocations.relays} relays`),
+      : line("revocation feed", `${revocations.live} in force, relays of the last minute: ${revocations.relays}`),
     probeLine(probe, Date.parse(at)),
     ...ringLines(passportKeys, Date.parse(at)),
     ...passportKeys.keys.map(({ kid, state, signsFrom }) =>
       line(`passport key ${kid}`, signsFrom === null ? state : `${state}, signs from ${signsFrom}`),
     ),
-    ...issuers.map(({ id, ageS, fault }) =>
-      line(
-        `keys of ${id}`,
-        ageS === null ? "never found" : `${ageText(ageS)} old`,
-        fault === null ? (ageS !== null && ageS > KEYS_OLD_S ? "not looked at" : null) : `its key set ${fault}`,
-      ),
-    ),
+    ...issuers.map((issuer) => line(`keys of ${issuer.id}`, ...issuerState(issuer))),
   ]
+}
+
+function issuerState({ ageS, fault, everyS }: Status["issuers"][number]): [state: string, attention: string | null] {
+  const age = ageS === null ? "never found" : `${ageText(ageS)} old`
+  const state = everyS > LOOK_EVERY_S ? `${age}, looked at every ${everyS} s` : age
+  if (fault !== null) return [state, `its key set ${fault}`]
+  return [state, ageS !== null && ageS > Math.max(KEYS_OLD_S, 2 * everyS) ? "not looked at" : null]
 }
 
 /** Only where the schedule does not do its work. */

@@ -1,4 +1,4 @@
-/** F19: the control plane ends at every effect of an upload in turn. Traffic is on exactly the old or the new version, and whoever comes next finishes. */
+/** The control plane ends at every effect of an upload in turn. Traffic is on exactly the old or the new version, and whoever comes next finishes. */
 import { describe, expect, it } from "vitest"
 import { cloudflareFixture } from "../test/cloudflare-fixture.ts"
 import { routeBody, startControlPlane } from "../test/harness.ts"

@@ -1,5 +1,5 @@
 /**
- * What JSON.parse settles silently and another parser may settle differently (R17): a key given twice, `__proto__`, absurd nesting.
+ * What JSON.parse settles silently and another parser may settle differently: a key given twice, `__proto__`, absurd nesting.
  * Looks at text that JSON.parse has already accepted.
  */
 

@@ -31,7 +31,7 @@ const probed = (lagMs: number | null) => {
   return platform.deps.store.probes.record({ atMs: platform.deps.clock.now(), lagMs, fault })
 }
 const looked = (fault: string | null) =>
-  platform.deps.store.issuerKeys.note([{ issuer: "corp", lookedAtMs: platform.deps.clock.now(), fault }])
+  platform.deps.store.issuerKeys.note([{ issuer: "corp", lookedAtMs: platform.deps.clock.now(), fault }], ["corp"])
 
 describe("metrics: what they say", () => {
   it("are in Prometheus' text format, every family told once with its type", async ({ expect }) => {
@@ -136,7 +136,7 @@ describe("status", () => {
         lastFault: null,
       },
       passportKeys: { keys: [] },
-      issuers: [{ id: "corp", ageS: 30, fault: null }],
+      issuers: [{ id: "corp", ageS: 30, fault: null, everyS: 20 }],
     })
   })
 

@@ -76,7 +76,7 @@ export function renderMetrics({ nowMs, revision, feed, totals, looks, passportKe
     family(
       "sallyport_jwks_last_look_success",
       "gauge",
-      "1 when the last look at the issuer's key set found a usable one.",
+      "1 when the last look at the issuer's key set found a usable one, and that is in force.",
       looks.map(({ issuer, fault }) => ["", { issuer }, fault === null ? 1 : 0]),
     ),
     family(

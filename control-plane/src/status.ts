@@ -1,6 +1,7 @@
 /** What the control plane knows of how identity fares at the edge: read for `/v1/status` and for `/metrics`. A revocation log that does not answer keeps nothing else from being shown. */
 import type { FeedStatus } from "../../contracts/revocation.ts"
 import type { Dependencies } from "./dependencies.ts"
+import { turnMs } from "./issuers/turns.ts"
 import type { Look } from "./store/issuer-keys.ts"
 import type { ProbeRun, ProbeTotals } from "./store/probes.ts"
 import type { RevisionRow } from "./store/revisions.ts"
@@ -19,6 +20,8 @@ export interface Readings {
   readonly runs: readonly ProbeRun[]
   readonly totals: ProbeTotals
   readonly looks: readonly Look[]
+  /** How often each of these issuers is looked at. */
+  readonly turnMs: number
   readonly passportKeys: readonly PassportKeyRow[]
 }
 
@@ -35,7 +38,7 @@ export async function readStatus(deps: StatusDependencies): Promise<Readings> {
     store.issuerKeys.looks(),
     store.passportKeys.list(),
   ])
-  return { nowMs, revision, feed, runs, totals, looks, passportKeys }
+  return { nowMs, revision, feed, runs, totals, looks, turnMs: turnMs(looks.length), passportKeys }
 }
 
 async function readFeed({ revocations, log }: StatusDependencies): Promise<FeedStatus | null> {

@@ -143,7 +143,7 @@ function readBundled(): DispatchConfig | null {
   return parsed.ok ? parsed.value : null
 }
 
-/** The cause of a failure goes to the log and nowhere else: a tenant's text is in it, so it is clipped, and what looks like a token is taken out (R5). */
+/** The cause of a failure goes to the log and nowhere else: a tenant's text is in it, so it is clipped, and what looks like a token is taken out. */
 const logTrip: TripLog = (record, refusal) => {
   const cause = refusal?.cause
   const logged: TripRecord & { cause?: string } =

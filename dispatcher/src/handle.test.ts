@@ -2,6 +2,7 @@ import { decodeJwt, decodeProtectedHeader, SignJWT } from "jose"
 import { describe, expect, it } from "vitest"
 import type { DispatchConfig, RouteConfig, ScriptConfig, TracingConfig } from "../../contracts/dispatch-config.ts"
 import { route } from "../../contracts/dispatch-config.ts"
+import { freshLoginCookie } from "../../kit/fresh-login-cookie.ts"
 import { clearedSessionCookie } from "../../kit/session-cookie.ts"
 import { exampleConfig } from "./example-config.ts"
 import { handle } from "./handle.ts"
@@ -532,8 +533,8 @@ describe("revocation", () => {
     login: "/login/start",
   }
   /** A bed whose background work can be waited for. */
-  const bedWith = async () => {
-    const bed = await testBed(routesWith({ auth }))
+  const bedWith = async (asked: Parameters<typeof routesWith>[0]["auth"] = auth) => {
+    const bed = await testBed(routesWith({ auth: asked }))
     const behind: Promise<unknown>[] = []
     const context = { waitUntil: (work: Promise<unknown>) => void behind.push(work) }
     const ask = async (headers: Record<string, string>) => {
@@ -606,6 +607,35 @@ describe("revocation", () => {
     await ask({ cookie })
     const response = await ask({ cookie, "sec-fetch-mode": "navigate" })
     expect(response.headers.get("location")).toBe("/login/start?return_to=%2Ffiles%2F1&max_age=0")
+  })
+
+  it("has a browser remember that, wherever it was refused or went on without its session, and no other client", async () => {
+    const open = { ...auth, mode: "optional" as const }
+    for (const asked of [auth, open]) {
+      const { bed, ask } = await bedWith(asked)
+      const { cookie, handle } = await bed.login()
+      const authorization = `Bearer ${await bed.token({ iat: NOW_S })}`
+      await bed.relay.revoke({ kind: "session", session: handle })
+      await bed.relay.revoke({ kind: "subject", idp: "example-idp", subject: "alice" }, NOW_S * 1000)
+      await ask({ cookie })
+      const navigate = { "sec-fetch-mode": "navigate" }
+      for (const headers of [{ cookie }, { cookie, ...navigate }])
+        expect((await ask(headers)).headers.getSetCookie()).toEqual([clearedSessionCookie(), freshLoginCookie()])
+      expect((await ask({ authorization })).headers.getSetCookie()).toEqual([])
+    }
+  })
+
+  it("lets no Worker but the login see that memory", async () => {
+    const memory = freshLoginCookie().split(";")[0] ?? ""
+    for (const grants of [[], ["sessions:login"]]) {
+      const bed = await testBed({
+        ...routesWith({ auth: { ...auth, mode: "optional" } }),
+        teams: { storage: { egress: [], grants } },
+      })
+      expect((await send(bed, FILES, { headers: { cookie: `a=1; ${memory}` } })).status).toBe(200)
+      const seen = bed.dispatched[0]?.request.headers.get("cookie")
+      expect(seen).toBe(grants.length > 0 ? `a=1; ${memory}` : "a=1")
+    }
   })
 })
 

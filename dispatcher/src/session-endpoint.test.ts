@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest"
+import { freshLoginCookie } from "../../kit/fresh-login-cookie.ts"
 import { refuse } from "../../kit/problem.ts"
+import { clearedSessionCookie } from "../../kit/session-cookie.ts"
 import { answerGatewayPath } from "./gateway-endpoints.ts"
 import { NOW_S, type TestBed, testBed } from "./test-dependencies.ts"
 
@@ -60,7 +62,9 @@ describe("GET /.sallyport/session", () => {
     await bed.relay.revoke({ kind: "session", session: handle })
     bed.time.nowMs += 1_000
     await ask(bed, { cookie })
-    expect(await codeOf(await ask(bed, { cookie }))).toBe("auth.revoked")
+    const revoked = await ask(bed, { cookie })
+    expect(revoked.headers.getSetCookie()).toEqual([clearedSessionCookie(), freshLoginCookie()])
+    expect(await codeOf(revoked)).toBe("auth.revoked")
   })
 
   it("tells another host of the same site nothing, not even whether there is a session", async () => {

@@ -1,5 +1,5 @@
 /**
- * The example identity provider: makes bearer JWTs for anybody who asks. Started by emulator/platform.ts; its public key goes into the
+ * The example issuer of bearer tokens: makes JWTs for anybody who asks. Started by emulator/platform.ts; its public key goes into the
  * dispatch config by emulator/seed.ts. It stands for a company's own provider, and shows what the gateway expects of one: ES256, `kid`, `aud`.
  */
 import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject, randomUUID, sign } from "node:crypto"

@@ -82,7 +82,7 @@ export async function handleEgress(
 /**
  * Throws unless the team may send this to `url`. Gives what passport is to be put in place of the script's own, or null for a call without one.
  * Origins are compared whole and never by pattern, so loopback, private and link-local addresses, cloud metadata and the platform's own hostnames
- * are refused in every spelling unless ops listed exactly that origin (R19). What a listed *name* resolves to is not visible here.
+ * are refused in every spelling unless ops listed exactly that origin. What a listed *name* resolves to is not visible here.
  */
 function judge(url: URL, headers: Headers, policy: EgressPolicy | undefined): ExchangeWish | null {
   if (policy === undefined) throw refuse("egress.policy-missing")

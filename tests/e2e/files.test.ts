@@ -212,7 +212,7 @@ describe("an upload URL", () => {
   it("is refused for another method than PUT", async () => {
     const segment = only(await create(S3, announce(randomBytes(10))))
     for (const method of ["GET", "POST", "DELETE"])
-      expect((await platform().fetch(segment.url, { method })).status).toBe(404)
+      await expectProblem(await platform().fetch(segment.url, { method }), 403, "upload.signature-invalid")
   })
 
   it("works once: the second use is told so, and changes nothing", async () => {

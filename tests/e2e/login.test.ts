@@ -1,7 +1,7 @@
 /** A login as it goes over the wire: the example's identity provider (oidc-provider), the login Worker in its namespace, the dispatcher that takes the session. */
 import { readFile } from "node:fs/promises"
 import { describe, expect, it } from "vitest"
-import { SESSION_COOKIE } from "../../contracts/session.ts"
+import { FRESH_LOGIN_COOKIE, SESSION_COOKIE } from "../../contracts/session.ts"
 import { LOGIN_IDP } from "../../emulator/example-layout.ts"
 import { ECHO_WORKER } from "../../emulator/testing.ts"
 import { eventually, expectProblem, load } from "../harness.ts"
@@ -36,7 +36,7 @@ describe("a person", () => {
     const { passport, headers } = await platform().received(landed.response)
     expect(passport).toMatchObject({ sub: "alice", idp: LOGIN_IDP, kind: "user", company: "100", level: 1 })
     expect(passport.scope).toBe("projects:read")
-    // The cookie itself stays at the gateway (R5).
+    // The cookie itself stays at the gateway.
     expect(headers.cookie).toBeUndefined()
     expect(await (await sessionOf(alice)).json()).toMatchObject({
       subject: "alice",
@@ -46,7 +46,7 @@ describe("a person", () => {
     })
   })
 
-  it("has a cookie as R11 says, and nothing else of the gateway's in the way of others", async () => {
+  it("has a cookie that no script reads and no other host sets, and nothing else of the gateway's in the way of others", async () => {
     const alice = someone()
     await alice.logIn("/api/who", "alice")
     const [session] = alice.setCookies.filter((cookie) => cookie.startsWith(`${SESSION_COOKIE}=`))
@@ -126,6 +126,23 @@ describe("a person", () => {
     const landed = await bob.logIn("/api/who", "bob")
     expect(landed.response.status).toBe(200)
     expect(bob.locations.some((location) => location.includes("max_age=0"))).toBe(true)
+  })
+
+  it("whose session was revoked is asked for a fresh proof also by a login that a page open to everybody leads to, once", async () => {
+    const bob = someone()
+    const logIn = () => bob.logIn("/login/start?return_to=/open/who", "bob")
+    await logIn()
+    const target = { kind: "subject", idp: LOGIN_IDP, subject: "bob" }
+    await platform().api.post("/v1/revocations", [{ target, reason: "a test" }])
+    await eventually(BOUND_MS, async () => ((await bob.get("/open/who")).status === 302 ? true : null))
+    const asksAtProvider = () => bob.locations.filter((each) => /[?&]client_id=/.test(each))
+    const landed = await logIn()
+    expect(asksAtProvider().at(-1)).toContain("max_age=0")
+    expect((await platform().received(landed.response)).passport).toMatchObject({ sub: "bob", idp: LOGIN_IDP })
+    expect((await sessionOf(bob)).status).toBe(200)
+    expect(bob.cookies.has(FRESH_LOGIN_COOKIE)).toBe(false)
+    await logIn()
+    expect(asksAtProvider().at(-1)).not.toContain("max_age")
   })
 })
 

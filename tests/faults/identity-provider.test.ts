@@ -1,5 +1,5 @@
 /**
- * An identity provider that is down, slow or talks nonsense while people are logged in (F8): their sessions do not notice, who wants to log in is told to come
+ * An identity provider that is down, slow or talks nonsense while people are logged in: their sessions do not notice, who wants to log in is told to come
  * back later, and the provider is asked no more than once a second.
  */
 import { beforeAll, describe, expect, it } from "vitest"

@@ -1,5 +1,5 @@
 /**
- * An issuer whose keys change, vanish or turn to garbage, and callers who make up key ids (F9). The control plane alone looks at key sets;
+ * An issuer whose keys change, vanish or turn to garbage, and callers who make up key ids. The control plane alone looks at key sets;
  * the edge has what the config says, fetches nothing, and keeps the last good set.
  */
 import { randomUUID } from "node:crypto"

@@ -1,5 +1,5 @@
 /**
- * Fault F7: the Durable Objects of the revocation feed throw, hang or answer nonsense. What an isolate knows stays in force; nobody waits longer than 250 ms for what it cannot
+ * The Durable Objects of the revocation feed throw, hang or answer nonsense. What an isolate knows stays in force; nobody waits longer than 250 ms for what it cannot
  * learn; routes marked sensitive refuse, and the others pass and say so in their trip.
  */
 import { performance } from "node:perf_hooks"

@@ -1,5 +1,5 @@
 /**
- * Every passport at every verifier, on the running platform: what was made for one receiver is worth nothing at any other (R6). The scripts are the example's own, each uploaded by
+ * Every passport at every verifier, on the running platform: what was made for one receiver is worth nothing at any other. The scripts are the example's own, each uploaded by
  * wrangler behind an entry that shows it the passport a request names: no request can do that, since the dispatcher takes the header off and a sibling dispatch replaces it.
  */
 

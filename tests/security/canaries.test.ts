@@ -1,5 +1,5 @@
 /**
- * Credentials with recognisable texts, shown to every example Worker in every way; then all that lies behind the entrance is searched for them (R5). What a team's Worker sees,
+ * Credentials with recognisable texts, shown to every example Worker in every way; then all that lies behind the entrance is searched for them. What a team's Worker sees,
  * what reaches the cells, the services and the stores, spans, logs, trips, records of calls, answers and error pages, the control plane, and every file of the platform's state.
  * A control, which is meant to get there, is found in each of those places: so that nothing is missed for not having been looked at.
  */

@@ -1,6 +1,6 @@
 /**
- * The edge against cases that no one here wrote: path traversal payloads (R1), the WHATWG URL test data (R2) and the protocol tests of the
- * OWASP Core Rule Set (R1, R2, R4, methods). The files are found through SALLYPORT_CORPORA and never committed.
+ * The edge against cases that no one here wrote: path traversal payloads, the WHATWG URL test data and the protocol tests of the
+ * OWASP Core Rule Set (paths, queries, lengths, methods). The files are found through SALLYPORT_CORPORA and never committed.
  * What a backend would make of a path is judged by a decoder of this file's own, which shares nothing with the edge's.
  */
 import { existsSync, readFileSync } from "node:fs"
@@ -281,7 +281,7 @@ describeCorpus("crs-protocol.json", (text) => {
   it("passes whatever the rule set passes, but for what two readers would read differently", () => {
     const passing = tried.filter((each) => !mustRefuse.includes(each))
     const refused = passing.filter(({ stage }) => refusalOf(stage) !== null)
-    // R4 and R1 are stricter than the rule set's defaults: both lengths at once; bytes in the path that are no UTF-8.
+    // The edge is stricter than the rule set's defaults: both lengths at once; bytes in the path that are no UTF-8.
     const unexplained = refused.filter(
       ({ stage }) => !hasTwoLengths(stage) && !/%(?:c[01]|f[5-9a-f])/i.test(stage.input.uri ?? ""),
     )

@@ -1,5 +1,5 @@
 /**
- * R10 for the redirects that the dispatcher itself makes of what a request says: to the login, and to the same place without a session that is over.
+ * No way to another origin in the redirects that the dispatcher itself makes of what a request says: to the login, and to the same place without a session that is over.
  * Whatever path and query come, both lead nowhere but to this origin; each as the edge reads it, from collections that no one here made.
  */
 import { describe, expect, it } from "vitest"
@@ -36,7 +36,7 @@ function readings(payload: string): Inbound[] {
 
 function locationOf(inbound: Inbound, mode: RouteAuth["mode"]): string {
   const auth: RouteAuth = { mode, issuers: ["idp"], scopes: [], accept: ["session"], login: "/login/start" }
-  const refusal = refuse("auth.session-expired", { headers: { "set-cookie": "cleared" } })
+  const refusal = refuse("auth.session-expired", { cookies: ["cleared"] })
   const answer = orLogin(refusal, loginOf(inbound, auth))
   return (answer as Refusal).options.headers?.location ?? ""
 }

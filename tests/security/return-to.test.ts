@@ -1,5 +1,5 @@
 /**
- * R10 over what others have collected: open-redirect payloads and every input of the URL standard's own test data, as `return_to` of a login that really happens,
+ * Where a login leads to, over what others have collected: open-redirect payloads and every input of the URL standard's own test data, as `return_to` of a login that really happens,
  * at the other pages of the login Worker, and as the address from which the dispatcher sends a browser to log in. No `Location` leads off the origin.
  */
 import { beforeAll, describe, expect, it } from "vitest"

@@ -1,5 +1,5 @@
 /**
- * R11 in a cookie jar: what a browser keeps and sends of the session's cookie, while another host of the same site does its worst.
+ * The session's cookie in a cookie jar: what a browser keeps and sends of it, while another host of the same site does its worst.
  * The jar is tough-cookie, once as browsers of today are, which know `__Host-`, and once as one that takes the name for any other.
  */
 import { CookieJar } from "tough-cookie"

@@ -196,7 +196,7 @@ describe("a session cookie", () => {
       (own: string, other: string) => `__host-sallyport-session=${other}; ${named(own)}`,
     ],
     ["within another cookie's quotes", (own: string) => `a="x; ${named(own)}"`],
-  ])("is as none %s (R11)", async (_what, cookieOf) => {
+  ])("is as none %s", async (_what, cookieOf) => {
     const [own, other] = [await session(), await session({ subject: "mallory" })]
     expect(await statusOf(cookieOf(own.cookieValue, other.cookieValue))).toBe(401)
   })
@@ -225,7 +225,7 @@ describe("the reading of a Cookie header", () => {
     ["beginnings of the name", "; __Host-sallyport-sessio".repeat(2_600)],
     ["look-alikes", `;${"=".repeat(30)}__host-sallyport-session`.repeat(1_100)],
     ["one long name", `__Host-sallyport-session${" ".repeat(65_000)}`],
-  ])("takes no longer than its length, whatever it holds: %s (R26)", (_what, cookie) => {
+  ])("takes no longer than its length, whatever it holds: %s", (_what, cookie) => {
     const from = performance.now()
     for (let each = 0; each < 5; each++) {
       mayHoldGatewayCookie(cookie)

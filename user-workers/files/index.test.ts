@@ -120,6 +120,27 @@ describe("files: refuses", () => {
       await expectProblem((await upload({ change })).response, 403, "upload.signature-invalid")
   })
 
+  for (const method of ["GET", "HEAD", "POST", "DELETE", "PATCH", "OPTIONS"])
+    it(`a signed URL that is used with ${method}, as any other change of what was signed`, async ({ expect }) => {
+      const { response, asked, fus, stored } = await upload({ method })
+      expect(response.status).toBe(403)
+      if (method !== "HEAD") await expectProblem(response, 403, "upload.signature-invalid")
+      expect([asked, fus, stored]).toEqual([[], [], []])
+    })
+
+  for (const method of ["GET", "POST", "DELETE"])
+    it(`to upload with ${method}, though the URL was signed for that`, async ({ expect }) => {
+      const { response, asked } = await upload({ method, signedFor: method })
+      await expectProblem(response, 404, "route.not-found")
+      expect(asked).toEqual([])
+    })
+
+  it("another method of a caller who brought no passport, or a credential, for that reason alone", async () => {
+    const without = { "x-passport": "none" }
+    await expectProblem((await upload({ method: "GET", headers: without })).response, 401, "platform.passport-required")
+    await expectProblem((await upload({ method: "GET", kind: "user" })).response, 400, "upload.credential-unexpected")
+  })
+
   it("a URL that has expired", async () => {
     await expectProblem((await upload({ expires_at: "1700000000" })).response, 403, "upload.url-expired")
   })
@@ -266,6 +287,9 @@ describe("files: beside uploads", () => {
 
 interface Circumstances {
   readonly path?: string
+  /** Default PUT, for both. */
+  readonly method?: string
+  readonly signedFor?: string
   readonly expires_at?: string
   readonly change?: (url: string) => string
   /** Null takes one away. */
@@ -284,9 +308,11 @@ interface Circumstances {
 
 async function upload(given: Circumstances = {}) {
   const { path = UPLOAD, change = (url: string) => url, kind = "anonymous", burnAnswers = [204] } = given
+  const { method = "PUT", signedFor = "PUT" } = given
   const expires_at = given.expires_at ?? String(Math.floor(Date.now() / 1000) + 600)
-  const url = await links.sign("PUT", `https://storage.procore.com${path}`, { expires_at, user_id: "1234" })
-  const init = { method: "PUT", body: CONTENT, headers: { "content-length": String(CONTENT.length) } }
+  const url = await links.sign(signedFor, `https://storage.procore.com${path}`, { expires_at, user_id: "1234" })
+  const body = ["GET", "HEAD"].includes(method) ? null : CONTENT
+  const init = { method, body, headers: { "content-length": String(CONTENT.length) } }
   const request = await passports.request(change(url), "files", init, { kind })
   for (const [name, value] of Object.entries(given.headers ?? {}))
     value === null ? request.headers.delete(name) : request.headers.set(name, value)

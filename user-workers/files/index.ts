@@ -61,8 +61,8 @@ const app = worker<Env, PassportVariables>({ log: writeLog })
 app.use(tracing({ service: "files" }))
 app.use((c, next) => corsOf(c.env)(c, next))
 app.get("/rest/v2.1/uploads/health", (c) => c.json({ status: "ok" }))
-// Every path, so that a URL that was changed is refused for that and not for where it leads.
-app.put("*", requirePassport({ script: "files" }), async (c) => {
+// Every path and method, so that a URL that was changed, or is used for something else, is refused for that and not for where it leads.
+app.all("*", requirePassport({ script: "files" }), async (c) => {
   const upload = takeUpload(c)
   // The claim is given back also when the client has gone and nobody waits for the answer.
   c.executionCtx.waitUntil(upload.catch(() => undefined))
@@ -77,6 +77,7 @@ async function takeUpload(c: Call): Promise<string> {
   const request = c.req.raw
   if (passport.kind !== "anonymous") throw refuse("upload.credential-unexpected")
   const userId = await signedUser(request, keysOf(env).inward)
+  if (request.method !== "PUT") throw refuse("route.not-found")
   const path = new URL(request.url).pathname
   const ids = readIds(path)
   describe({ company_id: ids.company, upload_id: ids.upload, is_standard: ids.part === undefined })

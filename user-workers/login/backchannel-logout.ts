@@ -4,8 +4,8 @@
  */
 
 import { hashForKey, idpSessionKey, subjectSessionKey } from "../../contracts/session.ts"
+import { boundedText } from "../../kit/bounded-text.ts"
 import { Refusal, refuse } from "../../kit/problem.ts"
-import { readBodyBounded } from "../../kit/read-body-bounded.ts"
 import type { Env } from "./env.ts"
 import { forgetUse, isFirstUse, takeYoungSessions } from "./login-store.ts"
 import { metadataOf } from "./provider-documents.ts"
@@ -88,7 +88,9 @@ function noticeOf(claims: Readonly<Record<string, unknown>>, idp: string): Logou
 async function tokenIn(request: Request): Promise<string> {
   const type = (request.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase()
   if (type !== "application/x-www-form-urlencoded") throw new Error("not a form")
-  const tokens = new URLSearchParams(await readBodyBounded(request, MAX_BYTES)).getAll("logout_token")
+  const text = await boundedText(request, MAX_BYTES)
+  if (text === null) throw new Error("too long, or no text")
+  const tokens = new URLSearchParams(text).getAll("logout_token")
   if (tokens.length !== 1 || tokens[0] === undefined) throw new Error("not one token")
   return tokens[0]
 }

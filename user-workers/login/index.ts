@@ -6,6 +6,7 @@
 import { REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
 import { hashForKey } from "../../contracts/session.ts"
 import { clientKey } from "../../kit/client-key.ts"
+import { asksForFreshLogin, clearedFreshLoginCookie } from "../../kit/fresh-login-cookie.ts"
 import { asRefusal, refuse } from "../../kit/problem.ts"
 import { type PassportVariables, requirePassport } from "../../kit/require-passport.ts"
 import { returnTo } from "../../kit/return-to.ts"
@@ -53,7 +54,8 @@ async function start(c: Call): Promise<Response> {
   const provider = providerOf(settings, one(query, "idp"))
   if (provider === null) return choicePage(settings, query)
   const party = partyOf(c, provider)
-  const wishes = { level: whole(query, "level", 3) ?? 0, maxAgeS: whole(query, "max_age", 31_536_000) }
+  const askedS = whole(query, "max_age", 31_536_000)
+  const wishes = { level: whole(query, "level", 3) ?? 0, maxAgeS: asksForFreshLogin(c.req.raw) ? 0 : askedS }
   const origin = originOf(c, settings)
   // With several providers each answers at a path of its own, so that one cannot pass another's answer off as its own (RFC 9700 §4.4.2.2).
   const redirectUri = origin + (settings.providers.length > 1 ? `${CALLBACK}/${provider.idp}` : CALLBACK)
@@ -101,7 +103,8 @@ async function logIn(
   const { level, subject } = who.identity
   const facts = { idp: who.idp, by, session: session.handle, level, ended: passport.sid ?? null }
   audit(c, "login", facts, subject)
-  return redirect(303, returnTo(back, originOf(c, settings), NEVER_BACK_TO), session.cookie)
+  const memory = asksForFreshLogin(c.req.raw) ? [clearedFreshLoginCookie()] : []
+  return redirect(303, returnTo(back, originOf(c, settings), NEVER_BACK_TO), session.cookie, ...memory)
 }
 
 async function logOut(c: Call): Promise<Response> {
@@ -203,8 +206,9 @@ function ownerOf(c: Call, browser: string) {
   return { browser, client: clientKey(c.var.passport.facts.ip) }
 }
 
-function redirect(status: 302 | 303, location: string, cookie: string): Response {
-  const headers = { location, "set-cookie": cookie, "cache-control": "no-store", "referrer-policy": "no-referrer" }
+function redirect(status: 302 | 303, location: string, ...cookies: readonly string[]): Response {
+  const headers = new Headers({ location, "cache-control": "no-store", "referrer-policy": "no-referrer" })
+  for (const cookie of cookies) headers.append("set-cookie", cookie)
   return new Response(null, { status, headers })
 }
 

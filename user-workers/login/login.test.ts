@@ -1,6 +1,7 @@
 import { env as bound } from "cloudflare:workers"
 import { afterEach, beforeEach, describe, it, vi } from "vitest"
 import { hashForKey, SESSION_COOKIE, sessionRecord } from "../../contracts/session.ts"
+import { clearedFreshLoginCookie, freshLoginCookie } from "../../kit/fresh-login-cookie.ts"
 import { openSession } from "../../kit/session-cookie.ts"
 import { type Browser, openBrowser, SESSION_KEYS, settingsFor } from "./testing/call-login.ts"
 import { type TestProvider, testProvider } from "./testing/provider.ts"
@@ -236,6 +237,35 @@ describe("step-up", () => {
       provider.claims = { auth_time: age === undefined ? undefined : nowS() - age }
       expect((await logIn(open(), "?max_age=60")).status).toBe(status)
     })
+
+  it("asks for a fresh proof in a browser whose session was revoked, until somebody has given one", async ({
+    expect,
+  }) => {
+    const browser = open()
+    const askedFor = async (query: string) => {
+      const location = (await browser.call(`/login/start${query}`)).headers.get("location") ?? ""
+      return new URL(location).searchParams.get("max_age")
+    }
+    const [memory = ""] = freshLoginCookie().split(";")
+    const [name = "", value = ""] = memory.split("=")
+    for (const near of [`${name}er`, name.toLowerCase()]) browser.cookies.set(near, value)
+    expect(await askedFor("")).toBeNull()
+    browser.cookies.set(name, value)
+    expect([await askedFor(""), await askedFor("?max_age=300")]).toEqual(["0", "0"])
+    provider.claims = { auth_time: nowS() - 300 }
+    expect((await logIn(browser)).status).toBe(403)
+    expect([await askedFor(""), browser.cookies.has(name)]).toEqual(["0", true])
+    provider.claims = { auth_time: nowS() }
+    expect((await logIn(browser)).status).toBe(303)
+    expect([await askedFor(""), browser.cookies.has(name)]).toEqual([null, false])
+    expect(browser.setCookies).toContain(clearedFreshLoginCookie())
+  })
+
+  it("takes no cookie from a browser that has none to give", async ({ expect }) => {
+    const browser = open()
+    await logIn(browser)
+    expect(browser.setCookies).not.toContain(clearedFreshLoginCookie())
+  })
 
   it("counts a proof asked for with max_age 0 from the beginning of the login, to the millisecond", async ({
     expect,

@@ -6,9 +6,9 @@
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from "jose"
 import * as oauth from "oauth4webapi"
 import { publicJwk } from "../../contracts/public-jwk.ts"
+import { boundedText } from "../../kit/bounded-text.ts"
 import { circuitBreaker } from "../../kit/circuit-breaker.ts"
 import { refuse } from "../../kit/problem.ts"
-import { readBodyBounded } from "../../kit/read-body-bounded.ts"
 import { VolatileCache } from "../../kit/volatile-cache.ts"
 import type { ProviderSettings } from "./settings.ts"
 
@@ -173,13 +173,14 @@ function verifyingKey(key: unknown): object | null {
 async function sendBounded(url: string, { method = "GET", headers, body: sent = null }: Outgoing): Promise<Response> {
   const signal = AbortSignal.timeout(TIMEOUT_MS)
   let response: Response
-  let body: string
+  let body: string | null
   try {
     response = await fetch(url, { method, headers, body: sent, redirect: "manual", signal })
-    body = await readBodyBounded(response, MAX_BYTES)
+    body = await boundedText(response, MAX_BYTES)
   } catch (cause) {
     throw new Unusable("no answer", { cause })
   }
+  if (body === null) throw new Unusable("the answer is too long, or no text")
   if (response.status >= 500 || response.status === 429) throw new Unusable(`status ${response.status}`)
   return new Response([204, 304].includes(response.status) ? null : body, response)
 }

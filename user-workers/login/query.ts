@@ -1,6 +1,6 @@
 /** What a query or a form says, read in one way. */
+import { boundedText } from "../../kit/bounded-text.ts"
 import { refuse } from "../../kit/problem.ts"
-import { readBodyBounded } from "../../kit/read-body-bounded.ts"
 
 const MAX_FORM_BYTES = 4_096
 
@@ -20,7 +20,7 @@ export function whole(query: URLSearchParams, name: string, most: number): numbe
 }
 
 export async function formOf(request: Request): Promise<URLSearchParams> {
-  const text = await readBodyBounded(request, MAX_FORM_BYTES).catch(() => null)
+  const text = await boundedText(request, MAX_FORM_BYTES).catch(() => null)
   if (text === null) throw refuse("login.request-invalid")
   return new URLSearchParams(text)
 }

@@ -3,7 +3,7 @@ import { env as bound } from "cloudflare:workers"
 import { beforeEach, describe, it, vi } from "vitest"
 import type { PassportClaims } from "../../contracts/passport.ts"
 import type { PlatformApi } from "../../contracts/platform.ts"
-import type { Revocation } from "../../contracts/revocation.ts"
+import type { Revocation, RevocationRequest } from "../../contracts/revocation.ts"
 import { sessionKey, subjectSessionKey } from "../../contracts/session.ts"
 import { makeTestPassports } from "../../kit/sign-test-passport.ts"
 import sessions from "./index.ts"
@@ -48,6 +48,7 @@ async function call(
 }
 
 const own = "/sessions"
+const handleIn = ({ target }: Revocation) => (target.kind === "session" ? target.session : "none")
 const ofAlice = "/sessions?idp=corp&subject=alice"
 
 describe("sessions: one's own", () => {
@@ -91,6 +92,67 @@ describe("sessions: one's own", () => {
     expect([status, recordsThen]).toEqual([204, [2]])
     expect(revoked).toMatchObject([{ target: { kind: "session", session: handle } }])
     expect((await keysOf(kv)).filter((key) => !key.includes(kept))).toEqual([])
+  })
+
+  it("has what it revokes remembered until the session would have ended, by whichever way it is asked", async ({
+    expect,
+  }) => {
+    const sid = await putSession(kv)
+    const ends = [NOON + 3_600_000, NOON + 7_200_000]
+    const end = (expiresAtMs: number) => putSession(kv, { expiresAtMs })
+    for (const [line, claims, bodyOf] of [
+      [`DELETE ${own}/`, alice, null],
+      [`DELETE ${own}?keep=current`, { ...alice, sid }, null],
+      [
+        "POST /sessions/revocations",
+        helpdesk,
+        (handles: string[]) => handles.map((session) => ({ target: { kind: "session", session }, reason: "lost" })),
+      ],
+    ] as const) {
+      const handles = await Promise.all(ends.map(end))
+      const isOne = line.endsWith("/")
+      const asked = isOne ? line + handles[0] : line
+      const { revoked } = await call(asked, claims, bodyOf === null ? {} : { body: bodyOf(handles) })
+      expect(
+        Object.fromEntries(revoked.map((each) => [handleIn(each), (each as RevocationRequest).sessionExpiresAtMs])),
+      ).toEqual(Object.fromEntries(handles.slice(0, isOne ? 1 : 2).map((handle, index) => [handle, ends[index]])))
+      if (isOne) await call(line + handles[1])
+    }
+  })
+
+  it("asks for the ends of two hundred sessions, a hundred at once", async ({ expect }) => {
+    const handles = await Promise.all(Array.from({ length: 200 }, () => putSession(kv)))
+    const body = handles.map((session) => ({ target: { kind: "session", session }, reason: "lost" }))
+    const { revoked } = await call("POST /sessions/revocations", helpdesk, { body })
+    expect(revoked).toEqual(body.map((each) => ({ ...each, sessionExpiresAtMs: NOON + 8 * 3_600_000 })))
+  })
+
+  for (const [what, changes] of [
+    ["is that of another session", { handle: "x".repeat(43) }],
+    ["ends before it begins", { expiresAtMs: NOON - 3_600_001 }],
+    ["is none", { level: 9 }],
+  ] as const)
+    it(`has it remembered as long as any session may last where the record ${what}`, async ({ expect }) => {
+      const handle = await putSession(kv)
+      const record = JSON.parse((await kv.get(sessionKey(handle))) ?? "")
+      await kv.put(sessionKey(handle), JSON.stringify({ ...record, ...changes }))
+      const { revoked } = await call(`DELETE ${own}/${handle}`)
+      expect(revoked).toEqual([{ target: { kind: "session", session: handle }, reason: "signed out by its owner" }])
+    })
+
+  it("waits for no store that does not answer before it revokes", async ({ expect }) => {
+    const sid = await putSession(kv)
+    const real = kv.get.bind(kv) as (key: unknown) => Promise<unknown>
+    const get = vi
+      .spyOn(kv, "get")
+      .mockImplementation(((key: unknown) =>
+        Array.isArray(key) && key.length === 1 ? new Promise(() => undefined) : real(key)) as never)
+    const { status, revoked } = await call(`DELETE ${own}/${sid}`, { ...alice, sid })
+    get.mockRestore()
+    expect([status, revoked]).toEqual([
+      204,
+      [{ target: { kind: "session", session: sid }, reason: "signed out by its owner" }],
+    ])
   })
 
   it("takes no record away when the revocation fails", async ({ expect }) => {
@@ -206,7 +268,8 @@ describe("sessions: internal systems", () => {
     ]
     const { status, body: answer, revoked } = await call("POST /sessions/revocations", helpdesk, { body })
     expect([status, answer]).toEqual([201, { seq: 3, boundMs: 5000 }])
-    expect(revoked).toEqual([body[0], body[1], { ...body[2], beforeMs: NOON }])
+    const sessionExpiresAtMs = NOON + 8 * 3_600_000
+    expect(revoked).toEqual([{ ...body[0], sessionExpiresAtMs }, body[1], { ...body[2], beforeMs: NOON }])
     expect(await keysOf(kv)).toEqual([])
   })
 

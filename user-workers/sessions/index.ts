@@ -26,6 +26,7 @@ import {
   removeRevoked,
   type SubjectId,
   subjectHandles,
+  withEnds,
 } from "./session-records.ts"
 
 interface Env {
@@ -129,7 +130,8 @@ async function endOthers(c: Call): Promise<Response> {
 }
 
 async function revoke(c: Call, list: readonly Revocation[]): Promise<{ seq: number; boundMs: number }> {
-  const { seq, boundMs } = await askPlatform(() => c.env.PLATFORM.revoke(list))
+  const known = await withEnds(c.env.SESSIONS, list)
+  const { seq, boundMs } = await askPlatform(() => c.env.PLATFORM.revoke(known))
   const record = { event: "sessions-revoked", by: nameOf(c), count: list.length, seq }
   writeLog(record)
   return { seq, boundMs }

@@ -93,6 +93,8 @@ describe("events: what they do", () => {
     const { status, revoked } = await push({ claims })
     expect(status).toBe(202)
     expect(revoked.map(({ target }) => target.kind === "session" && target.session).sort()).toEqual(handles.sort())
+    const ends = NOON + 8 * 3_600_000
+    expect(revoked).toMatchObject([{ sessionExpiresAtMs: ends }, { sessionExpiresAtMs: ends }])
     expect((await keysOf(kv, "session/")).some((key) => key.includes(kept))).toBe(true)
     expect(await keysOf(kv, "session/")).toHaveLength(2)
   })

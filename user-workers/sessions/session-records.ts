@@ -1,5 +1,5 @@
 /** The records of sessions in KV, by the keys of contracts/session.ts alone. Nothing here ends a session: the revocation does, and has been made before a record goes. */
-import type { Revocation } from "../../contracts/revocation.ts"
+import type { Revocation, RevocationRequest } from "../../contracts/revocation.ts"
 import {
   hashForKey,
   idpSessionKey,
@@ -9,10 +9,15 @@ import {
   sessionRecord,
   subjectSessionKey,
 } from "../../contracts/session.ts"
+import { within } from "../../kit/within.ts"
 import { writeLog } from "../../kit/write-log.ts"
 
 /** Sessions per call: two keys of each are read at once, and KV gives at most a hundred. Their four keys are deleted one by one, which fits the calls that a request may make. */
 export const PAGE = 50
+/** KV gives so many keys at once. */
+const KEYS_AT_ONCE = 100
+/** Milliseconds that a revocation waits for when its sessions would have ended. */
+const END_LIMIT_MS = 500
 
 export interface SubjectId {
   readonly idp: string
@@ -62,6 +67,33 @@ export async function readSessions(kv: KVNamespace, handles: readonly string[]):
     const seen = texts.get(seenKey(handle)) ?? ""
     return record === null ? [] : [{ ...record, seenAtMs: /^\d{1,15}$/.test(seen) ? Number(seen) : null }]
   })
+}
+
+/**
+ * `asked`, with the ends of those sessions that have a record: so long their revocation is remembered, and the platform can remember so many. The others, and all of them while KV does not answer,
+ * are remembered as long as any session may last. Never rejects. A record that is of another session or over before it began is not believed: what is forgotten is refused no more.
+ */
+export async function withEnds(kv: KVNamespace, asked: readonly Revocation[]): Promise<readonly RevocationRequest[]> {
+  const handles = asked.flatMap(({ target }) => (target.kind === "session" ? [target.session] : []))
+  const ends = await within(END_LIMIT_MS, endsOf(kv, handles)).catch(() => new Map<string, number>())
+  return asked.map((each) => {
+    const sessionExpiresAtMs = each.target.kind === "session" ? ends.get(each.target.session) : undefined
+    return sessionExpiresAtMs === undefined ? each : { ...each, sessionExpiresAtMs }
+  })
+}
+
+async function endsOf(kv: KVNamespace, handles: readonly string[]): Promise<Map<string, number>> {
+  const pages = Array.from({ length: Math.ceil(handles.length / KEYS_AT_ONCE) }, (_, page) =>
+    handles.slice(page * KEYS_AT_ONCE, (page + 1) * KEYS_AT_ONCE),
+  )
+  const texts = await Promise.all(pages.map((page) => kv.get(page.map((handle) => sessionKey(handle)))))
+  const ends = new Map<string, number>()
+  for (const [key, text] of texts.flatMap((page) => [...page])) {
+    const record = parse(text)
+    if (record === null || key !== sessionKey(record.handle) || record.expiresAtMs <= record.createdAtMs) continue
+    ends.set(record.handle, record.expiresAtMs)
+  }
+  return ends
 }
 
 /** False once it is over, by its end or because nobody used it for so long. */

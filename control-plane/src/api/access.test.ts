@@ -1,5 +1,5 @@
 /**
- * Who may do what (R16): every operation × every kind of caller, on things of the team `alpha`. The table is held to the list of operations:
+ * Who may do what: every operation × every kind of caller, on things of the team `alpha`. The table is held to the list of operations:
  * one that is not in it fails, and so does a cell for one that no longer exists.
  */
 import { SignJWT } from "jose"

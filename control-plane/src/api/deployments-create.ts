@@ -11,8 +11,7 @@ export const deploymentsCreate = defineOperation({
   id: "deployments.create",
   method: "POST",
   path: "/v1/scripts/{script}/deployments",
-  summary:
-    "Let these versions share the script's traffic by weight; `If-Match` names the deployment in force, by its id",
+  summary: "Let these versions share the script's traffic by weight; If-Match names the deployment in force, by its id",
   access: scriptOwner,
   params: scriptParams,
   body: deploymentCreate,

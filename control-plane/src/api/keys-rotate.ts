@@ -8,7 +8,7 @@ export const keysRotate = defineOperation({
   method: "POST",
   path: "/v1/keys/rotate",
   summary:
-    "Publish a new key for passports, which signs once every verifier can know it; while one waits to sign, nothing is made. `immediately` lets it sign at once: verifiers that keep their key set refuse its passports for up to five minutes",
+    "Publish a new key for passports, which signs once every verifier can know it; while one waits to sign, nothing is made",
   access: { who: "ops" },
   body: keysRotateBody,
   idempotencyKey: true,

@@ -15,7 +15,7 @@ export const rollback = defineOperation({
   method: "POST",
   path: "/v1/scripts/{script}/rollback",
   summary:
-    "Go back to the newest deployment before the current one that was not rolled back itself, or to the one or the version named; `If-Match` names the deployment in force, by its id",
+    "Go back to the newest deployment before the current one that was not rolled back itself, or to the one or the version named; If-Match names the deployment in force, by its id",
   access: scriptOwner,
   params: scriptParams,
   body: rollbackCreate,

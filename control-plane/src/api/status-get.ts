@@ -12,7 +12,7 @@ export const statusGet = defineOperation({
   answers: { 200: { description: "The readings", shape: { name: "Status", shape: statusShape } } },
   handle: async ({ deps }) => {
     const readings = await readStatus(deps)
-    const { nowMs, revision, feed, looks } = readings
+    const { nowMs, revision, feed, looks, turnMs } = readings
     const ageS = (ms: number) => Math.max(0, Math.round((nowMs - ms) / 1000))
     const body: Status = {
       at: new Date(nowMs).toISOString(),
@@ -33,6 +33,7 @@ export const statusGet = defineOperation({
         goodAt: iso(goodAtMs),
         ageS: goodAtMs === null ? null : ageS(goodAtMs),
         fault,
+        everyS: turnMs / 1000,
       })),
     }
     return { status: 200, body }

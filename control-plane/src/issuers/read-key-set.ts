@@ -4,6 +4,7 @@
  */
 import type { IssuerConfig } from "../../../contracts/dispatch-config.ts"
 import { publicJwk, publicKeySet } from "../../../contracts/public-jwk.ts"
+import { boundedText } from "../../../kit/bounded-text.ts"
 
 export const LOOK_LIMIT_MS = 5_000
 export const MAX_KEY_SET_BYTES = 256 * 1024
@@ -34,7 +35,7 @@ export async function readKeySet(uri: string, fetcher: typeof fetch, limitMs = L
       await response.body?.cancel()
       return fault(`answered ${response.status}`)
     }
-    const text = await boundedText(response)
+    const text = await boundedText(response, MAX_KEY_SET_BYTES)
     return text === null ? fault("is larger than 256 KiB or no text") : await parseKeySet(text)
   } catch (failure) {
     const isLate = signal.aborted || (failure instanceof Error && failure.name === "TimeoutError")
@@ -79,18 +80,6 @@ async function canBeImported(key: IssuerConfig["jwks"]["keys"][number]): Promise
   } catch {
     return false
   }
-}
-
-async function boundedText(response: Response): Promise<string | null> {
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false })
-  let text = ""
-  let sizeBytes = 0
-  for await (const chunk of response.body ?? []) {
-    sizeBytes += chunk.byteLength
-    if (sizeBytes > MAX_KEY_SET_BYTES) return null
-    text += decoder.decode(chunk, { stream: true })
-  }
-  return text + decoder.decode()
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

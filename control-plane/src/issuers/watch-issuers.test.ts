@@ -1,6 +1,8 @@
 import { exportJWK, generateKeyPair, type JWK } from "jose"
-import { beforeEach, describe, it } from "vitest"
+import { beforeEach, describe, it, vi } from "vitest"
+import { CONFIG_LIMITS } from "../../../contracts/dispatch-config.ts"
 import { startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { AT_ONCE, MOST_PER_LOOK } from "./turns.ts"
 import { lookAtIssuers, watchIssuers } from "./watch-issuers.ts"
 
 const URI = "https://idp.example/jwks"
@@ -210,6 +212,138 @@ describe("issuers' keys: what is not good leaves the last good ones in force", (
     expect(await look()).toBe(false)
     expect(await looks()).toEqual([])
     expect(fetched).toHaveLength(1)
+  })
+})
+
+describe("issuers' keys: one issuer's fault is its own", () => {
+  const uriOf = (id: string) => `https://${id}.example/jwks`
+  const numbered = (count: number) => Array.from({ length: count }, (_, at) => `i${String(at).padStart(2, "0")}`)
+  const put = (...ids: string[]) =>
+    putIssuers(
+      Object.fromEntries(ids.map((id) => [id, issuer({ issuer: `https://${id}.example`, jwksUri: uriOf(id) })])),
+    )
+  /** An answer that comes when the test says so. */
+  function held(): { answer: Answer; give: (response: Response) => void } {
+    let give: (response: Response) => void = () => undefined
+    const response = new Promise<Response>((resolve) => {
+      give = resolve
+    })
+    return { answer: () => response, give: (given) => give(given) }
+  }
+
+  it("has the keys of others in force, and their looks noted, while one gives no answer", async ({ expect }) => {
+    await put("quick", "silent")
+    const silent = held()
+    answers[uriOf("silent")] = silent.answer
+    answers[uriOf("quick")] = publishes(first)
+    const looking = look()
+    await vi.waitFor(async () => {
+      expect(await inForce("quick")).toEqual(["k1"])
+      expect(await looks()).toMatchObject([
+        { issuer: "quick", fault: null },
+        { issuer: "silent", fault: "was not looked at yet", goodAtMs: null },
+      ])
+    })
+    silent.give(Response.json({ keys: [second] }))
+    await looking
+    expect(await inForce("silent")).toEqual(["k2"])
+  })
+
+  it("looks first at those that answered the last time, so that not even many silent ones hold them up", async ({
+    expect,
+  }) => {
+    const silentOnes = numbered(AT_ONCE)
+    await put(...silentOnes, "quick")
+    answers[uriOf("quick")] = publishes(first)
+    await look()
+    fetched = []
+    platform.pass(20_000)
+    await look()
+    expect(fetched[0]?.url).toBe(uriOf("quick"))
+  })
+
+  it("publishes the others' keys when one set is refused, says whose it was and why, and tries it again", async ({
+    expect,
+  }) => {
+    await put("able", "large", "small")
+    // The first is published alone, and the other two together. Room for a few keys, and not for twenty.
+    const text = "x".repeat(1_000)
+    const flags = Object.fromEntries(Array.from({ length: 10 }, (_, at) => [`flag-${at}`, text]))
+    await platform.send("PUT /v1/policy/flags", { body: flags })
+    const sizeBytes = (await platform.pointer())?.sizeBytes ?? 0
+    const perFlag = JSON.stringify(`flag-${1000}`).length + text.length + 4
+    const count = 10 + Math.floor((CONFIG_LIMITS.bytes - 4_000 - sizeBytes) / perFlag)
+    const filled = Object.fromEntries(Array.from({ length: count }, (_, at) => [`flag-${at}`, text]))
+    const sent = await platform.send("PUT /v1/policy/flags", { body: filled })
+    expect([sent.status, sent.body.code]).toEqual([200, undefined])
+    const keysOf: Record<string, object[]> = {
+      able: [first],
+      large: Array.from({ length: 20 }, (_, at) => ({ ...rsa, kid: `l${at}` })),
+      small: [second],
+    }
+    for (const [id, keys] of Object.entries(keysOf)) answers[uriOf(id)] = publishes(...keys)
+    await look()
+    expect([await inForce("able"), await inForce("large"), await inForce("small")]).toEqual([["k1"], ["seed"], ["k2"]])
+    expect((await platform.send("GET /v1/status")).body.issuers).toMatchObject([
+      { id: "able", fault: null },
+      { id: "large", goodAt: null, fault: "was found, but not published: config.invalid" },
+      { id: "small", fault: null },
+    ])
+    await platform.send("PUT /v1/policy/flags", { body: {} })
+    await look()
+    expect(await inForce("large")).toHaveLength(20)
+  })
+
+  it("publishes the others' keys also when the store refuses one", async ({ expect }) => {
+    await put("able", "bad", "good")
+    await platform.deps.db
+      .prepare(
+        "CREATE TRIGGER no BEFORE INSERT ON issuer_keys WHEN NEW.issuer = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END",
+      )
+      .run()
+    for (const id of ["able", "bad", "good"]) answers[uriOf(id)] = publishes(first)
+    await look()
+    expect([await inForce("able"), await inForce("bad"), await inForce("good")]).toEqual([["k1"], ["seed"], ["k1"]])
+    expect((await looks()).map(({ fault }) => fault)).toEqual([null, "was found, but not published: internal", null])
+  })
+
+  it("has no more looks open at once than leave connections for what is found", async ({ expect }) => {
+    let open = 0
+    let most = 0
+    const ids = numbered(3 * AT_ONCE)
+    await put(...ids)
+    for (const id of ids)
+      answers[uriOf(id)] = async () => {
+        most = Math.max(most, ++open)
+        await Promise.resolve()
+        open--
+        return Response.json({ keys: [first] })
+      }
+    await look()
+    expect([most, fetched.length]).toEqual([AT_ONCE, ids.length])
+  })
+
+  it("looks at the bound and no more of them at a time, at all in turn, and says how often each has its turn", async ({
+    expect,
+  }) => {
+    const ids = numbered(MOST_PER_LOOK + 1)
+    await put(...ids.slice(1))
+    const everyS = async () => [
+      ...new Set((await platform.send("GET /v1/status")).body.issuers.map((each: { everyS: number }) => each.everyS)),
+    ]
+    await look()
+    expect([fetched.length, await everyS()]).toEqual([MOST_PER_LOOK, [20]])
+    await put(...ids)
+    fetched = []
+    platform.pass(20_000)
+    await look()
+    expect(fetched).toHaveLength(MOST_PER_LOOK)
+    expect(await everyS()).toEqual([40])
+    const left = ids.filter((id) => !fetched.some(({ url }) => url === uriOf(id)))
+    fetched = []
+    platform.pass(20_000)
+    await look()
+    expect(fetched.map(({ url }) => url)).toContain(uriOf(left[0] ?? ""))
   })
 })
 

@@ -242,7 +242,7 @@ describe("scriptHost, when Cloudflare fails", () => {
   })
 })
 
-describe("scriptHost, under failures at random (F18)", () => {
+describe("scriptHost, under failures at random", () => {
   const FAULTS: readonly Fault[] = [
     { kind: "status", status: 429, headers: { "retry-after": "1" } },
     { kind: "status", status: 500 },

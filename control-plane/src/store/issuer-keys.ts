@@ -13,12 +13,15 @@ export interface WatchedIssuer {
 
 export interface Look {
   readonly issuer: string
+  /** 0 when it still waits for its first turn. */
   readonly lookedAtMs: number
   /** Of the last look that found a usable key set; null when none ever did. */
   readonly goodAtMs: number | null
-  /** Why the last look found none; null when it did. */
+  /** Why the last look brought none into force; null when it did. */
   readonly fault: string | null
 }
+
+const NOT_YET = "was not looked at yet"
 
 export function issuerKeyStore(db: D1Database) {
   /** Those that ops have given a `jwksUri`, by id. */
@@ -36,8 +39,8 @@ export function issuerKeyStore(db: D1Database) {
     })
   }
 
-  /** Notes looks at what is watched and forgets all others. */
-  async function note(looks: readonly Omit<Look, "goodAtMs">[]): Promise<void> {
+  /** Notes looks, that the rest of what is `watched` waits for its first, and forgets all others. */
+  async function note(looks: readonly Omit<Look, "goodAtMs">[], watched: readonly string[]): Promise<void> {
     const statements = looks.map(({ issuer, lookedAtMs, fault }) =>
       db
         .prepare(
@@ -46,11 +49,17 @@ export function issuerKeyStore(db: D1Database) {
         )
         .bind(issuer, lookedAtMs, fault === null ? lookedAtMs : null, fault),
     )
-    const names = JSON.stringify(looks.map(({ issuer }) => issuer))
+    const names = JSON.stringify(watched)
+    const waiting = db
+      .prepare(
+        `INSERT INTO issuer_looks (issuer, looked_at_ms, fault) SELECT value, 0, ?2 FROM json_each(?1) WHERE true
+         ON CONFLICT (issuer) DO NOTHING`,
+      )
+      .bind(names, NOT_YET)
     const forget = db
       .prepare("DELETE FROM issuer_looks WHERE issuer NOT IN (SELECT value FROM json_each(?))")
       .bind(names)
-    await db.batch([...statements, forget])
+    await db.batch([...statements, waiting, forget])
   }
 
   async function looks(): Promise<readonly Look[]> {

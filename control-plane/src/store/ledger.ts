@@ -1,5 +1,5 @@
 /**
- * The one way state is written: statements and their audit records in one D1 batch, so that no effect exists without its record (R21).
+ * The one way state is written: statements and their audit records in one D1 batch, so that no effect exists without its record.
  * The audit's next `seq` is what concurrent writers compete for: who decided on state that has since changed loses, reads again and decides anew.
  */
 import { refuse } from "../../../kit/problem.ts"

@@ -1,5 +1,5 @@
 /**
- * The allow-list of bindings (R15, consequence 7): a kind that is not in the first table is refused, so that a kind Cloudflare invents tomorrow fails closed.
+ * The allow-list of bindings: a kind that is not in the first table is refused, so that a kind Cloudflare invents tomorrow fails closed.
  * Every field is listed too: `props`, `binding_interface`, `script_name` and the like are refused because nobody listed them.
  * Called by screen-metadata.ts only.
  */

@@ -1,4 +1,4 @@
-/** JSON of an upload, read in one way only (R17). */
+/** JSON of an upload, read in one way only. */
 import { refuse } from "../../../kit/problem.ts"
 import { findJsonKeyFault } from "../json-key-fault.ts"
 

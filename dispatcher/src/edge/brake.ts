@@ -7,7 +7,7 @@
  * `BRAKE_LIMIT + N × BRAKE_BATCH` and what arrives while a report is on its way; each isolate never more than `BRAKE_LIMIT`. Windows are fixed,
  * so a burst across the end of one may pass twice. It is a brake, not a quota: counters are per location, and the platform calls them approximate.
  */
-import { isIPv4, parseAddress } from "../../../contracts/cidr.ts"
+import { clientKey } from "../../../kit/client-key.ts"
 import { type Refusal, refuse } from "../../../kit/problem.ts"
 
 /** Requests per report. The binding counts reports: its limit in wrangler.toml is `BRAKE_LIMIT / BRAKE_BATCH`, because not every runtime takes its `delta`. */
@@ -17,7 +17,7 @@ export const BRAKE_REPORTS = 20
 export const BRAKE_LIMIT = BRAKE_BATCH * BRAKE_REPORTS
 /** Seconds; one of the two periods that the binding knows. */
 export const BRAKE_PERIOD_S = 10
-/** Addresses counted at once, some 100 bytes each. One more, and the window starts anew for all. */
+/** Addresses counted at once, some 100 bytes each, 2 MB in all. One more, and the window starts anew for all. */
 const MOST_KEYS = 20_000
 
 interface Tally {
@@ -105,17 +105,6 @@ export function checkBrake(
   brake: Brake,
   waitUntil: (work: Promise<unknown>) => void,
 ): Refusal | null {
-  const waitS = brake.take(brakeKey(ip), waitUntil)
+  const waitS = brake.take(clientKey(ip), waitUntil)
   return waitS === 0 ? null : refuse("edge.too-many-requests", { headers: { "retry-after": String(waitS) } })
-}
-
-/** What counts as one client (R27): an IPv4 address, an IPv6 /64 (a household or a machine owns that many), or all whose address is unknown together. */
-export function brakeKey(ip: string | null): string {
-  if (ip === null) return "unknown"
-  if (!ip.includes(":")) return ip
-  const address = parseAddress(ip)
-  if (address === null) return "unknown"
-  const [first, second, , last] = address
-  if (isIPv4(address)) return `${last >>> 24}.${(last >>> 16) & 255}.${(last >>> 8) & 255}.${last & 255}`
-  return `${first.toString(16)}:${second.toString(16)}/64`
 }

@@ -1,4 +1,4 @@
-/** The TLS floor, from what the platform says of the client's connection (R27). */
+/** The TLS floor, from what the platform says of the client's connection. */
 import type { ScreenConfig } from "../../../contracts/dispatch-config.ts"
 import { type Refusal, refuse } from "../../../kit/problem.ts"
 

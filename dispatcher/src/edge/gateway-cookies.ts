@@ -1,5 +1,5 @@
 /**
- * The gateway's own cookies (`__Host-sallyport-…`): the session's is read here, exactly or not at all (R11), and all are kept from team Workers:
+ * The gateway's own cookies (`__Host-sallyport-…`): the session's is read here, exactly or not at all, and all are kept from team Workers:
  * whoever holds a session cookie is the session.
  */
 import { LOGIN_COOKIE_PREFIX, SESSION_COOKIE } from "../../../contracts/session.ts"

@@ -1,5 +1,5 @@
 /**
- * R3 and R4: one pass over the headers, which notes the values that the gateway needs and the names that may not go on.
+ * One pass over the headers, which notes the values that the gateway needs and the names that may not go on.
  * Nothing is changed here: the names are taken off the one copy of the request that goes on (`stripReserved`).
  */
 import { HOP_BY_HOP_HEADERS, mayBeNominated } from "../../../contracts/hop-by-hop.ts"

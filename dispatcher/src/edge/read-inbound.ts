@@ -1,6 +1,6 @@
 /**
  * Stage "readInbound": the one place that says what a request is: for which host, which path, from whom, with which credentials.
- * Everything after it uses the Inbound and never reads the URL or a gateway header again (R1–R4). Runs on every request: no URL object, one pass over the headers.
+ * Everything after it uses the Inbound and never reads the URL or a gateway header again. Runs on every request: no URL object, one pass over the headers.
  */
 import type { Facts } from "../../../contracts/passport.ts"
 import { BAGGAGE_HEADER, TRACESTATE_HEADER } from "../../../contracts/trace-context.ts"

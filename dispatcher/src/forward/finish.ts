@@ -1,5 +1,5 @@
 /**
- * Stage "finish": the Worker's response as the client may see it (R13). A team's Worker speaks for its route and for nothing else:
+ * Stage "finish": the Worker's response as the client may see it. A team's Worker speaks for its route and for nothing else:
  * not for the whole site, not for the gateway, and an authenticated answer is private unless it says something stricter.
  * Those that begin sessions set the gateway's cookies too, in the form that keeps them to this host.
  */
@@ -12,7 +12,7 @@ import {
 } from "../../../contracts/reserved-headers.ts"
 import { keptCookies } from "./kept-cookies.ts"
 
-/** The same response, body untouched, with the headers that it may not set removed and ours added. `release.placedName` is `<script>--v<version>`; `passport` is the one it was given, which it may not hand on to the client (R5). */
+/** The same response, body untouched, with the headers that it may not set removed and ours added. `release.placedName` is `<script>--v<version>`; `passport` is the one it was given, which it may not hand on to the client. */
 export function finish(
   response: Response,
   inbound: { readonly requestId: string; readonly hostname: string },

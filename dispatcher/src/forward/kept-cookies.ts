@@ -1,4 +1,4 @@
-/** Which of the cookies that a team's Worker sets reach the browser (R11, R13): its own, for its own host, and the gateway's from those alone who begin sessions. */
+/** Which of the cookies that a team's Worker sets reach the browser: its own, for its own host, and the gateway's from those alone who begin sessions. */
 import { LOGIN_COOKIE_PREFIX, SESSION_COOKIE } from "../../../contracts/session.ts"
 
 /**
@@ -28,7 +28,7 @@ function attributeOf(text: string): [name: string, value: string] {
   return [name.trim().toLowerCase(), value.join("=").trim().toLowerCase()]
 }
 
-/** R11: the exact name, and what its prefix promises; the session's besides out of reach of scripts and of other sites' requests. Each attribute once, because readers differ in which of two they take. */
+/** The exact name, and what its prefix promises; the session's besides out of reach of scripts and of other sites' requests. Each attribute once, because readers differ in which of two they take. */
 function isSoundGatewayCookie(cookie: string): boolean {
   const [pair = "", ...attributes] = cookie.split(";")
   const name = pair.slice(0, Math.max(0, pair.indexOf("=")))

@@ -265,6 +265,38 @@ describe("authenticate", () => {
     expect(await codeOf(authorization, REQUIRED, deps)).toBe("auth.token-expired")
   })
 
+  it.each<[string, number, JWTPayload, boolean]>([
+    ["a hundred scopes and audiences", 0, { scope: "a ".repeat(98), aud: [AUDIENCE, "b"] }, true],
+    ["one scope more", 0, { scope: "a ".repeat(99), aud: [AUDIENCE, "b"] }, false],
+    ["one audience more", 0, { scope: "a ".repeat(98), aud: [AUDIENCE, "b", "c"] }, false],
+    ["1 999 characters", 1_999, {}, true],
+    ["2 001 characters", 2_001, {}, false],
+  ])(
+    "of a token with %s remembers what fits in memory, and accepts it all the same",
+    async (_what, length, claims, isKept) => {
+      const deps = dependencies()
+      const shown = await token({ claims: length === 0 ? claims : { scope: await scopeForLength(length) } })
+      if (length > 0) expect(shown).toHaveLength(length)
+      expect(await codeOf(`Bearer ${shown}`, REQUIRED, deps)).toBe("user")
+      expect(deps.verifiedTokens.find(shown, REQUIRED, issuers, NOW_S) !== null).toBe(isKept)
+    },
+  )
+
+  it("remembers a bounded number of tokens", async () => {
+    const deps = dependencies()
+    const shown = await token()
+    await codeOf(`Bearer ${shown}`, REQUIRED, deps)
+    const known = deps.verifiedTokens.find(shown, REQUIRED, issuers, NOW_S)
+    if (known === null) throw new Error("it is remembered")
+    for (let count = 0; count < 1_200; count++) deps.verifiedTokens.remember(`another ${count}`, known)
+    expect(deps.verifiedTokens.find(shown, REQUIRED, issuers, NOW_S)).toBeNull()
+  })
+
+  /** The scope with which a token is so long; base64url has no text of each length, and of 2 000 there is none. */
+  async function scopeForLength(length: number): Promise<string> {
+    for (let scope = "a"; ; scope += "a") if ((await token({ claims: { scope } })).length >= length) return scope
+  }
+
   it("does not carry a remembered token to a route that accepts other issuers", async () => {
     const deps = dependencies()
     const authorization = `Bearer ${await token()}`

@@ -31,10 +31,11 @@ import type { Session } from "./verify-session.ts"
 
 type Verified = Extract<BearerResult, { ok: true }>
 
-/** Tokens remembered per isolate: two generations of this many, each of at most {@link CACHED_AT_MOST} characters: 24 MB at the very worst. */
-const CACHED_TOKENS = 4_000
-/** Longer tokens are accepted, and verified each time. */
-const CACHED_AT_MOST = 3_000
+/** Tokens remembered per isolate: two generations of this many. Usually about 3.5 KB each with what they say; 11 KB and 13 MB at the very worst (README.md). */
+const CACHED_TOKENS = 600
+/** Characters, and scopes and audiences together. What has more is accepted, and verified each time. */
+const CACHED_AT_MOST = 2_000
+const CACHED_NAMES_MOST = 100
 const BEARER_ALONE = ["bearer"] as const
 const REALM = 'Bearer realm="sallyport"'
 /** Seconds. */
@@ -46,7 +47,8 @@ export class VerifiedTokens {
   readonly #verified = new BoundedCache<Verified>(CACHED_TOKENS)
 
   remember(token: string, result: Verified): void {
-    if (token.length <= CACHED_AT_MOST) this.#verified.set(token, result)
+    const names = result.subject.facts.scopes.length + result.audiences.length
+    if (token.length <= CACHED_AT_MOST && names <= CACHED_NAMES_MOST) this.#verified.set(token, result)
   }
 
   /** A hit counts only for an issuer that this route accepts, in exactly the settings it was verified under (R8), and within the token's own time. */
@@ -231,10 +233,8 @@ function refusedSession(fault: Extract<SessionReading, { ok: false }>["fault"]):
   }
   const isOver = fault === "expired" || fault === "idle" || fault === "ended"
   return refuse(isOver ? "auth.session-expired" : "auth.credential-invalid", {
-    headers: {
-      ...challenge(isOver ? "The session is over" : "The credential is not valid"),
-      "set-cookie": clearedSessionCookie(),
-    },
+    headers: challenge(isOver ? "The session is over" : "The credential is not valid"),
+    cookies: [clearedSessionCookie()],
     log,
   })
 }

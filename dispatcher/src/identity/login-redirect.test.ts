@@ -63,6 +63,12 @@ describe("a refused navigation", () => {
     expect(more("auth.revoked", {})).toEqual(["max_age=0"])
   })
 
+  it("takes with it every cookie that the refusal sets", () => {
+    const cookies = ["cleared", "another"]
+    const answer = orLogin(refuse("auth.revoked", { cookies }), loginOf(NAVIGATION, AUTH)) as Refusal
+    expect([answer.code, answer.options.cookies]).toEqual(["auth.login-required", cookies])
+  })
+
   it("keeps what a request says out of every other part of the location", () => {
     for (const query of ["?a&level=0", "?#", "?\r\nset-cookie: a=1", "?//evil.example", "?return_to=//evil.example"]) {
       const location = answerTo("auth.credential-required", { query }).location ?? ""
@@ -103,23 +109,23 @@ it("takes who asks for a page for a browser, where Fetch Metadata is not sent", 
 })
 
 describe("where no credential is needed", () => {
-  const cleared = { headers: { "set-cookie": "cleared" } }
+  const cleared = { cookies: ["cleared", "another"] }
   const answer = (refusal: Refusal, changes: Partial<Asked> = {}, auth: Partial<RouteAuth> = {}) => {
     const { login: _, ...rest } = AUTH
     const all = { ...rest, mode: "optional" as const, ...auth }
     const { code, options } = orLogin(refusal, loginOf({ ...NAVIGATION, ...changes }, all)) as Refusal
-    return { code, location: options.headers?.location, cookie: options.headers?.["set-cookie"] }
+    return { code, location: options.headers?.location, cookies: options.cookies }
   }
 
   it("a navigation with a session that is over goes on without it, with or without a login", () => {
-    const expected = { code: "auth.session-left", location: "/projects/1?tab=a&b=%2F", cookie: "cleared" }
+    const expected = { code: "auth.session-left", location: "/projects/1?tab=a&b=%2F", cookies: cleared.cookies }
     expect(answer(refuse("auth.session-expired", cleared))).toEqual(expected)
     expect(answer(refuse("auth.credential-invalid", cleared), {}, { login: "/login" })).toEqual(expected)
   })
 
   it("so does one to the login itself, where a revoked cookie would else be all that a person sees", () => {
     const itself = { path: "/login/start", query: "?a=b" }
-    const expected = { code: "auth.session-left", location: "/login/start?a=b", cookie: "cleared" }
+    const expected = { code: "auth.session-left", location: "/login/start?a=b", cookies: cleared.cookies }
     expect(answer(refuse("auth.revoked", cleared), itself, { login: "/login/start" })).toEqual(expected)
     expect(answer(refuse("auth.revoked"), itself, { login: "/login/start" }).code).toBe("auth.revoked")
   })

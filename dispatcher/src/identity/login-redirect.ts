@@ -51,25 +51,25 @@ export function loginOf(inbound: Navigation, auth: RouteAuth): Login | null {
 export function orLogin(thrown: unknown, login: Login | null): unknown {
   if (login === null || !(thrown instanceof Refusal) || !HELPED.has(thrown.code)) return thrown
   const { mode, minLevel, maxAuthAgeS } = login.auth
-  const clearing = thrown.options.headers?.["set-cookie"]
+  // A cookie that is good for nothing any more would be refused there too.
+  const { cookies = [], log = {} } = thrown.options
   // Only together with the cookie's end: else the browser would come back the same.
-  if (mode === "optional" && clearing !== undefined) {
-    const location = login.inbound.path + login.inbound.query
-    return refuse("auth.session-left", { headers: { location, "set-cookie": clearing }, log: thrown.options.log ?? {} })
+  if (mode === "optional" && cookies.length > 0) {
+    return refuse("auth.session-left", {
+      headers: { location: login.inbound.path + login.inbound.query },
+      cookies,
+      log,
+    })
   }
   if (login.path === null) return thrown
   const isStepUp = thrown.code === "auth.step-up-required"
   const level = isStepUp && minLevel !== undefined ? `&level=${minLevel}` : ""
   const age = isStepUp && maxAuthAgeS !== undefined ? `&max_age=${maxAuthAgeS}` : ""
-  const cleared = thrown.options.headers?.["set-cookie"]
   const fresh = thrown.code === "auth.revoked" ? "&max_age=0" : ""
   return refuse("auth.login-required", {
-    headers: {
-      location: `${login.path}?return_to=${returnTo(login.inbound)}${level}${age}${fresh}`,
-      // A cookie that is good for nothing any more would be refused at the login too.
-      ...(cleared === undefined ? {} : { "set-cookie": cleared }),
-    },
-    log: { instead: thrown.code, ...thrown.options.log },
+    headers: { location: `${login.path}?return_to=${returnTo(login.inbound)}${level}${age}${fresh}` },
+    cookies,
+    log: { instead: thrown.code, ...log },
   })
 }
 

@@ -142,6 +142,12 @@ describe("mintPassport", () => {
     expect(await mint({ subject })).not.toBe(await mint({ subject }))
   })
 
+  it("remembers a bounded number of passports", async () => {
+    const first = await mint()
+    for (let count = 0; count < 2_000; count++) await mint({ route: `r${count}` })
+    expect(await mint()).not.toBe(first)
+  })
+
   it("makes a new passport when the signing key changes", async () => {
     const first = await mint()
     expect(await mint({}, await ring("k2"))).not.toBe(first)

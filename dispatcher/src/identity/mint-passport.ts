@@ -18,10 +18,10 @@ import type { PassportKeys, SigningKey } from "./passport-keys.ts"
 import type { Subject } from "./subject.ts"
 import { txnTokenClaims } from "./txn-token.ts"
 
-/** Passports remembered per isolate: two generations of this many. Usually about 1.5 KB each with their key, at most {@link CACHED_AT_MOST} characters: 24 MB at the very worst. */
-const CACHED_PASSPORTS = 4_000
+/** Passports remembered per isolate: two generations of this many. Usually about 2.5 KB each with their key, of at most {@link CACHED_AT_MOST} characters; 4 KB and 8 MB at the very worst (README.md). */
+const CACHED_PASSPORTS = 1_000
 /** Longer ones are made anew each time: an isolate has 128 MB, and the length of a subject's scopes is its issuer's to choose. */
-const CACHED_AT_MOST = 3_000
+const CACHED_AT_MOST = 2_500
 
 export interface PassportOrder {
   readonly issuer: string

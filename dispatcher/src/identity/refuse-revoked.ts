@@ -1,6 +1,7 @@
 /** Stage "revocation": what was revoked is refused, here and wherever the request goes on. One place that says what is asked of the feed. */
 import type { IdentityConfig } from "../../../contracts/dispatch-config.ts"
 import type { Finding } from "../../../contracts/trip.ts"
+import { freshLoginCookie } from "../../../kit/fresh-login-cookie.ts"
 import { Refusal, refuse } from "../../../kit/problem.ts"
 import { clearedSessionCookie } from "../../../kit/session-cookie.ts"
 import type { RevocationFeed } from "./revocation-feed.ts"
@@ -35,9 +36,11 @@ export function refuseRevoked(
   }
 }
 
-/** A revoked session is taken from the browser, which would else be refused at the login as well, for as long as it keeps the cookie. */
+/**
+ * A revoked session is taken from the browser, which would else be refused at the login as well, for as long as it keeps the cookie; and the browser is to ask for a fresh proof at its next login,
+ * wherever that begins, since an old one would be refused again.
+ */
 function withoutCookie(thrown: unknown, { sid }: Subject): unknown {
   if (!(thrown instanceof Refusal) || thrown.code !== "auth.revoked" || sid === null) return thrown
-  const { options } = thrown
-  return refuse(thrown.code, { ...options, headers: { ...options.headers, "set-cookie": clearedSessionCookie() } })
+  return refuse(thrown.code, { ...thrown.options, cookies: [clearedSessionCookie(), freshLoginCookie()] })
 }

@@ -11,8 +11,8 @@ import { parseHmacKeys } from "../../../kit/hmac-keys.ts"
 import { within } from "../../../kit/within.ts"
 import { type Session, type SessionFault, verifySession } from "./verify-session.ts"
 
-/** Sessions remembered per isolate: two generations of this many. Usually about 2.5 KB each, 20 MB in all; 50 MB at the very worst. */
-const CACHED_SESSIONS = 4_000
+/** Sessions remembered per isolate: two generations of this many. Usually about 4 KB each; 8 KB and 20 MB at the very worst (README.md). */
+const CACHED_SESSIONS = 1_250
 /** Characters. Longer cookies are accepted, and looked up each time. */
 const CACHED_AT_MOST = 2_000
 /** Milliseconds that a request waits for the store. */

@@ -8,9 +8,9 @@ import { BoundedCache } from "../../../kit/bounded-cache.ts"
 import { refuse } from "../../../kit/problem.ts"
 import type { PassportKeys } from "./passport-keys.ts"
 
-/** Passports remembered per isolate: two generations of this many, each of at most {@link CACHED_AT_MOST} characters. Longer ones are verified each time. */
-const CACHED_PASSPORTS = 4_000
-const CACHED_AT_MOST = 3_000
+/** Passports remembered per isolate: two generations of this many, each of at most {@link CACHED_AT_MOST} characters: 5 KB each with their claims and 5 MB at the very worst (README.md). Longer ones are verified each time. */
+const CACHED_PASSPORTS = 500
+const CACHED_AT_MOST = 2_500
 
 const signers = new WeakMap<PassportClaims, string>()
 

@@ -9,8 +9,8 @@ import { KeptSubject } from "./subject.ts"
 
 export const SERVICE_KEY_PREFIX = "spsa_"
 const SERVICE_KEY = /^spsa_([a-z][a-z0-9-]{0,62})_[A-Za-z0-9_-]{43}$/
-/** Keys remembered per isolate: two generations of this many, about 1 KB each. */
-const CACHED_KEYS = 1_000
+/** Keys remembered per isolate: two generations of this many. Usually about 3 KB each; 9 KB and 4 MB at the very worst (README.md). */
+const CACHED_KEYS = 200
 
 export type ServiceAccounts = Readonly<Record<string, ServiceAccountConfig>>
 export type ServiceKeyFault = "malformed" | "account-unknown" | "key-unknown" | "expired"
