@@ -1,4 +1,4 @@
-/** Whom a limit counts as one client (R27). */
+/** Whom a limit counts as one client. */
 import { isIPv4, parseAddress } from "../contracts/cidr.ts"
 
 const UNKNOWN = "unknown"

@@ -4,7 +4,7 @@ import { LOGIN_LIFETIME_MS } from "./login-store.ts"
 
 const SECRET = /^[A-Za-z0-9_-]{43}$/
 
-/** The browser's secret: exactly one cookie of exactly this name, or null. Only space and tab are trimmed; a look-alike is another cookie (R11). */
+/** The browser's secret: exactly one cookie of exactly this name, or null. Only space and tab are trimmed; a look-alike is another cookie. */
 export function browserSecret(request: Request): string | null {
   const pairs = (request.headers.get("cookie") ?? "").split(";").map((pair) => pair.replace(/^[ \t]+|[ \t]+$/g, ""))
   const found = pairs.filter((pair) => pair.startsWith(`${LOGIN_COOKIE_PREFIX}=`))

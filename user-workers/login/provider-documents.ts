@@ -1,6 +1,6 @@
 /**
  * What an identity provider publishes of itself: its metadata and its keys, kept for a while per isolate. And every call to it, whatever for: bounded in time and
- * size, no redirect followed, behind a circuit breaker, so that a provider that is ill costs its logins and nothing else (F8, F9).
+ * size, no redirect followed, behind a circuit breaker, so that a provider that is ill costs its logins and nothing else.
  * @see OpenID Connect Discovery 1.0 §4, RFC 7517 §5
  */
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from "jose"

@@ -48,7 +48,7 @@ export interface Begun {
   readonly cookie: string
 }
 
-/** Ends the session that the browser had, then begins one with a new id (R11). Refuses `login.store-unavailable`, what the platform refuses, `login.answer-invalid` for more than a cookie holds, and `login.denied` when the provider ended its own session meanwhile. */
+/** Ends the session that the browser had, then begins one with a new id. Refuses `login.store-unavailable`, what the platform refuses, `login.answer-invalid` for more than a cookie holds, and `login.denied` when the provider ended its own session meanwhile. */
 export async function beginSession(
   env: Store,
   settings: Settings,

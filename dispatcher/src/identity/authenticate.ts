@@ -51,7 +51,7 @@ export class VerifiedTokens {
     if (token.length <= CACHED_AT_MOST && names <= CACHED_NAMES_MOST) this.#verified.set(token, result)
   }
 
-  /** A hit counts only for an issuer that this route accepts, in exactly the settings it was verified under (R8), and within the token's own time. */
+  /** A hit counts only for an issuer that this route accepts, in exactly the settings it was verified under, and within the token's own time. */
   find(token: string, auth: RouteAuth, issuers: ReadonlyMap<string, Issuer>, nowS: number): Verified | null {
     const known = this.#verified.get(token)
     if (known === undefined || nowS >= known.expiresS || nowS < known.notBeforeS) return null

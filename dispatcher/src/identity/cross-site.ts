@@ -1,5 +1,5 @@
 /**
- * Who may make a browser use its session (R17). A cookie comes along whoever asks, so that what changes something, or opens a connection that the asking page can read, has to come from a page of
+ * Who may make a browser use its session. A cookie comes along whoever asks, so that what changes something, or opens a connection that the asking page can read, has to come from a page of
  * the same origin. Another host of the same site is as foreign as any: `SameSite=Lax` does not tell them apart.
  */
 import { refuse } from "../../../kit/problem.ts"

@@ -12,7 +12,7 @@ export interface Issuer {
 
 /**
  * Issuers across config revisions: an issuer whose settings did not change is the same object in the next revision,
- * and one that changed in any way is another, so that "verified by this issuer object" is a safe cache condition (R8).
+ * and one that changed in any way is another, so that "verified by this issuer object" is a safe cache condition.
  */
 export class IssuerRegistry {
   #known = new Map<string, Issuer>()

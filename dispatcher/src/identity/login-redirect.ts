@@ -79,7 +79,7 @@ function isNavigation({ method, authorization, upgrade, fetchMode, accept }: Nav
   return fetchMode === null ? (accept?.includes("text/html") ?? false) : fetchMode === "navigate"
 }
 
-/** Path and query of this very host, which the login checks once more (R10). The path is canonical, so that no `//` can make another host of it. */
+/** Path and query of this very host, which the login checks once more. The path is canonical, so that no `//` can make another host of it. */
 function returnTo({ path, query }: Navigation): string {
   const whole = encodeURIComponent(path + query)
   if (whole.length <= RETURN_TO_MOST) return whole

@@ -1,6 +1,6 @@
 /**
  * Checks the key of a service account, `spsa_<name>_<43 base64url characters>`. The config holds hashes, so that whoever reads it can call as nobody.
- * A key costs one hash per isolate and no I/O; what is remembered of it counts only while the account is as it was (R8).
+ * A key costs one hash per isolate and no I/O; what is remembered of it counts only while the account is as it was.
  */
 import { SERVICE_ACCOUNTS_IDP, type ServiceAccountConfig } from "../../../contracts/dispatch-config.ts"
 import { MAX_SERVICE_KEY_LIFETIME_S } from "../../../contracts/revocation.ts"
