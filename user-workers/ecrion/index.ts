@@ -159,14 +159,7 @@ function rulesOf(env: Env): StoredDocument<StrangleRules> {
     const record = { event: `rules-${fault}`, revision }
     writeLog(record)
   }
-  const options = {
-    name: "rules",
-    none: NO_RULES,
-    parse: parseStrangleRules,
-    refreshMs,
-    maxStaleMs: 5 * refreshMs,
-    note,
-  }
-  storedRules ??= new StoredDocument<StrangleRules>(options)
+  const what = { name: "rules", none: NO_RULES, parse: parseStrangleRules, note }
+  storedRules ??= new StoredDocument<StrangleRules>({ ...what, refreshMs, maxStaleMs: 5 * refreshMs })
   return storedRules
 }

@@ -136,9 +136,8 @@ function readIds(path: string) {
   const ids = { company, project, upload, part }
   const wrong = Object.entries(IDS).filter(([name, shape]) => !shape.test(ids[name as keyof typeof IDS] ?? "1"))
   if (wrong.length === 0) return ids
-  throw refuse("upload.id-invalid", {
-    errors: wrong.map(([name]) => ({ pointer: `/${name}`, detail: "is not an id" })),
-  })
+  const errors = wrong.map(([name]) => ({ pointer: `/${name}`, detail: "is not an id" }))
+  throw refuse("upload.id-invalid", { errors })
 }
 
 /** The FUS of the company's zone. */
@@ -160,10 +159,8 @@ async function serviceOf(company: string, country: string | null, request: Reque
 function compareHeaders(given: Headers, { contentLength, clientHeaders }: UploadTarget): void {
   if (given.get("content-length") !== String(contentLength)) throw refuse("upload.length-mismatch")
   const other = Object.entries(clientHeaders).filter(([name, value]) => given.get(name) !== value)
-  if (other.length > 0)
-    throw refuse("upload.headers-mismatch", {
-      errors: other.map(([name]) => ({ pointer: `/headers/${name}`, detail: "is not as it was given" })),
-    })
+  const errors = other.map(([name]) => ({ pointer: `/headers/${name}`, detail: "is not as it was given" }))
+  if (errors.length > 0) throw refuse("upload.headers-mismatch", { errors })
 }
 
 /** Span attributes `upload.<name>`. */

@@ -3,6 +3,7 @@
  * claim: made by `GET …/url`, given back by `DELETE`, burnt by `PATCH` with the ETag. Only the FUS decides which claim counts.
  * The claim goes with a passport for the FUS, put on it on the way out. What comes after goes by the claim alone: an upload may take longer than any passport lives.
  */
+import { base64url } from "jose"
 import { AUDIENCE_HEADER, PASSPORT_HEADER } from "../../contracts/reserved-headers.ts"
 import { parseUploadTarget, type UploadTarget } from "../../contracts/upload-target.ts"
 import { egressRefusal } from "../../kit/egress-refusal.ts"
@@ -90,7 +91,7 @@ async function ask(service: UploadService, method: string, claim: Claim, etag?: 
   const url =
     etag === undefined
       ? await keys.asking.sign(method, `${origin}${claim.path}`, parameters)
-      : await keys.burning.sign(method, `${origin}${claim.path}`, { ...parameters, etag: base64url(etag) })
+      : await keys.burning.sign(method, `${origin}${claim.path}`, { ...parameters, etag: base64url.encode(etag) })
   const signal = AbortSignal.timeout(service.timeoutMs)
   try {
     return await fetch(url, { method, headers, redirect: "manual", signal })
@@ -101,8 +102,4 @@ async function ask(service: UploadService, method: string, claim: Claim, etag?: 
 
 function isUsed(answer: unknown): boolean {
   return typeof answer === "object" && answer !== null && "code" in answer && answer.code === "used"
-}
-
-function base64url(text: string): string {
-  return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")
 }
