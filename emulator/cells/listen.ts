@@ -2,6 +2,9 @@
 import type { Server } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 
+/** Longer than any caller here keeps a connection that it does not use. */
+const KEEP_ALIVE_MS = 120_000
+
 export interface RunningServer {
   /** `http://127.0.0.1:<port>`. */
   readonly url: string
@@ -10,6 +13,8 @@ export interface RunningServer {
 
 /** Rejects when the port is taken. `port` 0 takes any free one. */
 export async function listen(server: Server, port: number): Promise<RunningServer> {
+  // Node ends an idle connection after five seconds, and whoever sends on it in that moment gets a reset instead of an answer.
+  server.keepAliveTimeout = KEEP_ALIVE_MS
   // Upgraded sockets leave the server's own list, so they are counted here.
   const sockets = new Set<Socket>()
   server.on("connection", (socket) => {
