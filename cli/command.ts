@@ -64,3 +64,10 @@ export function waitCommandOf(name: string, about: string, ...examples: string[]
     .option("--timeout <s>", "seconds to wait at most", positive, 30)
     .option("--edge <url>", "where the edge is, for --wait")
 }
+
+const DAY_S = 86_400
+
+/** The part of a body that says how long something is valid; without a number nothing. */
+export function validFor(days: number | undefined): { readonly expiresInS?: number } {
+  return days === undefined ? {} : { expiresInS: days * DAY_S }
+}

@@ -4,6 +4,7 @@
  * The secrets of uploads have a seal of their own (control-plane/src/upload/seal-secret.ts): theirs must give the same text each time, this one never does.
  * @see NIST SP 800-38D
  */
+import { base64url } from "jose"
 
 /** Bytes: one key of AES-256. */
 const KEY_BYTES = 32
@@ -36,7 +37,7 @@ export async function sealWith(keys: string): Promise<Seal> {
     async seal(bytes, label) {
       const iv = crypto.getRandomValues(new Uint8Array(NONCE_BYTES))
       const sealed = await crypto.subtle.encrypt(algorithm(iv, label), first, bytes)
-      return toText(new Uint8Array([...iv, ...new Uint8Array(sealed)]))
+      return base64url.encode(new Uint8Array([...iv, ...new Uint8Array(sealed)]))
     },
     async open(sealed, label) {
       const bytes = toBytes(sealed)
@@ -72,16 +73,9 @@ function algorithm(iv: Uint8Array<ArrayBuffer>, { purpose, name }: SealLabel) {
   return { name: "AES-GCM", iv, additionalData }
 }
 
-function toText(bytes: Uint8Array): string {
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "")
-}
-
 /** Null for what is not the one base64url spelling of some bytes. */
 function toBytes(text: string): Uint8Array<ArrayBuffer> | null {
   if (!/^[A-Za-z0-9_-]+$/.test(text) || text.length % 4 === 1) return null
   const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0))
-  return toText(bytes) === text ? bytes : null
+  return base64url.encode(bytes) === text ? bytes : null
 }

@@ -3,6 +3,7 @@
  * So a made-up cookie is refused without asking any store, and a genuine one is good for a while when the store cannot be asked.
  * Sealed by the login Worker and by the control plane's probe, opened by the dispatcher.
  */
+import { base64url } from "jose"
 import { isCanonicalCompactJws } from "../contracts/compact-jws.ts"
 import { handleOf, SESSION_COOKIE, type SessionSeal, sessionSeal } from "../contracts/session.ts"
 import { importHmacKeys, parseHmacKeys, signHmac, verifyHmac } from "./hmac-keys.ts"
@@ -36,10 +37,10 @@ export async function sealSession(
   if (!parsed.success) throw new TypeError("The seal is not as contracts/session.ts says", { cause: parsed.error })
   const secret = new Uint8Array(ID_BYTES)
   random(secret)
-  const id = base64url(secret)
-  const sealed = `${id}.${base64url(utf8(JSON.stringify(parsed.data)))}`
+  const id = base64url.encode(secret)
+  const sealed = `${id}.${base64url.encode(utf8(JSON.stringify(parsed.data)))}`
   const mac = await signHmac(await importedKeys(keys), utf8(sealed))
-  const cookieValue = `${sealed}.${base64url(mac)}`
+  const cookieValue = `${sealed}.${base64url.encode(mac)}`
   if (cookieValue.length > MAX_SESSION_VALUE_LENGTH)
     throw new TypeError("The seal is too long for a cookie: leave out scopes")
   return { id, handle: await handleOf(id), cookieValue }
@@ -95,13 +96,6 @@ function readSeal(payload: string): SessionSeal | null {
 
 function utf8(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text) as Uint8Array<ArrayBuffer>
-}
-
-function base64url(bytes: Uint8Array): string {
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "")
 }
 
 function bytesOf(text: string): Uint8Array<ArrayBuffer> {

@@ -2,15 +2,13 @@
 import type { Command } from "commander"
 import { serviceAccountKeyCreated } from "../../contracts/api-identity.ts"
 import { SERVICE_ACCOUNTS_IDP } from "../../contracts/dispatch-config.ts"
-import { apiOf, type ChangeOptions, changeCommandOf, messageOf, positive, segment } from "../command.ts"
+import { apiOf, type ChangeOptions, changeCommandOf, messageOf, positive, segment, validFor } from "../command.ts"
 import type { Io } from "../io.ts"
 import { printJson } from "../print.ts"
 
 interface CreateOptions extends ChangeOptions {
   readonly expiresInDays?: number
 }
-
-const DAY_S = 86_400
 
 export function serviceAccountsCreateKey(io: Io): Command {
   return changeCommandOf(
@@ -21,8 +19,7 @@ export function serviceAccountsCreateKey(io: Io): Command {
     .argument("<name>")
     .option("--expires-in-days <n>", "valid so long, at most 366; without it 366", positive)
     .action(async (name: string, options: CreateOptions) => {
-      const days = options.expiresInDays
-      const body = { ...(days === undefined ? {} : { expiresInS: days * DAY_S }), ...messageOf(options) }
+      const body = { ...validFor(options.expiresInDays), ...messageOf(options) }
       const path = `/v1/service-accounts/${segment(name)}/keys`
       const { value } = await apiOf(io).post(path, serviceAccountKeyCreated, { body })
       if (options.json) return printJson(io, value)

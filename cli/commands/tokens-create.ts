@@ -1,6 +1,6 @@
 import type { Command } from "commander"
 import { tokenCreated } from "../../contracts/api.ts"
-import { apiOf, type CommonOptions, commandOf, positive } from "../command.ts"
+import { apiOf, type CommonOptions, commandOf, positive, validFor } from "../command.ts"
 import { Failure } from "../failure.ts"
 import type { Io } from "../io.ts"
 import { printJson } from "../print.ts"
@@ -11,8 +11,6 @@ interface Options extends CommonOptions {
   readonly ops?: true
   readonly expiresInDays?: number
 }
-
-const DAY_S = 86_400
 
 export function tokensCreate(io: Io): Command {
   return commandOf(
@@ -30,7 +28,7 @@ export function tokensCreate(io: Io): Command {
       const body = {
         role: options.ops ? "ops" : "team",
         label,
-        ...(options.expiresInDays === undefined ? {} : { expiresInS: options.expiresInDays * DAY_S }),
+        ...validFor(options.expiresInDays),
       }
       const { value } = await apiOf(io).post(tokensPath(options.team), tokenCreated, { body })
       if (options.json) return printJson(io, value)

@@ -3,8 +3,8 @@
  * The work is the same whatever is wrong, and so is the answer.
  */
 import { refuse } from "../../kit/problem.ts"
+import { sha256Hex } from "../../kit/sha256.ts"
 import type { Actor } from "./actor.ts"
-import { sha256Hex } from "./sha256.ts"
 import type { TokenStore } from "./store/tokens.ts"
 
 const TOKEN = /^spt_[A-Za-z0-9_-]{43}$/

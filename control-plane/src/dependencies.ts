@@ -3,10 +3,10 @@
  * Tests replace what is not deterministic: clock, ids, waiting, and what lies behind another process.
  */
 import type { RevocationsApi } from "../../contracts/revocation.ts"
+import { toHex } from "../../kit/sha256.ts"
 import { writeLog } from "../../kit/write-log.ts"
 import type { Env, ExplainService } from "./env.ts"
 import { type KeySettings, keySettingsOf } from "./keys/key-settings.ts"
-import { toHex } from "./sha256.ts"
 import { type Store, storeOf } from "./store/store.ts"
 
 export interface Settings {

@@ -1,7 +1,7 @@
 import { beforeEach, describe, it } from "vitest"
+import { sha256Hex } from "../../kit/sha256.ts"
 import { startControlPlane, type TestControlPlane } from "../test/harness.ts"
 import { makeDependencies } from "./dependencies.ts"
-import { sha256Hex } from "./sha256.ts"
 import { LAG_BUCKETS_S } from "./store/probes.ts"
 
 const SCRAPE_TOKEN = `spm_${"m".repeat(43)}`

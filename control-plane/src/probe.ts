@@ -2,8 +2,10 @@
  * The probe: begins a session that exists nowhere but in its cookie, sees the edge accept it, revokes it, and measures until the edge refuses it. What it finds is
  * `sallyport_revocation_lag_seconds`. Once in the minute's schedule, at most {@link PROBE_LIMIT_MS} long. One that could not begin, or never ended, has failed: it is never taken for fast.
  */
+
 import { SESSION_COOKIE, type SessionSeal } from "../../contracts/session.ts"
 import { sealSession } from "../../kit/session-cookie.ts"
+import { within } from "../../kit/within.ts"
 import type { Dependencies } from "./dependencies.ts"
 
 /** Whole of a probe, well within the 120 s for which a session needs no record. */
@@ -126,17 +128,4 @@ async function verdictOf(cookie: string, { edgeFront, log }: ProbeDependencies):
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null
-}
-
-/** Settles as `work` does, or rejects after `ms` milliseconds of real time. */
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: number | null = null
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    if (timer !== null) clearTimeout(timer)
-  }
 }

@@ -1,5 +1,7 @@
 /** What the control plane knows of how identity fares at the edge: read for `/v1/status` and for `/metrics`. A revocation log that does not answer keeps nothing else from being shown. */
+
 import type { FeedStatus } from "../../contracts/revocation.ts"
+import { within } from "../../kit/within.ts"
 import type { Dependencies } from "./dependencies.ts"
 import { turnMs } from "./issuers/turns.ts"
 import type { Look } from "./store/issuer-keys.ts"
@@ -42,18 +44,12 @@ export async function readStatus(deps: StatusDependencies): Promise<Readings> {
 }
 
 async function readFeed({ revocations, log }: StatusDependencies): Promise<FeedStatus | null> {
-  let timer: number | null = null
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("no answer in time")), FEED_LIMIT_MS)
-  })
   try {
-    const { head, live, relays, bytes } = await Promise.race([revocations.status(), late])
+    const { head, live, relays, bytes } = await within(FEED_LIMIT_MS, revocations.status())
     return { head, live, relays, bytes }
   } catch (failure) {
     log({ event: "status.no-feed", error: String(failure) })
     return null
-  } finally {
-    if (timer !== null) clearTimeout(timer)
   }
 }
 

@@ -5,13 +5,13 @@
 import { applyD1Migrations, reset } from "cloudflare:test"
 import { env } from "cloudflare:workers"
 import { CONFIG_POINTER_KEY, type ConfigPointer, configKey } from "../../contracts/dispatch-config.ts"
+import { sha256Hex } from "../../kit/sha256.ts"
 import init from "../migrations/0001_init.sql?raw"
 import passportKeys from "../migrations/0002_passport_keys.sql?raw"
 import identity from "../migrations/0003_identity.sql?raw"
 import { controlPlane } from "../src/app.ts"
 import { type Dependencies, type LogRecord, makeDependencies, type Overrides } from "../src/dependencies.ts"
 import type { Env } from "../src/env.ts"
-import { sha256Hex } from "../src/sha256.ts"
 
 export const OPS_TOKEN = `spt_${"o".repeat(43)}`
 export const PIN_KEY = "cGluLWtleS1vZi0zMi1ieXRlcy1mb3ItdGVzdHMtISE"

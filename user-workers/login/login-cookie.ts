@@ -1,4 +1,5 @@
 /** The cookie that binds logins under way to a browser: one secret for all its tabs, of which the store knows the hash. It reaches scripts with the grant `sessions:login` alone. */
+import { base64url } from "jose"
 import { LOGIN_COOKIE_PREFIX } from "../../contracts/session.ts"
 import { LOGIN_LIFETIME_MS } from "./login-store.ts"
 
@@ -13,11 +14,7 @@ export function browserSecret(request: Request): string | null {
 }
 
 export function makeSecret(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(32))
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "")
+  return base64url.encode(crypto.getRandomValues(new Uint8Array(32)))
 }
 
 /** `Set-Cookie`. Lax: the browser comes back from the provider by a navigation from another site. */

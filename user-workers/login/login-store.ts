@@ -2,8 +2,10 @@
  * What may be used once, in the team's own D1: one primary, so that of two at the same time exactly one gets it, wherever they come in.
  * Ids are held as hashes: who reads the database can finish nobody's login. Rows are bounded per client, and gone when their time is over.
  */
+
 import { hashForKey } from "../../contracts/session.ts"
 import { Refusal, refuse } from "../../kit/problem.ts"
+import { within } from "../../kit/within.ts"
 
 /** Milliseconds from the beginning of a login to its end. */
 export const LOGIN_LIFETIME_MS = 600_000
@@ -50,23 +52,17 @@ let isPrepared = false
 
 /** Runs `work` on a database that has its tables, in bounded time. Refuses `login.store-unavailable`. */
 export async function inStore<T>(db: D1Database, work: (db: D1Database) => Promise<T>): Promise<T> {
-  let timer: number | null = null
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error("the database did not answer")), TIMEOUT_MS)
-  })
   const answer = async () => {
     if (!isPrepared) await db.batch(TABLES.map((table) => db.prepare(table)))
     isPrepared = true
     return work(db)
   }
   try {
-    return await Promise.race([answer(), late])
+    return await within(TIMEOUT_MS, answer())
   } catch (cause) {
     if (cause instanceof Refusal) throw cause
     isPrepared = false
     throw refuse("login.store-unavailable", { cause, headers: { "retry-after": "5" } })
-  } finally {
-    clearTimeout(timer)
   }
 }
 

@@ -1,22 +1,17 @@
 import { env as bound } from "cloudflare:workers"
-import { afterEach, beforeEach, describe, it, vi } from "vitest"
+import { describe, it, vi } from "vitest"
 import { hashForKey, SESSION_COOKIE, sessionRecord } from "../../contracts/session.ts"
 import { clearedFreshLoginCookie, freshLoginCookie } from "../../kit/fresh-login-cookie.ts"
 import { openSession } from "../../kit/session-cookie.ts"
 import { type Browser, openBrowser, SESSION_KEYS, settingsFor } from "./testing/call-login.ts"
-import { type TestProvider, testProvider } from "./testing/provider.ts"
+import { providerPerTest, type TestProvider, testProvider } from "./testing/provider.ts"
 
 const { SESSIONS } = bound as unknown as { readonly SESSIONS: KVNamespace }
 const SID = "h".repeat(43)
 let provider: TestProvider
 
-beforeEach(async () => {
-  provider = await testProvider()
-  vi.stubGlobal("fetch", provider.fetch)
-})
-afterEach(() => {
-  vi.unstubAllGlobals()
-  vi.restoreAllMocks()
+providerPerTest((each) => {
+  provider = each
 })
 
 const nowS = () => Math.floor(Date.now() / 1000)

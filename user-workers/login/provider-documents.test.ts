@@ -1,16 +1,11 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { type Browser, openBrowser, settingsFor } from "./testing/call-login.ts"
-import { type TestProvider, testProvider } from "./testing/provider.ts"
+import { providerPerTest, type TestProvider, testProvider } from "./testing/provider.ts"
 
 let provider: TestProvider
 
-beforeEach(async () => {
-  provider = await testProvider()
-  vi.stubGlobal("fetch", provider.fetch)
-})
-afterEach(() => {
-  vi.unstubAllGlobals()
-  vi.restoreAllMocks()
+providerPerTest((each) => {
+  provider = each
 })
 
 const open = (issuer = provider.issuer) => openBrowser({ vars: settingsFor(issuer) })

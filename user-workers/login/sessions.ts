@@ -160,15 +160,9 @@ export async function sessionsBelow(store: KVNamespace, prefix: string): Promise
 }
 
 async function stored<T>(work: Promise<T>): Promise<T> {
-  let timer: number | null = null
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error("the session store did not answer")), TIMEOUT_MS)
-  })
   try {
-    return await Promise.race([work, late])
+    return await within(TIMEOUT_MS, work)
   } catch (cause) {
     throw refuse("login.store-unavailable", { cause, headers: { "retry-after": "5" } })
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -1,7 +1,7 @@
 /** Conditional requests (RFC 9110 §13): the ETag of a representation, and the conditions under which a change is made. */
 import { refuse } from "../../../kit/problem.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import { canonicalJson } from "../canonical-json.ts"
-import { sha256Hex } from "../sha256.ts"
 
 /** Strong: 128 bits of the digest of the canonical representation. */
 export async function etagOf(representation: unknown): Promise<string> {

@@ -3,9 +3,9 @@
  * one that failed after its deployment was recorded goes on with that deployment.
  */
 import { refuse } from "../../../kit/problem.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import type { Actor } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
-import { sha256Hex } from "../sha256.ts"
 import type { IdempotencyStore } from "../store/idempotency.ts"
 
 const KEY = /^[\x21-\x7e]{1,200}$/

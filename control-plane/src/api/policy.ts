@@ -1,9 +1,9 @@
 /** Reading and replacing the sections of policy. One pair of operations per section of the contract, so that a new section has them at once. */
 import { type DispatchConfig, type PolicySection, policySections } from "../../../contracts/dispatch-config.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import { canonicalJson } from "../canonical-json.ts"
 import { change } from "../config/change.ts"
 import { DEFAULT_POLICY } from "../config/default-policy.ts"
-import { sha256Hex } from "../sha256.ts"
 import { type Edit, isPolicySection, type Registry } from "../store/registry.ts"
 import { checkConditions } from "./conditions.ts"
 import { type AnyOperation, answerChange, answerThing, defineOperation } from "./operation.ts"

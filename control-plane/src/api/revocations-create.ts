@@ -4,9 +4,10 @@ import { DEFAULT_IDENTITY, type IdentityConfig } from "../../../contracts/dispat
 import { PROBLEMS, type ProblemCode } from "../../../contracts/problem-codes.ts"
 import { AHEAD_MOST_MS, type Revocation } from "../../../contracts/revocation.ts"
 import { refuse } from "../../../kit/problem.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
+import { within } from "../../../kit/within.ts"
 import { canonicalJson } from "../canonical-json.ts"
 import type { Dependencies } from "../dependencies.ts"
-import { sha256Hex } from "../sha256.ts"
 import { commit } from "../store/ledger.ts"
 import { defineOperation } from "./operation.ts"
 import { changeQuery } from "./parameters.ts"
@@ -85,20 +86,14 @@ async function append(
   actor: string,
   deps: Dependencies,
 ): Promise<{ readonly seq: number }> {
-  let timer: number | null = null
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("no answer in time")), APPEND_LIMIT_MS)
-  })
   try {
-    const { seq } = await Promise.race([deps.revocations.append(revocations, actor), late])
+    const { seq } = await within(APPEND_LIMIT_MS, deps.revocations.append(revocations, actor))
     return { seq }
   } catch (cause) {
     const code = cause instanceof Error ? cause.message : ""
     throw isProblemCode(code)
       ? refuse(code, { cause })
       : refuse("revocation.not-recorded", { cause, headers: { "retry-after": "2" } })
-  } finally {
-    if (timer !== null) clearTimeout(timer)
   }
 }
 

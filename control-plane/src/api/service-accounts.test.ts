@@ -1,6 +1,6 @@
 import { beforeEach, describe, it } from "vitest"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import { startControlPlane, type TestControlPlane } from "../../test/harness.ts"
-import { sha256Hex } from "../sha256.ts"
 
 let platform: TestControlPlane
 beforeEach(async () => {

@@ -1,6 +1,6 @@
 /** The one namespace that this installation deploys to. Its name is checked by app.ts for every path below it. */
 import { refuse } from "../../../kit/problem.ts"
-import { sha256Hex } from "../sha256.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import { type Answer, CLOUDFLARE_CODE, refuseAs } from "./envelope.ts"
 import type { Call } from "./operation.ts"
 

@@ -3,7 +3,7 @@
  * a team is told of exactly the resources that its grants name, and what it must do otherwise.
  */
 import { refuse } from "../../../kit/problem.ts"
-import { sha256Hex } from "../sha256.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import type { Answer } from "./envelope.ts"
 import { useNamespace } from "./namespaces.ts"
 import type { Call } from "./operation.ts"

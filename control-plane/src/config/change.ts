@@ -5,9 +5,9 @@
  */
 import { configPointerSchema, parseDispatchConfig, toFaults } from "../../../contracts/dispatch-config.ts"
 import { refuse } from "../../../kit/problem.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import type { Actor } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
-import { sha256Hex } from "../sha256.ts"
 import { type AuditEntry, commit, type Decision } from "../store/ledger.ts"
 import { applyEdits, type Edit, isInPlace, type Registry, readRegistry, statementsOf } from "../store/registry.ts"
 import { insertRevision, type RevisionRow } from "../store/revisions.ts"

@@ -5,9 +5,9 @@ import {
   configPointerSchema,
   parseDispatchConfig,
 } from "../../../contracts/dispatch-config.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import { PLAIN_TEAM, routeBody, type Sent, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
 import { SYSTEM } from "../actor.ts"
-import { sha256Hex } from "../sha256.ts"
 import { publishConfig } from "./change.ts"
 import { healPublication } from "./heal-publication.ts"
 import { documentKey, publishLatest } from "./publish.ts"

@@ -9,8 +9,8 @@ import {
   configPointerSchema,
 } from "../../../contracts/dispatch-config.ts"
 import { refuse } from "../../../kit/problem.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import type { LogRecord } from "../dependencies.ts"
-import { sha256Hex } from "../sha256.ts"
 import type { LedgerDependencies } from "../store/ledger.ts"
 import { readRegistry } from "../store/registry.ts"
 import type { RevisionRow, RevisionStore } from "../store/revisions.ts"

@@ -2,10 +2,12 @@
  * Makes a key of the passports. Its private part is sealed in the same breath: in clear it exists within this function alone, and nowhere in what is kept, published,
  * audited or logged.
  */
+
 import type { PassportKeyConfig } from "../../../contracts/dispatch-config.ts"
 import { PASSPORT_KEY_PURPOSE } from "../../../contracts/passport-keys.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { sealWith } from "../../../kit/seal.ts"
+import { toHex } from "../../../kit/sha256.ts"
 
 export interface MakeKeyDependencies {
   readonly clock: { now(): number }
@@ -29,5 +31,5 @@ export async function makeKey({ clock, settings }: MakeKeyDependencies): Promise
 
 /** 8 hex digits: kids of one day differ. */
 function randomName(): string {
-  return [...crypto.getRandomValues(new Uint8Array(4))].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+  return toHex(crypto.getRandomValues(new Uint8Array(4)))
 }

@@ -5,7 +5,7 @@
 import { base64url } from "jose"
 import { z } from "zod"
 import type { ManifestAsset } from "../../../contracts/manifest.ts"
-import { sha256Hex } from "../sha256.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import type { CloudflareClient } from "./cloudflare-client.ts"
 
 /** Bytes of files in one request; their base64 and the form are held in memory beside them. */

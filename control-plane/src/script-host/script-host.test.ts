@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest"
 import type { Manifest } from "../../../contracts/manifest.ts"
 import { Refusal } from "../../../kit/problem.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import { cloudflareFixture, type Fault, FIXTURE_SETTINGS } from "../../test/cloudflare-fixture.ts"
-import { sha256Hex } from "../sha256.ts"
 import { RETRY } from "./retry.ts"
 import { type Placement, scriptHost } from "./script-host.ts"
 

@@ -3,9 +3,9 @@
  * The audit's next `seq` is what concurrent writers compete for: who decided on state that has since changed loses, reads again and decides anew.
  */
 import { refuse } from "../../../kit/problem.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import type { Actor } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
-import { sha256Hex } from "../sha256.ts"
 
 /** `previousHash` of the first record. */
 export const GENESIS_HASH = "0".repeat(64)

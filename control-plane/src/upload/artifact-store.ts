@@ -3,8 +3,8 @@
  * A manifest is written after all that it names, so its presence says that the version is complete.
  */
 import type { Manifest } from "../../../contracts/manifest.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import { canonicalJson } from "../canonical-json.ts"
-import { sha256Hex } from "../sha256.ts"
 
 export interface Blob {
   readonly sha256: string

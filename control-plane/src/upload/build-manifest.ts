@@ -4,7 +4,7 @@
  */
 import type { Manifest, ManifestAsset, ManifestModule } from "../../../contracts/manifest.ts"
 import { type PointedError, refuse } from "../../../kit/problem.ts"
-import { sha256Hex } from "../sha256.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import { type Blob, digestOf, sizeOf } from "./artifact-store.ts"
 import type { UploadModule } from "./read-upload.ts"
 import { grantsNeeded } from "./screen-bindings.ts"

@@ -2,9 +2,11 @@
  * Checks the key of a service account, `spsa_<name>_<43 base64url characters>`. The config holds hashes, so that whoever reads it can call as nobody.
  * A key costs one hash per isolate and no I/O; what is remembered of it counts only while the account is as it was.
  */
+
 import { SERVICE_ACCOUNTS_IDP, type ServiceAccountConfig } from "../../../contracts/dispatch-config.ts"
 import { MAX_SERVICE_KEY_LIFETIME_S } from "../../../contracts/revocation.ts"
 import { BoundedCache } from "../../../kit/bounded-cache.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 import { KeptSubject } from "./subject.ts"
 
 export const SERVICE_KEY_PREFIX = "spsa_"
@@ -70,9 +72,4 @@ function isStill(known: Known, accounts: ServiceAccounts): boolean {
   if (account === undefined || JSON.stringify(account) !== JSON.stringify(known.account)) return false
   known.account = account
   return true
-}
-
-async function sha256Hex(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("")
 }

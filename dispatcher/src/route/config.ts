@@ -3,6 +3,7 @@
  * It never goes back to an older revision and never drops the last good one: with KV down, or a malformed revision published,
  * requests go on with what they had (fail stale). With nothing at all it refuses.
  */
+
 import {
   CONFIG_POINTER_KEY,
   type ConfigPointer,
@@ -12,6 +13,7 @@ import {
   parseDispatchConfig,
 } from "../../../contracts/dispatch-config.ts"
 import { refuse } from "../../../kit/problem.ts"
+import { sha256Hex } from "../../../kit/sha256.ts"
 
 /** KV answers from its cache at the location for this long; 30 s is the platform's minimum. */
 const KV_CACHE_TTL_S = 30
@@ -207,9 +209,4 @@ function jsonOrNull(text: string): unknown {
   } catch {
     return null
   }
-}
-
-async function sha256Hex(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("")
 }

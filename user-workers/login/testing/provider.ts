@@ -1,5 +1,6 @@
 /** An OpenID provider in memory, for this folder's tests: answers what the Worker fetches, honestly unless a test changes it. */
 import { base64url, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from "jose"
+import { afterEach, beforeEach, vi } from "vitest"
 
 const ACCESS_TOKEN = "access-token-canary"
 export const CLIENT_ID = "sallyport"
@@ -24,6 +25,19 @@ export interface TestProvider {
   authorize(location: string): URLSearchParams
   rotate(): Promise<void>
   sign(claims: JWTPayload, header?: Record<string, unknown>): Promise<string>
+}
+
+/** One for each test of a file, which answers all that the Worker fetches until the test is over. */
+export function providerPerTest(use: (provider: TestProvider) => void): void {
+  beforeEach(async () => {
+    const provider = await testProvider()
+    vi.stubGlobal("fetch", provider.fetch)
+    use(provider)
+  })
+  afterEach(() => {
+    vi.unstubAllGlobals()
+    vi.restoreAllMocks()
+  })
 }
 
 /** Each has an issuer of its own, because the Worker remembers providers for an isolate's life. */
