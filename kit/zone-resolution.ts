@@ -94,7 +94,7 @@ export function requireCompanyInZone(
   throw refuse("company.elsewhere", { detail: `Use ${home.baseUrl}.` })
 }
 
-/** The config revision that a request is under, as the dispatcher says; null when it does not, and then nothing remembered may be used. */
+/** The config revision that a request is under, as the dispatcher says; null when it does not. */
 export function revisionOf(headers: Headers): number | null {
   const text = headers.get(CONFIG_HEADER)
   return text !== null && REVISION.test(text) ? Number(text) : null
@@ -104,7 +104,7 @@ export function revisionOf(headers: Headers): number | null {
 export class ZoneDirectory {
   readonly #remembered = new BoundedCache<ZoneOfCompany>(CACHED_COMPANIES)
 
-  /** Null when the directory does not know the company. Refuses `platform.unavailable` for an answer that is older than `revision`, the one that the request is under. */
+  /** Null when the directory does not know the company. Refuses `platform.unavailable` for an answer that is older than `revision`, the one that the request is under; with null nothing remembered is used. */
   async zoneOf(company: string, revision: number | null, ask: AskZone): Promise<ZoneOfCompany | null> {
     const known = this.#remembered.get(company)
     if (known !== undefined && revision !== null && known.revision >= revision) return known

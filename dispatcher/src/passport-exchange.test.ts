@@ -1,14 +1,21 @@
 import { decodeJwt, decodeProtectedHeader } from "jose"
 import { describe, expect, it } from "vitest"
-import { type DispatchConfig, dispatchConfigSchema } from "../../contracts/dispatch-config.ts"
+import {
+  CONFIG_POINTER_KEY,
+  configKey,
+  type DispatchConfig,
+  dispatchConfigSchema,
+} from "../../contracts/dispatch-config.ts"
 import type { PlatformProps } from "../../contracts/platform.ts"
 import { refuse } from "../../kit/problem.ts"
+import { sha256Hex } from "../../kit/sha256.ts"
 import type { Dependencies } from "./dependencies.ts"
+import type { Env } from "./env.ts"
 import { exampleConfig } from "./example-config.ts"
 import { mintPassport, type PassportOrder } from "./identity/mint-passport.ts"
 import { type Revocable, RevocationFeed } from "./identity/revocation-feed.ts"
 import { makeSubject } from "./identity/subject.ts"
-import { exchangePassport } from "./passport-exchange.ts"
+import { exchangePassport, PassportExchange } from "./passport-exchange.ts"
 import { NOW_S, testBed } from "./test-dependencies.ts"
 
 const GATEWAY: PlatformProps = { script: "gateway", version: 1, team: "routing" }
@@ -167,6 +174,35 @@ describe("exchangePassport", () => {
     }
     expect((await at(NOW_S + 64)).expiresS).toBe(NOW_S + 124)
     await expect(at(NOW_S + 65)).rejects.toMatchObject({ code: "platform.passport-required" })
+  })
+})
+
+describe("PassportExchange", () => {
+  const { revision } = config()
+
+  /** Code of what the entrypoint refuses to a caller without a passport, who gets no further than to the config. */
+  async function codeOf(...atLeast: unknown[]): Promise<string> {
+    const text = JSON.stringify(config())
+    const pointer = JSON.stringify({ revision, digest: await sha256Hex(text), sizeBytes: text.length })
+    const texts: Record<string, string> = { [CONFIG_POINTER_KEY]: pointer, [configKey(revision)]: text }
+    const source = { get: async (key: string) => texts[key] ?? null }
+    const times = { CONFIG_REFRESH_MS: "10000", CONFIG_MAX_STALE_MS: "60000" }
+    const env = { CONFIG: source, RING_KEY: "", PIN_KEY: btoa("k".repeat(32)), ...times } as unknown as Env
+    const self = { env, ctx: { waitUntil: () => undefined } } as unknown as PassportExchange
+    const asked = PassportExchange.prototype.exchange.call(self, "none", "cell:us01", GATEWAY, ...(atLeast as number[]))
+    return asked.then(
+      () => "ok",
+      (thrown: { code?: string }) => thrown.code ?? String(thrown),
+    )
+  }
+
+  it("answers from the config revision that the call is under or a later one, and from no older", async () => {
+    for (const reached of [[], [0], [revision]]) expect(await codeOf(...reached)).toBe("platform.passport-required")
+    expect(await codeOf(revision + 1)).toBe("config.unavailable")
+  })
+
+  it("takes nothing for a revision that is none", async () => {
+    for (const none of ["1", -1, 1.5, null, Number.NaN]) expect(await codeOf(none)).toBe("platform.argument-invalid")
   })
 })
 

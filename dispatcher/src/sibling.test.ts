@@ -5,6 +5,7 @@ import type { PlatformProps } from "../../contracts/platform.ts"
 import type { RevocationTarget } from "../../contracts/revocation.ts"
 import { exampleConfig } from "./example-config.ts"
 import { type MintDependencies, mintPassport, type PassportOrder } from "./identity/mint-passport.ts"
+import { RevocationFeed } from "./identity/revocation-feed.ts"
 import { ANONYMOUS, makeSubject } from "./identity/subject.ts"
 import { dispatchSibling } from "./sibling.ts"
 import { NOW_S, testBed } from "./test-dependencies.ts"
@@ -165,6 +166,22 @@ describe("dispatchSibling", () => {
     expect((await dispatch(["dispatch:gateway"], undefined, { subject: ANONYMOUS }, {}, {}, everything)).code).toBe(
       "ok",
     )
+  })
+
+  it("asks for revocations at the location where the request came in, since a call by RPC has none", async () => {
+    const { deps } = await testBed(config(["dispatch:gateway"]))
+    const asked: string[] = []
+    const since = async (seq: number) => ({ entries: new Uint8Array(), upTo: seq, head: seq, ageMs: 0 })
+    const relay = (location: string) => {
+      asked.push(location)
+      return { since, revokes: async () => false }
+    }
+    const revocations = new RevocationFeed({ relay, clock: deps.clock, log: () => undefined })
+    const { token } = await mintPassport(order({ facts: { ...FACTS, colo: "AMS" } }), deps as MintDependencies)
+    const request = new Request("https://api.example.com/x", { headers: { "x-passport": token } })
+    const context = { waitUntil: () => undefined }
+    await dispatchSibling(request, { script: "gateway", zone: null }, ROUTER, context, { ...deps, revocations })
+    expect(asked).toEqual(["AMS"])
   })
 
   it("hands on what the passport says of the session, and none of the gateway's cookies", async () => {

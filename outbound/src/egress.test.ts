@@ -1,6 +1,6 @@
 import { describe, it } from "vitest"
 import { PASSPORT_TYP, TXN_TOKEN_TYP } from "../../contracts/passport.ts"
-import type { ExchangedPassport, PlatformProps } from "../../contracts/platform.ts"
+import type { ExchangedPassport } from "../../contracts/platform.ts"
 import type { EgressRecord } from "../../contracts/trip.ts"
 import { type EgressPolicy, handleEgress } from "./egress.ts"
 import { ExchangedPassports } from "./exchanged-passports.ts"
@@ -107,7 +107,19 @@ describe("handleEgress: passports", () => {
     const { response, sent, exchanges } = await call(carrying({ "x-passport": OWN }, "https://us01.example.com/a"))
     expect(response.status).toBe(200)
     expect([...(sent[0]?.headers ?? [])]).toEqual([["x-passport", "for cell:us01"]])
-    expect(exchanges).toEqual([[OWN, "cell:us01", { script: "gateway", team: "edge-routing", version: 3 }]])
+    expect(exchanges).toEqual([[OWN, "cell:us01", { script: "gateway", team: "edge-routing", version: 3 }, 0]])
+  })
+
+  it("asks for one under the config revision that the call says, or any where it says none", async ({ expect }) => {
+    for (const [said, revision] of [
+      ["7", 7],
+      ["none", 0],
+      ["-1", 0],
+    ] as const) {
+      const headers = { "x-passport": OWN, "x-sallyport-config": said }
+      const { exchanges } = await call(carrying(headers, "https://us01.example.com/"))
+      expect(exchanges).toEqual([[OWN, "cell:us01", expect.anything(), revision]])
+    }
   })
 
   it("puts it in the header that the exchange names, with nothing beside it that could be taken for one", async ({
@@ -397,9 +409,9 @@ async function call(
       sent.push(outgoing)
       return answer(outgoing)
     },
-    exchange: (own: string, audience: string, caller: PlatformProps) => {
-      exchanges.push([own, audience, caller])
-      return exchange?.() ?? Promise.resolve({ header: "x-passport", token: `for ${audience}`, expiresS: 60 })
+    exchange: (...asked) => {
+      exchanges.push(asked)
+      return exchange?.() ?? Promise.resolve({ header: "x-passport", token: `for ${asked[1]}`, expiresS: 60 })
     },
     passports: new ExchangedPassports({ now: () => 0 }, 20),
     clock: {

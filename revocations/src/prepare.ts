@@ -64,7 +64,7 @@ function rowOf({ target, beforeMs, reason, sessionExpiresAtMs }: RevocationReque
 }
 
 /** What may revoke the key of a service account, which lives longer than any session or token. */
-function concernsServiceKeys(target: Asked["target"]): boolean {
+function concernsServiceKeys(target: RevocationRequest["target"]): boolean {
   if (target.kind === "subject") return target.idp === SERVICE_ACCOUNTS_IDP
   return target.kind === "company" || target.kind === "everything"
 }

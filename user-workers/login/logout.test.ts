@@ -230,6 +230,28 @@ describe("the provider's logout message", () => {
     ])
   })
 
+  it("is good once until the last moment of the tolerated skew, also when that passes while it is looked at", async ({
+    expect,
+  }) => {
+    const { LOGINS } = bound as unknown as { readonly LOGINS: D1Database }
+    const claims = honest()
+    let nowMs = (claims.exp + 60) * 1000 - 1
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => nowMs)
+    try {
+      expect((await send({ ...claims, iat: nowS() })).response.status).toBe(200)
+      expect((await send({ ...claims, iat: nowS() })).response.status).toBe(400)
+      const prepare = (query: string) => {
+        if (query.startsWith("DELETE FROM logout_tokens")) nowMs += 1
+        return LOGINS.prepare(query)
+      }
+      const slow = open({ LOGINS: { prepare, batch: LOGINS.batch.bind(LOGINS) } })
+      expect((await send({ ...claims, iat: nowS() }, HEADER, slow)).response.status).toBe(400)
+      expect(nowMs).toBe((claims.exp + 60) * 1000)
+    } finally {
+      clock.mockRestore()
+    }
+  })
+
   it("may come again when it could not be acted on", async ({ expect }) => {
     const claims = honest()
     await logIn(open())

@@ -140,6 +140,15 @@ describe("sessions: one's own", () => {
       expect(revoked).toEqual([{ target: { kind: "session", session: handle }, reason: "signed out by its owner" }])
     })
 
+  it("believes no record of what another session's says of it", async ({ expect }) => {
+    const [one, other] = [await putSession(kv), await putSession(kv)]
+    const record = JSON.parse((await kv.get(sessionKey(other))) ?? "")
+    await kv.put(sessionKey(other), JSON.stringify({ ...record, handle: one, expiresAtMs: NOON + 1 }))
+    const body = [one, other].map((session) => ({ target: { kind: "session", session }, reason: "lost" }))
+    const { revoked } = await call("POST /sessions/revocations", helpdesk, { body })
+    expect(revoked).toEqual([{ ...body[0], sessionExpiresAtMs: NOON + 8 * 3_600_000 }, body[1]])
+  })
+
   it("waits for no store that does not answer before it revokes", async ({ expect }) => {
     const sid = await putSession(kv)
     const real = kv.get.bind(kv) as (key: unknown) => Promise<unknown>

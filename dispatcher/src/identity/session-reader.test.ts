@@ -350,6 +350,33 @@ describe("the last use", () => {
     expect(await read(cookie)).toBe("ok")
   })
 
+  it("during an outage is none that comes when the session has been idle since the one before", async () => {
+    const { store, read, time } = isolate()
+    const { cookie, handle } = await begun(store, { createdAtMs: NOW_MS - 60 * MINUTE_MS })
+    store.texts.set(seenKey(handle), String(NOW_MS - MINUTE_MS))
+    store.state = "down"
+    expect(await read(cookie)).toBe("unconfirmed")
+    time.nowMs += 30 * MINUTE_MS
+    expect(await read(cookie)).toBe("unconfirmed")
+    store.state = "up"
+    time.nowMs += 5_000
+    await read(cookie)
+    expect(await read(cookie)).toBe("idle")
+  })
+
+  it("is noted again once the store has confirmed those of the outage", async () => {
+    const { store, read, time } = isolate()
+    const { cookie, handle } = await begun(store, { createdAtMs: NOW_MS - 60 * MINUTE_MS })
+    store.texts.set(seenKey(handle), String(NOW_MS - MINUTE_MS))
+    store.state = "down"
+    expect(await read(cookie)).toBe("unconfirmed")
+    store.state = "up"
+    time.nowMs += 8 * MINUTE_MS
+    await read(cookie)
+    expect(await read(cookie)).toBe("ok")
+    expect(store.texts.get(seenKey(handle))).toBe(String(time.nowMs))
+  })
+
   it("is nobody's who only wants to know", async () => {
     const { store, read, reader, time } = isolate()
     const { cookie } = await begun(store)

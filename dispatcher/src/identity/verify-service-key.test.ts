@@ -101,6 +101,23 @@ describe("a service account's key", () => {
     expect(await verdict(second, await accounts({ keys }))).toBe("ok")
   })
 
+  it("is remembered, though never more than so many of them", async () => {
+    const others = Array.from({ length: 400 }, (_, at) => `spsa_nightly-import_${String(at).padStart(43, "0")}`)
+    const hashes = await Promise.all([KEY, ...others].map(hashOf))
+    const all = await accounts({ keys: hashes.map((hash, at) => ({ id: `k${at}`, hash, createdAt: CREATED_AT })) })
+    const keys = new ServiceKeys()
+    await keys.verify(KEY, all, NOW_MS)
+    expect(keys.verify(KEY, all, NOW_MS)).not.toBeInstanceOf(Promise)
+    for (const other of others) await keys.verify(other, all, NOW_MS)
+    expect(keys.verify(KEY, all, NOW_MS)).toBeInstanceOf(Promise)
+  })
+
+  it("begins when it was made, give or take a minute of clocks", async () => {
+    const made = (ms: number) => accounts({}, { createdAt: new Date(ms).toISOString() })
+    expect(await verdict(KEY, await made(NOW_MS + 59_999))).toBe("ok")
+    expect(await verdict(KEY, await made(NOW_MS + 60_000))).toBe("not-yet")
+  })
+
   it("ends after 366 days, whatever the config says: its revocation is remembered no longer", async () => {
     const lifetimeMs = 366 * 86_400_000
     for (const key of [{}, { expiresAt: new Date(NOW_MS + 10 * lifetimeMs).toISOString() }]) {

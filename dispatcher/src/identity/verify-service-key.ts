@@ -11,11 +11,13 @@ import { KeptSubject } from "./subject.ts"
 
 export const SERVICE_KEY_PREFIX = "spsa_"
 const SERVICE_KEY = /^spsa_([a-z][a-z0-9-]{0,62})_[A-Za-z0-9_-]{43}$/
+/** By which the clocks of the control plane and an edge may differ, milliseconds. */
+const MAX_SKEW_MS = 60_000
 /** Keys remembered per isolate: two generations of this many. Usually about 3 KB each; 9 KB and 4 MB at the very worst (README.md). */
 const CACHED_KEYS = 200
 
 export type ServiceAccounts = Readonly<Record<string, ServiceAccountConfig>>
-export type ServiceKeyFault = "malformed" | "account-unknown" | "key-unknown" | "expired"
+export type ServiceKeyFault = "malformed" | "account-unknown" | "key-unknown" | "not-yet" | "expired"
 export type ServiceKeyResult =
   | { readonly ok: true; readonly subject: KeptSubject }
   | { readonly ok: false; readonly fault: ServiceKeyFault }
@@ -46,6 +48,8 @@ export class ServiceKeys {
     const found = account.keys.find((each) => each.hash === hash)
     if (found === undefined) return { ok: false, fault: "key-unknown" }
     const createdAtMs = Date.parse(found.createdAt)
+    // One made in the future would escape every revocation until then.
+    if (createdAtMs >= nowMs + MAX_SKEW_MS) return { ok: false, fault: "not-yet" }
     const latestMs = createdAtMs + MAX_SERVICE_KEY_LIFETIME_S * 1000
     const expiresAtMs = found.expiresAt === undefined ? latestMs : Math.min(Date.parse(found.expiresAt), latestMs)
     const subject = new KeptSubject({
