@@ -42,6 +42,7 @@ export default defineConfig({
       {
         test: {
           name: "node",
+          setupFiles: ["tests/short-idle-connections.ts"],
           include: ["**/*.node.test.ts", "tests/**/*.test.ts", "cli/**/*.test.ts"],
           exclude: ["node_modules/**"],
           testTimeout: 120_000,

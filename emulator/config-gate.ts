@@ -3,7 +3,7 @@
  * Passes reads on to the platform's own store while open, answers 500 while shut.
  */
 import { createServer, type IncomingMessage } from "node:http"
-import { listen } from "./cells/listen.ts"
+import { listen } from "./listen.ts"
 import type { ConfigStore } from "./platform.ts"
 
 /** Given to startPlatform as `configGate`. */

@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage } from "node:http"
 import { Readable } from "node:stream"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { listen, type RunningServer } from "./cells/listen.ts"
 import { edgeRequest } from "./edge-request.ts"
+import { listen, type RunningServer } from "./listen.ts"
 
 let server: RunningServer
 let last: IncomingMessage | undefined

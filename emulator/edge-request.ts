@@ -4,6 +4,7 @@
  */
 import http from "node:http"
 import { Readable } from "node:stream"
+import { IDLE_MS } from "./listen.ts"
 
 export interface EdgeRequestInit {
   readonly method?: string
@@ -13,7 +14,7 @@ export interface EdgeRequestInit {
   readonly signal?: AbortSignal
 }
 
-const agent = new http.Agent({ keepAlive: true, maxSockets: 256 })
+const agent = new http.Agent({ keepAlive: true, maxSockets: 256, timeout: IDLE_MS })
 
 /** `url` names the hostname and path meant; the bytes go to `edgeUrl`. The path is sent as written, not normalised. */
 export async function edgeRequest(edgeUrl: string, url: string, init: EdgeRequestInit = {}): Promise<Response> {

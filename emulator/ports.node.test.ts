@@ -1,6 +1,6 @@
 import { createServer } from "node:http"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { listen, type RunningServer } from "./cells/listen.ts"
+import { listen, type RunningServer } from "./listen.ts"
 import { choosePorts, PORT_NAMES, PortTakenError, portOption } from "./ports.ts"
 
 let other: RunningServer

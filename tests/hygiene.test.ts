@@ -40,6 +40,18 @@ describe("tracked files", () => {
   })
 })
 
+describe("servers of loopback", () => {
+  /** Two that are no HTTP server, and one in a process of its own whose callers end with it. */
+  const OTHERS = ["emulator/ports.ts", "tests/security/canaries-tap.ts", "benchmarks/upload/origins-child.ts"]
+
+  it("all listen through emulator/listen.ts, which keeps idle connections longer than callers do", () => {
+    const listening = trackedFiles().filter((file) => /\.m?[tj]s$/.test(file) && /\.listen\(/.test(read(file)))
+    expect(listening.filter((file) => file !== "tests/hygiene.test.ts").sort()).toEqual(
+      [...OTHERS, "emulator/listen.ts"].sort(),
+    )
+  })
+})
+
 describe("the search", () => {
   it.each([
     ["cd /work/a"],

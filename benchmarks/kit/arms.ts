@@ -4,7 +4,6 @@
  */
 import { createPrivateKey, generateKeyPairSync, randomUUID, sign } from "node:crypto"
 import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4MiniflareOptions } from "miniflare"
 import {
   PASSPORT_ALG,
@@ -15,6 +14,7 @@ import {
 } from "../../contracts/passport.ts"
 import type { ZoneOfCompany } from "../../contracts/platform.ts"
 import { type BuiltWorker, buildWorker } from "../../emulator/build.ts"
+import { listen } from "../../emulator/listen.ts"
 import { choosePorts } from "../../emulator/ports.ts"
 import { COMPANY, FLAG, ORIGIN, PATH, SCRIPT } from "./answer.ts"
 
@@ -67,12 +67,12 @@ export async function startArms(): Promise<Arms> {
       exported: collector.count,
       async [Symbol.asyncDispose]() {
         await miniflare.dispose()
-        collector.close()
+        await collector.close()
       },
     }
   } catch (thrown) {
     await miniflare.dispose()
-    collector.close()
+    await collector.close()
     throw thrown
   }
 }
@@ -145,20 +145,13 @@ function passport(privateKey: string): string {
 }
 
 /** Takes spans and says yes; what that costs is not workerd's. */
-async function startCollector(): Promise<{ url: string; count: () => number; close: () => void }> {
+async function startCollector(): Promise<{ url: string; count: () => number; close: () => Promise<void> }> {
   let count = 0
   const server = createServer((request, response) => {
     count++
     request.resume()
     request.on("end", () => response.writeHead(200, { "content-type": "application/json" }).end("{}"))
   })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    count: () => count,
-    close: () => {
-      server.closeAllConnections()
-      server.close()
-    },
-  }
+  const { url, stop } = await listen(server, 0)
+  return { url, count: () => count, close: stop }
 }

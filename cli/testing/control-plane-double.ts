@@ -3,11 +3,11 @@
  * they are sent, so that a test cannot agree with the command line on a shape that the API does not have. Doubles the edge as well.
  */
 import { createServer, type IncomingMessage } from "node:http"
-import type { AddressInfo } from "node:net"
 import { text } from "node:stream/consumers"
 import type { z } from "zod"
 import { listOf, problemShape } from "../../contracts/api.ts"
 import { PROBLEMS, type ProblemCode, problemType } from "../../contracts/problem-codes.ts"
+import { listen } from "../../emulator/listen.ts"
 
 export interface Received {
   /** `GET /v1/teams?limit=100`. */
@@ -74,17 +74,13 @@ export async function controlPlaneDouble(): Promise<ControlPlaneDouble> {
     outgoing.writeHead(reply.status, { "content-type": "application/json", ...reply.headers })
     outgoing.end(reply.body === undefined ? undefined : JSON.stringify(reply.body))
   })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  const { port } = server.address() as AddressInfo
+  const { url, stop } = await listen(server, 0)
   return {
-    url: `http://127.0.0.1:${port}`,
+    url,
     received,
     on: (operation, handler) => {
       handlers.set(operation, typeof handler === "function" ? handler : () => handler)
     },
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    [Symbol.asyncDispose]: stop,
   }
 }

@@ -6,8 +6,8 @@ import { createHash } from "node:crypto"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { setTimeout as wait } from "node:timers/promises"
 import { WebSocketServer } from "ws"
+import { listen, type RunningServer } from "../listen.ts"
 import { originSpans } from "../origins/origin-spans.ts"
-import { listen, type RunningServer } from "./listen.ts"
 import { passportVerifier, type VerifierOptions } from "./verify-passport.ts"
 
 /** Milliseconds that `/cell/slow` waits at most. */

@@ -4,7 +4,7 @@
  */
 import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject, randomUUID, sign } from "node:crypto"
 import { createServer } from "node:http"
-import { listen, type RunningServer } from "./listen.ts"
+import { listen, type RunningServer } from "../listen.ts"
 
 /** Its id in the dispatch config. */
 export const EXAMPLE_ISSUER_ID = "example-idp"

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, sign } from "node:crypto"
 import { createServer } from "node:http"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
-import { listen, type RunningServer } from "./listen.ts"
+import { listen, type RunningServer } from "../listen.ts"
 import { passportVerifier, type Verdict } from "./verify-passport.ts"
 
 const NOW_S = 1_800_000_000

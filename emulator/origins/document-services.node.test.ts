@@ -1,7 +1,7 @@
 import { generateKeyPairSync, sign } from "node:crypto"
 import { createServer, request } from "node:http"
 import { afterAll, beforeAll, describe, it } from "vitest"
-import { listen, type RunningServer } from "../cells/listen.ts"
+import { listen, type RunningServer } from "../listen.ts"
 import { startLegacyService } from "./legacy-service.ts"
 import { startNewService } from "./new-service.ts"
 

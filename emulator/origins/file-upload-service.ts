@@ -7,14 +7,8 @@
  * Long because it stands for a backend of somebody else's and shares no code with the gateway.
  */
 import { createHmac, randomBytes, randomUUID, timingSafeEqual } from "node:crypto"
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from "node:http"
-import type { AddressInfo } from "node:net"
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http"
+import { listen } from "../listen.ts"
 import { originSpans } from "./origin-spans.ts"
 import type { ObjectStore } from "./stores/object-store.ts"
 
@@ -121,13 +115,10 @@ export async function startFileUploadService(options: FileUploadServiceOptions):
       },
     )
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject)
-    server.listen(options.port, "127.0.0.1", resolve)
-  })
-  const close = () => stop(server).then(() => spans?.stop())
+  const { url, stop } = await listen(server, options.port)
+  const close = () => stop().then(() => spans?.stop())
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     objectsOf: (uploadId) => {
       const keys = uploads.get(uploadId)?.segments.map((segment) => segment.stored?.key ?? null) ?? [null]
       return keys.every((key) => key !== null) ? keys : null
@@ -395,11 +386,4 @@ async function readJson(request: IncomingMessage): Promise<Record<string, unknow
 function answer(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" })
   response.end(body === undefined ? undefined : JSON.stringify(body))
-}
-
-function stop(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve())
-    server.closeAllConnections()
-  })
 }

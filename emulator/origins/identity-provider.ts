@@ -5,7 +5,7 @@
 import { generateKeyPairSync, type JsonWebKey, randomBytes } from "node:crypto"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import Provider, { type Context, interactionPolicy } from "oidc-provider"
-import { listen, type RunningServer } from "../cells/listen.ts"
+import { listen, type RunningServer } from "../listen.ts"
 import { escapeHtml } from "./escape-html.ts"
 import { oidcStore } from "./oidc-store.ts"
 

@@ -6,8 +6,8 @@ import { randomInt, randomUUID } from "node:crypto"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { gzipSync } from "node:zlib"
 import { WebSocketServer } from "ws"
-import { listen } from "../cells/listen.ts"
 import { passportVerifier, type VerifierOptions } from "../cells/verify-passport.ts"
+import { listen } from "../listen.ts"
 import { originSpans } from "./origin-spans.ts"
 
 export interface LegacyServiceOptions extends Omit<VerifierOptions, "audience"> {

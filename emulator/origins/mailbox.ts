@@ -1,6 +1,6 @@
 /** The example company's mail: takes mails as JSON by POST, as a mail service's API would, keeps the newest in memory, and shows them to whoever looks. */
 import { createServer, type IncomingMessage } from "node:http"
-import { listen, type RunningServer } from "../cells/listen.ts"
+import { listen, type RunningServer } from "../listen.ts"
 import { escapeHtml } from "./escape-html.ts"
 
 const KEPT = 100

@@ -5,8 +5,8 @@
 import { randomBytes } from "node:crypto"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { WebSocketServer } from "ws"
-import { listen } from "../cells/listen.ts"
 import { passportVerifier, type VerifierOptions } from "../cells/verify-passport.ts"
+import { listen } from "../listen.ts"
 import { originSpans } from "./origin-spans.ts"
 
 export interface NewServiceOptions extends Omit<VerifierOptions, "audience"> {

@@ -7,7 +7,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { gunzipSync } from "node:zlib"
 import schema from "otlp-schema/build/src/generated/root.js"
-import { listen } from "../cells/listen.ts"
+import { listen } from "../listen.ts"
 import { traceListPage, tracePage } from "./trace-page.ts"
 
 /** Bytes of one payload, also after decompression. */

@@ -2,12 +2,13 @@
 import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
-import { type AddressInfo, connect } from "node:net"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterAll, beforeAll, beforeEach, describe, it } from "vitest"
+import { listen, type RunningServer } from "../../emulator/listen.ts"
 
 /** Makes the call that its own request describes and tells what it saw. */
 const TEAM_WORKER = `export default { async fetch(request) {
@@ -50,7 +51,7 @@ const heard: {
   headers: IncomingMessage["headers"]
   body: string
 }[] = []
-const servers: Server[] = []
+const servers: RunningServer[] = []
 let listed: string
 let cell: string
 let otherCell: string
@@ -138,10 +139,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await miniflare.dispose()
-  for (const server of servers) {
-    server.closeAllConnections()
-    server.close()
-  }
+  for (const server of servers) await server.stop()
   rmSync(folder, { recursive: true })
 })
 
@@ -325,9 +323,9 @@ async function startOrigin(name: string): Promise<string> {
     )
     socket.once("data", (frame: Buffer) => socket.write(echoFrame(frame)))
   })
-  servers.push(server)
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const running = await listen(server, 0)
+  servers.push(running)
+  return running.url
 }
 
 function answer(url: URL, response: ServerResponse): void {

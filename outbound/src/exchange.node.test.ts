@@ -1,9 +1,9 @@
 /** The exchange of passports on the whole platform, for requests that are under way while something is taken away: the entrance let them in, the exit does not let them go on. */
 import { once } from "node:events"
 import { createServer, type Server } from "node:http"
-import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, beforeEach, describe, it } from "vitest"
 import { EXAMPLE_ISSUER_ID } from "../../emulator/cells/issuer.ts"
+import { listen, type RunningServer } from "../../emulator/listen.ts"
 import { startTestPlatform, type TestPlatform } from "../../emulator/testing.ts"
 
 /** Waits until it is let go, then asks the cell; or revokes a subject; or only says that it was reached. */
@@ -20,11 +20,12 @@ const WITHIN_MS = 10_000
 let platform: TestPlatform
 let server: Server
 let listed: string
+let running: RunningServer | undefined
 
 beforeAll(async () => {
   server = createServer((_request, response) => void server.emit("held", () => response.end()))
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  listed = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  running = await listen(server, 0)
+  listed = running.url
   platform = await startTestPlatform()
   await platform.putTeam("web", { grants: GRANTS, egress: [listed] })
   await platform.uploadWorker({ source: WORKER, script: "waiting", team: "web", route: "https://web.example.com/*" })
@@ -32,7 +33,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await platform?.dispose()
-  server?.close()
+  await running?.stop()
 })
 
 beforeEach(async () => {

@@ -1,8 +1,8 @@
 /** A team's Worker that tries to get out, or to use a passport elsewhere: on the whole platform, with nothing gained. */
-import { createServer, type IncomingMessage, type Server } from "node:http"
-import type { AddressInfo } from "node:net"
+import { createServer, type IncomingMessage } from "node:http"
 import { afterAll, beforeAll, beforeEach, describe, it } from "vitest"
 import { policyFor } from "../../emulator/example-layout.ts"
+import { listen, type RunningServer } from "../../emulator/listen.ts"
 import { startTestPlatform, type TestPlatform } from "../../emulator/testing.ts"
 
 /**
@@ -24,27 +24,28 @@ const HOSTILE_WORKER = `export default { async fetch(request, env) {
 const heard: IncomingMessage["headers"][] = []
 let platform: TestPlatform
 let listed: string
-let server: Server
+let server: RunningServer
 /** An origin of the cell us01 that keeps what it was shown, and gives it to the Worker. */
-let leaking: Server
+let leaking: RunningServer
 let cellPassport = ""
 
 beforeAll(async () => {
-  server = createServer((request, response) => {
+  const redirecting = createServer((request, response) => {
     heard.push(request.headers)
     const to = new URL(request.url ?? "/", "http://origin.example").searchParams.get("to")
     if (to !== null) response.writeHead(302, { location: to })
     response.end("listed")
   })
-  leaking = createServer((request, response) => {
+  server = await listen(redirecting, 0)
+  listed = server.url
+  const repeating = createServer((request, response) => {
     cellPassport = String(request.headers["x-passport"])
     response.setHeader("x-passport", cellPassport).end()
   })
-  listed = await originOf(server)
-  const leak = await originOf(leaking)
+  leaking = await listen(repeating, 0)
   platform = await startTestPlatform()
   const { audiences } = policyFor(platform) as { audiences: Record<string, unknown> }
-  const withLeak = { ...audiences, "cell:us01": { origins: [platform.cells.us01, leak] } }
+  const withLeak = { ...audiences, "cell:us01": { origins: [platform.cells.us01, leaking.url] } }
   await platform.api.put("/v1/policy/audiences", withLeak)
   await platform.putTeam("eve", { egress: [listed], grants: ["audience:cell:us01"] })
   await platform.uploadWorker({
@@ -53,14 +54,14 @@ beforeAll(async () => {
     team: "eve",
     route: "https://eve.example.com/*",
   })
-  const answer = await attempt({ url: leak, headers: { "x-passport": "{own}" } })
+  const answer = await attempt({ url: leaking.url, headers: { "x-passport": "{own}" } })
   if (answer.headers.has("x-passport")) throw new Error("The passport came back")
 })
 
 afterAll(async () => {
   await platform.dispose()
-  server.close()
-  leaking.close()
+  await server.stop()
+  await leaking.stop()
 })
 
 beforeEach(() => {
@@ -168,9 +169,4 @@ describe("a hostile Worker", () => {
 function attempt(call: { url?: string; headers?: Record<string, string>; asksFor?: unknown[] }): Promise<Response> {
   const body = JSON.stringify({ ...call, cell: cellPassport })
   return platform.fetch("https://eve.example.com/", { method: "POST", body }, { subject: "alice", company: "100" })
-}
-
-async function originOf(listening: Server): Promise<string> {
-  await new Promise<void>((resolve) => listening.listen(0, "127.0.0.1", resolve))
-  return `http://127.0.0.1:${(listening.address() as AddressInfo).port}`
 }

@@ -5,8 +5,8 @@
 import { createHash, createPublicKey } from "node:crypto"
 import http from "node:http"
 import https from "node:https"
-import type { AddressInfo } from "node:net"
 import { generate } from "selfsigned"
+import { listen } from "../../emulator/listen.ts"
 
 export interface TlsFront {
   readonly port: number
@@ -28,15 +28,11 @@ export async function startTlsFront(origin: string): Promise<TlsFront> {
     onward.on("error", () => response.destroy())
     request.pipe(onward)
   })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const { url, stop } = await listen(server, 0)
   const publicKey = createPublicKey(cert).export({ type: "spki", format: "der" })
   return {
-    port: (server.address() as AddressInfo).port,
+    port: Number(new URL(url).port),
     keyHash: createHash("sha256").update(publicKey).digest("base64"),
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      }),
+    close: stop,
   }
 }

@@ -1,7 +1,7 @@
 /** Workers that throw, hang, talk rubbish or call where they may not: a plain problem for the client, nothing for the neighbours. */
 import { createServer } from "node:http"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { listen, type RunningServer } from "../../emulator/cells/listen.ts"
+import { listen, type RunningServer } from "../../emulator/listen.ts"
 import { ECHO_WORKER } from "../../emulator/testing.ts"
 import { expectProblem, usePlatform } from "../harness.ts"
 

@@ -1,11 +1,11 @@
 /** Uploads on a running platform: real clients, the files Worker as wrangler deploys it, a file upload service per zone, and the stores of three clouds. */
 import { createHash, randomBytes } from "node:crypto"
 import { readFile } from "node:fs/promises"
-import http, { createServer, type Server } from "node:http"
-import type { AddressInfo } from "node:net"
+import http, { createServer } from "node:http"
 import path from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
 import { policyFor } from "../../emulator/example-layout.ts"
+import { listen } from "../../emulator/listen.ts"
 import { type FileUploadService, startFileUploadService } from "../../emulator/origins/file-upload-service.ts"
 import { startAzureStore } from "../../emulator/origins/stores/azure-store.ts"
 import { startGcsStore } from "../../emulator/origins/stores/gcs-store.ts"
@@ -41,7 +41,6 @@ let aheadMs = 0
 
 const stores: Record<string, ObjectStore> = {}
 const services: Record<string, FileUploadService> = {}
-const servers: Server[] = []
 const claimEvents = new Set<string>()
 const claimWaiters = new Map<string, () => void>()
 const faultyRequests: string[] = []
@@ -89,7 +88,6 @@ const platform = usePlatform({}, async (running) => {
 afterAll(async () => {
   for (const service of Object.values(services)) await service.close()
   for (const store of Object.values(stores)) await store.close()
-  for (const server of servers) server.closeAllConnections()
 })
 
 interface Segment {
@@ -525,19 +523,12 @@ async function startFaultyStore(): Promise<ObjectStore> {
     }
     answers[behaviour]()
   })
-  servers.push(server)
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  const { port } = server.address() as AddressInfo
-  const origin = `http://127.0.0.1:${port}`
-  const close = async () => {
-    server.closeAllConnections()
-    server.close()
-  }
+  const { url: origin, stop: close } = await listen(server, 0)
   return {
     kind: "s3",
     origin,
     presignPut: async (key, { contentLength }) => ({
-      url: `${behaviour === "elsewhere" ? `http://localhost:${port}` : origin}/${key}?signature=secret-signature`,
+      url: `${behaviour === "elsewhere" ? origin.replace("127.0.0.1", "localhost") : origin}/${key}?signature=secret-signature`,
       method: "PUT",
       headers: { "content-length": String(contentLength) },
     }),

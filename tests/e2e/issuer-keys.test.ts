@@ -1,8 +1,8 @@
 /** An identity provider that changes its keys while requests come in: what the edge accepts, and from when on. Over real HTTP, in real time. */
 import { createServer, type ServerResponse } from "node:http"
-import type { AddressInfo } from "node:net"
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { listen, type RunningServer } from "../../emulator/listen.ts"
 import { ECHO_WORKER } from "../../emulator/testing.ts"
 import { usePlatform } from "../harness.ts"
 
@@ -34,6 +34,7 @@ async function pairOf(kid: string): Promise<Pair> {
 /** What it answers, from now on; and how often it was asked. */
 let answer: (response: ServerResponse) => void
 let asked = 0
+let running: RunningServer
 const server = createServer((_request, response) => {
   asked++
   answer(response)
@@ -49,13 +50,12 @@ const platform = usePlatform({}, async (running) => {
 const [k1, k2, k3] = await Promise.all([pairOf("k1"), pairOf("k2"), pairOf("k3")])
 
 beforeAll(async () => {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  const { port } = server.address() as AddressInfo
+  running = await listen(server, 0)
   publish(k1)
   const before = await platform().api.get("/v1/policy/issuers")
   const rotating = {
     ...{ issuer: ISSUER, audiences: ["edge"], algorithms: ["ES256"] },
-    ...{ jwks: { keys: [k1.jwk] }, jwksUri: `http://127.0.0.1:${port}/jwks` },
+    ...{ jwks: { keys: [k1.jwk] }, jwksUri: `${running.url}/jwks` },
   }
   await platform().api.put("/v1/policy/issuers", { ...(before as object), rotating })
   await platform().api.put("/v1/hostnames/rotating.procore.com", { team: "test-team", open: false })
@@ -65,9 +65,8 @@ beforeAll(async () => {
   })
   await platform().waitForConfig()
 })
-afterAll(() => {
-  server.closeAllConnections()
-  server.close()
+afterAll(async () => {
+  await running.stop()
 })
 
 async function statusWith(pair: Pair): Promise<number> {

@@ -1,6 +1,6 @@
 /** An origin behind the gateway that remembers what arrived and does what a test tells it: on a real socket, so that connections can be refused, cut and held. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
-import { listen } from "../../emulator/cells/listen.ts"
+import { listen } from "../../emulator/listen.ts"
 
 export interface Arrival {
   readonly method: string

@@ -4,8 +4,7 @@
  */
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { createServer, type Server } from "node:http"
-import type { AddressInfo } from "node:net"
+import { createServer } from "node:http"
 import path from "node:path"
 import { createRemoteJWKSet, customFetch, decodeJwt, jwtVerify } from "jose"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -13,6 +12,7 @@ import { experimental_readRawConfig } from "wrangler"
 import { EXAMPLE_ISSUER_ID } from "../../emulator/cells/issuer.ts"
 import { edgeRequest } from "../../emulator/edge-request.ts"
 import { policyFor, SCRIPTS } from "../../emulator/example-layout.ts"
+import { listen, type RunningServer } from "../../emulator/listen.ts"
 import { startLegacyService } from "../../emulator/origins/legacy-service.ts"
 import { startNewService } from "../../emulator/origins/new-service.ts"
 import { ZONES } from "../../emulator/platform.ts"
@@ -50,7 +50,7 @@ interface Verifier {
 
 let platform: TestPlatform
 let folder: string
-const servers: Server[] = []
+const servers: RunningServer[] = []
 const closing: (() => Promise<unknown>)[] = []
 /** By audience, as the receiver got it. */
 const captured = new Map<string, string>()
@@ -99,7 +99,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await platform?.dispose()
   for (const close of closing) await close()
-  for (const server of servers) server.close()
+  for (const server of servers) await server.stop()
   if (folder !== undefined) rmSync(folder, { recursive: true })
 })
 
@@ -165,9 +165,9 @@ async function listening(hear: (audience: string, headers: Record<string, unknow
     hear(decodeURIComponent((request.url ?? "").slice(1)), request.headers)
     response.end("heard")
   })
-  servers.push(server)
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const running = await listen(server, 0)
+  servers.push(running)
+  return running.url
 }
 
 /** The passports that a request of alice brings each receiver. */

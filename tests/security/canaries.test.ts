@@ -5,14 +5,15 @@
  */
 import { createHash, randomBytes } from "node:crypto"
 import { readdir, readFile } from "node:fs/promises"
-import { createServer, type Server } from "node:http"
-import { type AddressInfo, connect } from "node:net"
+import { createServer } from "node:http"
+import { connect } from "node:net"
 import path from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { LOGIN_COOKIE_PREFIX, SESSION_COOKIE } from "../../contracts/session.ts"
 import { EXAMPLE_ISSUER_ID } from "../../emulator/cells/issuer.ts"
 import { LOGIN_IDP } from "../../emulator/example-layout.ts"
 import { type ExampleOrigins, type StartedOrigins, startExampleOrigins } from "../../emulator/example-origins.ts"
+import { listen, type RunningServer } from "../../emulator/listen.ts"
 import { type FileUploadService, startFileUploadService } from "../../emulator/origins/file-upload-service.ts"
 import type { ObjectStore } from "../../emulator/origins/stores/object-store.ts"
 import { type Platform, ZONES } from "../../emulator/platform.ts"
@@ -49,7 +50,7 @@ const ECHO = `export default { async fetch(request, env) {
   return Response.json({ seen })
 } }`
 
-const servers: Server[] = []
+const servers: RunningServer[] = []
 const taps = new Map<string, Tap>()
 const answers: string[] = []
 const trips: string[] = []
@@ -102,7 +103,7 @@ afterAll(async () => {
   await uploads?.close()
   await started?.stop()
   for (const tap of taps.values()) await tap.close()
-  for (const server of servers) server.close()
+  for (const server of servers) await server.stop()
 })
 
 describe("credentials with recognisable texts", () => {
@@ -219,9 +220,9 @@ async function recordingStore(): Promise<string> {
     )
     response.setHeader("etag", '"1"').end()
   })
-  servers.push(server)
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const running = await listen(server, 0)
+  servers.push(running)
+  return running.url
 }
 
 const STORE: ObjectStore = {

@@ -7,11 +7,11 @@ import { createHash, generateKeyPairSync, sign } from "node:crypto"
 import { createWriteStream } from "node:fs"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http"
-import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { pipeline } from "node:stream/promises"
 import { Storage } from "@google-cloud/storage"
+import { listen } from "../../listen.ts"
 import { faultOfGcsSignature } from "./gcs-signature.ts"
 import type { ObjectStore, StoreOptions } from "./object-store.ts"
 
@@ -49,11 +49,7 @@ export async function startGcsStore({ port = 0, now = Date.now }: StoreOptions =
       refuse(request, response, outcome.status, outcome.code)
     }
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject)
-    server.listen(port, "127.0.0.1", resolve)
-  })
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { url: origin, stop } = await listen(server, port)
   const storage = new Storage({ apiEndpoint: origin, projectId: "sallyport" })
   // Google's library would look for an account on this machine, then on the network; what it is to sign with is here.
   Object.assign(storage.authClient, {
@@ -62,10 +58,7 @@ export async function startGcsStore({ port = 0, now = Date.now }: StoreOptions =
   })
 
   const close = async () => {
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve())
-      server.closeAllConnections()
-    })
+    await stop()
     await rm(folder, { recursive: true, force: true, maxRetries: 3 })
   }
   return {

@@ -3,8 +3,8 @@
  * it came, `Host` too, because signatures cover it; a client that goes away is gone for the store as well.
  */
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from "node:http"
-import type { AddressInfo } from "node:net"
 import { pipeline } from "node:stream"
+import { IDLE_MS, listen } from "../../listen.ts"
 
 export interface UploadFront {
   /** `http://127.0.0.1:port`. */
@@ -16,7 +16,7 @@ export interface UploadFront {
 
 /** `target`: origin of the store. `port` 0 takes any free one. Rejects when it is taken. */
 export async function startUploadFront(target: string, port: number): Promise<UploadFront> {
-  const agent = new Agent({ keepAlive: true })
+  const agent = new Agent({ keepAlive: true, timeout: IDLE_MS })
   const uploads = new Set<ServerResponse>()
   const server = createServer((incoming, outgoing) => {
     if (incoming.method === "PUT") {
@@ -25,19 +25,14 @@ export async function startUploadFront(target: string, port: number): Promise<Up
     }
     passOn(target, agent, incoming, outgoing)
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject)
-    server.listen(port, "127.0.0.1", resolve)
-  })
+  const { url, stop } = await listen(server, port)
   return {
-    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    origin: url,
     openUploads: () => uploads.size,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-        agent.destroy()
-      }),
+    close: () => {
+      agent.destroy()
+      return stop()
+    },
   }
 }
 

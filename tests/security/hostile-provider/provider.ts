@@ -6,7 +6,7 @@
  */
 import { createHash, randomBytes, randomUUID } from "node:crypto"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
-import type { AddressInfo } from "node:net"
+import { listen } from "../../../emulator/listen.ts"
 import { type ForgeKey, forge, makeForgeKey } from "./forge.ts"
 
 /** What goes out instead of the honest answer. */
@@ -95,10 +95,7 @@ export async function startHostileProvider(port = 0): Promise<HostileProvider> {
   const server = createServer((request, response) => {
     void respond(request, response, tenants).catch(() => response.destroy())
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject).listen(port, "127.0.0.1", resolve)
-  })
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { url, stop } = await listen(server, port)
   return {
     url,
     tenant: (name, settings = {}) => {
@@ -108,10 +105,7 @@ export async function startHostileProvider(port = 0): Promise<HostileProvider> {
       tenants.set(name, made)
       return made
     },
-    stop: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    stop,
   }
 }
 

@@ -4,6 +4,8 @@ import type { AddressInfo, Socket } from "node:net"
 
 /** Longer than any caller here keeps a connection that it does not use. */
 const KEEP_ALIVE_MS = 120_000
+/** How long callers here keep one to workerd, which ends an idle connection after five seconds. */
+export const IDLE_MS = 2_000
 
 export interface RunningServer {
   /** `http://127.0.0.1:<port>`. */
