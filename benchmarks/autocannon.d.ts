@@ -3,10 +3,18 @@ declare module "autocannon" {
   interface Options {
     url: string
     /** Each connection goes round them. */
-    requests: { headers: Record<string, string> }[]
+    requests: AutocannonRequest[]
     connections: number
     /** Seconds. */
     duration: number
+    /** Called once for each connection, before it sends. */
+    setupClient?: (client: Client) => void
+  }
+  interface AutocannonRequest {
+    headers: Record<string, string>
+  }
+  interface Client {
+    setRequests(requests: AutocannonRequest[]): void
   }
   interface Result {
     /** Connections that failed. */

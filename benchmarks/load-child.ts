@@ -11,7 +11,13 @@ let failed = 0
 const requests = (vary?.values ?? [""]).map((value) => ({
   headers: vary === undefined ? { ...headers } : { ...headers, [vary.header]: value },
 }))
-const instance = autocannon({ url, requests, connections, duration: seconds }, (error, result) => {
+let started = 0
+/** Each connection begins at another place of the round: otherwise all would send the same first values, and a short burst no others. */
+function setupClient(client: { setRequests(requests: unknown[]): void }): void {
+  const first = Math.floor((started++ * requests.length) / connections)
+  client.setRequests([...requests.slice(first), ...requests.slice(0, first)])
+}
+const instance = autocannon({ url, requests, connections, duration: seconds, setupClient }, (error, result) => {
   if (error !== null && error !== undefined) throw error
   process.stdout.write(
     JSON.stringify({

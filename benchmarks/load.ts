@@ -9,7 +9,7 @@ import { promisify } from "node:util"
 export interface Load {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
-  /** One header more, whose value changes from request to request. */
+  /** One header more, whose value changes from request to request; all values come equally often. */
   readonly vary?: { readonly header: string; readonly values: readonly string[] }
   readonly connections: number
   readonly seconds: number

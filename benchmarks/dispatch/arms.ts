@@ -25,6 +25,7 @@ const CF = { country: "GB", colo: "LHR", asn: 64_500, tlsVersion: "TLSv1.3", bot
 export async function startArms(): Promise<Arms> {
   const dispatcher = await buildWorker("benchmarks/dispatch/full.wrangler.toml")
   const bare = await buildWorker("benchmarks/dispatch/bare.wrangler.toml")
+  const revocations = await buildWorker("revocations/wrangler.toml")
   const ports = await choosePorts({ edge: 0, controlPlane: 0, cloudflareApi: 0, us01: 0, us02: 0, uk01: 0, issuer: 0 })
   const passportKey = await makeKey("passport-1")
   const issuerKey = await makeKey("issuer-1")
@@ -42,6 +43,7 @@ export async function startArms(): Promise<Arms> {
         },
       }),
       asMiniflareWorker(bare, ports.controlPlane, {}),
+      { ...revocations.options, name: revocations.name, modules: [...revocations.modules] },
       {
         name: ACCOUNT_NAME,
         modules: [{ type: "ESModule", path: "account.js", contents: ACCOUNT_MODULE }],

@@ -28,6 +28,18 @@ it("has production's bindings, and those that make the namespace", () => {
   expect(objectsOf(local).filter((name) => name !== "OBJECTS")).toEqual(objectsOf(production))
 })
 
+it("is measured under production's date, flags, keep_names, relays and rate limits", () => {
+  const measured = read("benchmarks/dispatch/full.wrangler.toml")
+  const conditions = (config: typeof local) => ({
+    date: config.compatibility_date,
+    flags: config.compatibility_flags,
+    keepNames: config.keep_names,
+    objects: objectsOf(config),
+  })
+  expect(conditions(measured)).toEqual(conditions(production))
+  expect(ratelimitsOf(measured)).toEqual(ratelimitsOf(production))
+})
+
 function namesOf(bindings: readonly { readonly binding: string }[]): string[] {
   return bindings.map((each) => each.binding)
 }

@@ -97,6 +97,7 @@ const KEPT = [
 type KeptRole = (typeof KEPT)[number]
 const KEPT_ROLES: ReadonlySet<Role> = new Set(KEPT)
 
+const HOP_BY_HOP: ReadonlySet<string> = new Set(HOP_BY_HOP_HEADERS)
 const MOST_NOMINATED = 32
 const LENGTH = /^[0-9]{1,15}$/
 /** Roles by name as spelled: the same few dozen names come all the time. Not filled beyond its bound, because clients choose what comes. */
@@ -206,6 +207,7 @@ function addNominated(connection: string, headers: Headers, removed: string[]): 
     throw refuse("edge.framing-ambiguous", { detail: "Connection names too many headers." })
   for (const each of tokens) {
     const token = each.trim().toLowerCase()
-    if (mayBeNominated(token) && headers.has(token)) removed.push(token)
+    // Most name `keep-alive` alone, which never goes on anyway.
+    if (!HOP_BY_HOP.has(token) && mayBeNominated(token) && headers.has(token)) removed.push(token)
   }
 }
