@@ -42,7 +42,7 @@ export default defineConfig({
       {
         test: {
           name: "node",
-          setupFiles: ["tests/short-idle-connections.ts"],
+          setupFiles: ["tests/setup/short-idle-connections.ts", "tests/setup/no-credential-downstream.ts"],
           include: ["**/*.node.test.ts", "tests/**/*.test.ts", "cli/**/*.test.ts"],
           exclude: ["node_modules/**"],
           testTimeout: 120_000,

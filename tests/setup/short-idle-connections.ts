@@ -3,6 +3,6 @@
  * whoever sends in that moment gets a reset. On a busy machine the moment is long.
  */
 import { Agent, setGlobalDispatcher } from "undici"
-import { IDLE_MS } from "../emulator/listen.ts"
+import { IDLE_MS } from "../../emulator/listen.ts"
 
 setGlobalDispatcher(new Agent({ keepAliveTimeout: IDLE_MS, keepAliveMaxTimeout: IDLE_MS }))
