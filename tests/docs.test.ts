@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { problemsDocument } from "../scripts/write-problems.ts"
+import { FOLDERS, KIT_PARTS, KIT_SHARED, TOP_FOLDERS } from "./boundaries/rules.ts"
 import { ROOT, read, trackedFiles } from "./boundaries/tracked-files.ts"
 
 interface Manifest {
@@ -31,6 +32,64 @@ describe("docs/dependencies.md", () => {
       ([, version]) => !/^(npm:@?[\w/-]+@)?\d+\.\d+\.\d+(-[\w.]+)?$/.test(version),
     )
     expect(loose).toEqual([])
+  })
+})
+
+describe("who may import what", () => {
+  it("is the same in docs/architecture.md as in tests/boundaries/rules.ts", () => {
+    const [, table = ""] = /## Who may import what\n\n((?:\|.*\n)+)/.exec(read("docs/architecture.md")) ?? []
+    const rows = [...table.matchAll(/^\| ([^|]+) \| ([^|]+) \|$/gm)].slice(1)
+    const listed = rows.flatMap(([, folders = "", may = ""]) =>
+      folders.split(", ").map((folder) => `${folder}: ${may}`),
+    )
+    const rules = [
+      ...Object.entries(FOLDERS).map(([folder, { may }]) => `${folder}: ${may.join(", ") || "nothing"}`),
+      ...TOP_FOLDERS.map((folder) => `${folder}: anything; nothing imports them`),
+    ]
+    expect(listed.toSorted()).toEqual(rules.toSorted())
+  })
+
+  it("is the same between files of the kit in kit/README.md", () => {
+    const [, sentence = ""] =
+      /a helper imports contracts,\s([\s\S]*?)never another helper/.exec(read("kit/README.md")) ?? []
+    const [shared = "", parts = ""] = sentence.split(";")
+    const names = (text: string) => [...text.matchAll(/`([\w-]+\.ts)`/g)].map(([, name]) => `kit/${name}`)
+    expect(names(shared).toSorted()).toEqual(KIT_SHARED.toSorted())
+    expect(names(parts)).toEqual(Object.entries(KIT_PARTS).flat())
+  })
+})
+
+describe("kit/README.md", () => {
+  it("has a row for every file of the kit, and no other", () => {
+    const rows = [...read("kit/README.md").matchAll(/^\| `([\w-]+\.ts)`/gm)].map(([, name]) => `kit/${name}`)
+    const files = trackedFiles("kit/*.ts").filter((file) => /^kit\/[^/.]+\.ts$/.test(file))
+    expect(rows.toSorted()).toEqual(files.toSorted())
+  })
+})
+
+describe("files that are named by their path from the root", () => {
+  /** Its trees are made up. */
+  const MADE_UP = "tests/boundaries.test.ts"
+  const tops = new Set(trackedFiles().map((file) => file.split("/")[0]))
+  const namedIn = (text: string) =>
+    [...text.matchAll(/(?<![\w@./:-])[\w-]+(?:\/[\w.-]+)+\.(?:md|ts|mjs|js|json)(?!\w)/g)]
+      .map(([name]) => name)
+      .filter((name) => tops.has(name.split("/")[0]))
+
+  it("exist", () => {
+    const files = trackedFiles("*.md", "*.ts", "*.mjs", "*.js", "*.toml", "*.py", "*.rb", "*.go", "*.java")
+    const dead = files.flatMap((file) =>
+      file === MADE_UP
+        ? []
+        : namedIn(read(file)).flatMap((name) => (exists(join(ROOT, name)) ? [] : [`${file} → ${name}`])),
+    )
+    expect(dead).toEqual([])
+  })
+
+  it("are told from addresses, packages and what an import names from its own folder", () => {
+    const gone = ["docs", "gone.md"].join("/")
+    expect(namedIn(`as ${gone} says; \`${gone}\`, (${gone}).`)).toEqual([gone, gone, gone])
+    expect(namedIn(`/${gone} ./${gone} @a/${gone} https://example.com/${gone} elsewhere/gone.md ${gone}x`)).toEqual([])
   })
 })
 

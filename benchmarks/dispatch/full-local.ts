@@ -24,7 +24,7 @@ function withNamespace(env: Omit<DispatcherEnv, "DISPATCHER"> & LocalEnv): Dispa
   if (dispatcherEnv === undefined) {
     dispatcherEnv = { ...env, DISPATCHER: namespaceOf(env, "production") }
     void dependenciesOf(dispatcherEnv, {
-      log: (record) => {
+      write: (record) => {
         lastLine[0] = JSON.stringify(record)
         trips.total++
         if (record.findings.length > 0) trips.withFindings++

@@ -18,7 +18,8 @@ const TRACING = [
   ...["core", "otlp-transformer", "resources", "sdk-trace"].map((name) => `@opentelemetry/${name}`),
 ]
 
-const FOLDERS: Readonly<Record<string, FolderRule>> = {
+/** docs/architecture.md has the same table for readers; tests/docs.test.ts holds the two together. */
+export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   contracts: { may: [], packages: ["zod"] },
   kit: { may: ["contracts"], packages: [...RUNTIME, ...TRACING, "@launchdarkly/cloudflare-server-sdk"] },
   dispatcher: { may: ["kit", "contracts"], packages: RUNTIME },
@@ -42,7 +43,7 @@ const FOLDERS: Readonly<Record<string, FolderRule>> = {
   scripts: { may: ["contracts"] },
 }
 /** May import anything; nothing imports them. */
-const TOP_FOLDERS = ["tests", "benchmarks"]
+export const TOP_FOLDERS = ["tests", "benchmarks"]
 
 interface StageRule {
   /** Files of the Worker's source folder that it must not see: entry, straight line, environment. */
@@ -130,15 +131,17 @@ const stages: Rule = (file, { target }) => {
   return other === undefined || other === stage || rule.sees.includes(other) ? null : `${stage} must not see ${other}`
 }
 
-const KIT_SHARED: readonly string[] = [
+/** kit/README.md names these, and {@link KIT_PARTS}, for readers. */
+export const KIT_SHARED: readonly string[] = [
   "kit/problem.ts",
   "kit/bounded-cache.ts",
   "kit/hmac-keys.ts",
   "kit/otlp-exporter.ts",
+  "kit/trim.ts",
   "kit/within.ts",
 ]
 /** One helper in two files, so that only those who need the second carry it in their bundle. */
-const KIT_PARTS: Readonly<Record<string, string>> = {
+export const KIT_PARTS: Readonly<Record<string, string>> = {
   "kit/launchdarkly-flags.ts": "kit/flags.ts",
   "kit/otlp-exporter.ts": "kit/write-log.ts",
   "kit/return-to.ts": "kit/canonical-path.ts",
@@ -151,7 +154,7 @@ const kitSiblings: Rule = (file, { target }) =>
   top(target) === "kit" &&
   !KIT_SHARED.includes(target) &&
   KIT_PARTS[file] !== target
-    ? "kit files stand alone; they share problem.ts, bounded-cache.ts, within.ts, hmac-keys.ts and otlp-exporter.ts only"
+    ? "kit files stand alone; they share problem.ts, bounded-cache.ts, within.ts, hmac-keys.ts, trim.ts and otlp-exporter.ts only"
     : null
 
 const userWorkerSiblings: Rule = (file, { target }) => {

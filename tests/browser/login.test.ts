@@ -171,6 +171,20 @@ describe("a person with a browser", () => {
     await context.close()
   })
 
+  it("whose session is over already logs out all the same, where the app still shows them as logged in", async () => {
+    const context = await newPerson()
+    const page = await logIn(context, "Bob")
+    await platform().api.post("/v1/revocations", [
+      { target: { kind: "subject", idp: "identity-provider", subject: "bob" }, reason: "a test" },
+    ])
+    const status = () => page.evaluate(async () => (await fetch("/rest/v1.0/me")).status)
+    await eventually(10_000, async () => ((await status()) === 401 ? true : null))
+    await page.getByRole("banner").getByRole("button", { name: "Log out" }).click()
+    await page.getByRole("heading", { name: "You are logged out" }).waitFor({ timeout: 10_000 })
+    expect(page.url()).toBe(at("/login/logged-out"))
+    await context.close()
+  })
+
   it("proves more where more is asked for, and goes on with a new session", async () => {
     const context = await newPerson()
     const page = await logIn(context)

@@ -36,7 +36,7 @@ async function versionsAt(path: string, companies = COMPANIES): Promise<string[]
 }
 const shareOf = (versions: readonly string[]) => versions.filter((version) => version === "2").length / versions.length
 
-describe("a canary by company", () => {
+describe("a canary by company", { timeout: 300_000 }, () => {
   let atTen: string[] = []
 
   it("gets its share within one point", async () => {

@@ -81,20 +81,20 @@ describe("a team's own wrangler", () => {
     const { code, stderr } = await sallyport(platform(), token, "rollback", "hello")
     expect(stderr).toBe("")
     expect(code).toBe(0)
-    expect(await msUntilServed("first")).toBeLessThan(1_000)
+    await served("first")
     expect(await versionsOf("hello")).toEqual([1, 2])
   })
 
-  it("serves what was rolled back to in under a second after the control plane's answer", async () => {
+  it("serves what was rolled back to in under a second from the call of the API", async () => {
+    expect(await (await platform().fetch(url)).text()).toBe("first")
+    const calledAt = performance.now()
     await platform().api.post("/v1/scripts/hello/rollback", { version: 2 })
-    expect(await msUntilServed("second")).toBeLessThan(1_000)
+    await served("second")
+    expect(performance.now() - calledAt).toBeLessThan(1_000)
   })
 
-  /** From now on; begun when the control plane has answered, so that no process start is counted. */
-  async function msUntilServed(text: string): Promise<number> {
-    const startedAt = performance.now()
+  async function served(text: string): Promise<void> {
     await eventually(15_000, async () => ((await (await platform().fetch(url)).text()) === text ? true : null))
-    return performance.now() - startedAt
   }
 
   it("deploys a folder with vars, modules and a message, and they are there", async () => {
@@ -136,49 +136,33 @@ describe("what belongs to another team", () => {
   it("keeps its route", async () => {
     const token = await platform().tokenOf("intruders")
     await uploadSource(platform(), token, "intruder", textWorker("intruder"))
-    const attempts = [
-      ["routes", "set", "hello", "--script", "intruder"],
-      [
-        "routes",
-        "set",
-        "mine",
-        "--hostname",
-        "hello.example.com",
-        "--path",
-        "/hello/*",
-        "--script",
-        "intruder",
-        "--auth",
-        "none",
-      ],
-      [
-        "routes",
-        "set",
-        "below",
-        "--hostname",
-        "hello.example.com",
-        "--path",
-        "/hello/x",
-        "--script",
-        "intruder",
-        "--auth",
-        "none",
-      ],
-      ["routes", "delete", "hello"],
+    const to = (path: string) => ["--hostname", "hello.example.com", "--path", path, "--script", "intruder"]
+    const attempts: readonly (readonly [code: string, ...command: string[]])[] = [
+      ["api.conflict", "routes", "set", "hello", ...to("/other/*"), "--auth", "none"],
+      ["route.taken", "routes", "set", "mine", ...to("/hello/*"), "--auth", "none"],
+      ["route.under-another-team", "routes", "set", "below", ...to("/hello/x"), "--auth", "none"],
+      ["api.not-found", "routes", "delete", "hello"],
     ]
-    for (const attempt of attempts) expect((await sallyport(platform(), token, ...attempt)).code).not.toBe(0)
+    for (const attempt of attempts) await refusedTo(token, ...attempt)
     expect(await (await platform().fetch("https://hello.example.com/hello/x")).text()).toBe("second")
   })
 
   it("cannot be deployed, rolled back or even read", async () => {
     const token = await platform().tokenOf("intruders")
-    for (const attempt of [
+    for (const command of [
       ["rollback", "hello"],
       ["versions", "list", "hello"],
       ["scripts", "get", "hello"],
     ])
-      expect((await sallyport(platform(), token, ...attempt)).code).not.toBe(0)
+      await refusedTo(token, "api.not-found", ...command)
   })
+
+  /** That the control plane refused, for this reason: a command line that is mistaken ends with the same exit code. */
+  async function refusedTo(token: string, code: string, ...command: string[]): Promise<void> {
+    const done = await sallyport(platform(), token, ...command)
+    expect(done.stderr, command.join(" ")).toContain(`(${code})`)
+    expect(done.code).toBe(1)
+  }
 })
 
 describe("metadata that the door refuses", () => {

@@ -1,14 +1,14 @@
 /**
  * The passports' keys change while requests flow: rotated twice, rolled back, rotated again. Nobody who is valid is refused, neither by the dispatcher, which checks the passport
  * of whoever dispatches to a sibling, nor by a backend, which knows the gateway by its key set alone. Times are short here; contracts/passport-keys.test.ts holds the long ones.
- * SALLYPORT_ROTATION_REQUESTS says how many (default 3000; the acceptance size is 100000).
+ * SALLYPORT_ROTATION_REQUESTS says how many (default 3000; `npm run bench -- full-size` sends 100000).
  */
 import { describe, expect, it } from "vitest"
 import type { KeyRing } from "../../contracts/api.ts"
 import { passportVerifier } from "../../emulator/cells/verify-passport.ts"
 import { edgeRequest } from "../../emulator/edge-request.ts"
 import { ECHO_WORKER } from "../../emulator/testing.ts"
-import { eventually, sallyport, usePlatform } from "../harness.ts"
+import { counted, eventually, sallyport, usePlatform } from "../harness.ts"
 
 const REQUESTS = Number(process.env.SALLYPORT_ROTATION_REQUESTS ?? 3_000)
 const LANES = 16
@@ -53,7 +53,7 @@ async function published(): Promise<string[]> {
 describe("the keys of the passports", () => {
   it(
     `change four times during ${REQUESTS} requests without one that is refused, at the edge or by a backend`,
-    async () => {
+    async ({ task }) => {
       const verify = backend()
       const tokens = Array.from({ length: SUBJECTS }, (_, index) => platform().issueToken({ subject: `s${index}` }))
       const wrong: string[] = []
@@ -77,10 +77,10 @@ describe("the keys of the passports", () => {
       })
       await lanes
 
+      counted(task, "rotation", { requests: sent, refused: wrong.length, keys: signed.size })
       expect(wrong).toEqual([])
       expect([...signed.keys()].toSorted()).toEqual([...new Set(steps)].toSorted())
       for (const count of signed.values()) expect(count).toBeGreaterThan(LANES)
-      process.stdout.write(`${sent} requests, 0 refused; by key: ${JSON.stringify(Object.fromEntries(signed))}\n`)
     },
     TIMEOUT_MS,
   )

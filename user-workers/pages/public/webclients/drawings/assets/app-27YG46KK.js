@@ -1,1 +1,0 @@
-import{d as r}from"./chunk-PGUF44WC.js";import{a as t}from"./chunk-MM75EXCB.js";t({base:"/webclients/drawings",title:"Drawings",pages:[[/^\/$/,()=>import("./chunk-VHUI3D7K.js")],[/^\/account$/,()=>import("./chunk-2UTBYBUU.js")],[/^\/(?<sheet>[A-Z]-\d{3})$/,()=>import("./chunk-63VJIOWA.js")]]});r();

@@ -1,0 +1,1 @@
+import{d as r}from"./chunk-AECCM7LS.js";import{a as t}from"./chunk-MM75EXCB.js";t({base:"/webclients/drawings",title:"Drawings",pages:[[/^\/$/,()=>import("./chunk-VHUI3D7K.js")],[/^\/account$/,()=>import("./chunk-YVXTYU43.js")],[/^\/(?<sheet>[A-Z]-\d{3})$/,()=>import("./chunk-63VJIOWA.js")]]});r();

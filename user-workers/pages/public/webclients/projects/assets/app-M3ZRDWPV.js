@@ -1,0 +1,1 @@
+import{d as o}from"./chunk-RLCURP72.js";import{a as t}from"./chunk-B3RKZ4HT.js";t({base:"/webclients/projects",title:"Projects",pages:[[/^\/$/,()=>import("./chunk-AHHICLRM.js")],[/^\/account$/,()=>import("./chunk-DKBRD4FA.js")],[/^\/(?<id>\d{1,20})$/,()=>import("./chunk-2CKDFJAW.js")]]});o();

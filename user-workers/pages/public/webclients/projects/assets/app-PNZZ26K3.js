@@ -1,1 +1,0 @@
-import{d as o}from"./chunk-GURE33Q3.js";import{a as t}from"./chunk-B3RKZ4HT.js";t({base:"/webclients/projects",title:"Projects",pages:[[/^\/$/,()=>import("./chunk-AHHICLRM.js")],[/^\/account$/,()=>import("./chunk-LFKWRWH4.js")],[/^\/(?<id>\d{1,20})$/,()=>import("./chunk-2CKDFJAW.js")]]});o();
