@@ -76,7 +76,18 @@ const bearerOrSession = {
   login: "/login/start",
 } as const
 
-const peopleOnly = { mode: "required", issuers: [LOGIN_IDP], accept: ["session"], login: "/login/start" } as const
+/**
+ * For payments a session must have been begun with two factors, and revocations are known or it waits. Every hostname that leads to a cell asks it of their path: one that did not would be a way
+ * around, were it through the router and a sibling dispatch. A script that does nothing else would ask it itself, by its `access`, and then of every way at once; the gateway serves other paths too.
+ */
+const twoFactors = {
+  mode: "required",
+  issuers: [LOGIN_IDP],
+  accept: ["session"],
+  minLevel: 2,
+  sensitive: true,
+} as const
+const payments = { path: "/rest/v1.0/payments/*", team: "edge-routing", auth: twoFactors } as const
 
 /** `PUT /v1/routes/{id}` bodies. `open` lets other teams attach more specific paths. */
 export const ROUTES = {
@@ -90,15 +101,17 @@ export const ROUTES = {
     auth: bearerOrSession,
     open: true,
   },
-  /** For this a session must have been begun with two factors, and revocations are known or it waits. */
+  // Elsewhere nobody logs in, and so nobody pays.
+  "api-payments": { ...payments, hostname: "api.procore.com", script: "router" },
   "app-us01-payments": {
+    ...payments,
     hostname: "app.procore.com",
-    path: "/rest/v1.0/payments/*",
     script: "gateway",
-    team: "edge-routing",
     zone: "us01",
-    auth: { ...peopleOnly, minLevel: 2, sensitive: true },
+    auth: { ...twoFactors, login: "/login/start" },
   },
+  "app-us02-payments": { ...payments, hostname: "us02.procore.com", script: "gateway", zone: "us02" },
+  "app-uk01-payments": { ...payments, hostname: "app.uk01.procore.com", script: "gateway", zone: "uk01" },
   "app-webclients": {
     hostname: "app.procore.com",
     path: "/webclients/*",
@@ -126,13 +139,13 @@ export const ROUTES = {
 
 /** `PUT /v1/routes/{id}` bodies of the Workers with origins of their own. */
 export const ORIGIN_ROUTES = {
-  // Nobody shows a credential here: the URL itself is signed.
+  // Nobody need show a credential here, since the URL itself is signed; one that comes and is wrong is refused all the same.
   uploads: {
     hostname: "storage.procore.com",
     path: "/rest/v2.1/*",
     script: "files",
     team: "storage",
-    auth: { mode: "none" },
+    auth: { mode: "optional", issuers: [EXAMPLE_ISSUER_ID] },
   },
   // Who comes with a session may log out; who comes without may log in.
   login: {

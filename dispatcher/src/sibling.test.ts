@@ -125,6 +125,8 @@ describe("dispatchSibling", () => {
   })
 
   const reader = makeSubject({ ...alice, scopes: ["read"] })
+  const inSession = ({ level = 1, ageS = 0 }) =>
+    makeSubject({ ...alice, sid: "A".repeat(43), level, authTimeMs: (NOW_S - ageS) * 1000 })
   const gatewayAsks = (asks: object, subject = alice) =>
     dispatch(["dispatch:gateway"], undefined, { subject }, {}, asks)
 
@@ -133,6 +135,11 @@ describe("dispatchSibling", () => {
     ["a scope that the subject lacks", { access: { scopes: ["reads"] } }, reader, "auth.not-allowed"],
     ["the subject's kind", { access: { kinds: ["user"] } }, alice, "ok"],
     ["another kind", { access: { kinds: ["service"] } }, alice, "auth.not-allowed"],
+    ["the session's level", { access: { minLevel: 2 } }, inSession({ level: 2 }), "ok"],
+    ["a level above the session's", { access: { minLevel: 2 } }, inSession({ level: 1 }), "auth.step-up-required"],
+    ["a level of a token", { access: { minLevel: 1 } }, alice, "auth.step-up-required"],
+    ["the age of the session's proof", { access: { maxAuthAgeS: 300 } }, inSession({ ageS: 300 }), "ok"],
+    ["an age one second less", { access: { maxAuthAgeS: 300 } }, inSession({ ageS: 301 }), "auth.step-up-required"],
   ])("asks of the subject again what the sibling asks: %s", async (_what, asks, subject, expected) => {
     const { code, call } = await gatewayAsks(asks, subject)
     expect(code).toBe(expected)
@@ -166,6 +173,23 @@ describe("dispatchSibling", () => {
     expect((await dispatch(["dispatch:gateway"], undefined, { subject: ANONYMOUS }, {}, {}, everything)).code).toBe(
       "ok",
     )
+  })
+
+  it.each<[string, object, boolean, string]>([
+    ["dispatches nothing to a sensitive sibling", { sensitive: true }, true, "auth.revocation-unknown"],
+    ["nor for anonymous, whose passport's key may be revoked", { sensitive: true }, false, "auth.revocation-unknown"],
+    ["dispatches to another", { sensitive: false }, true, "ok"],
+  ])("while it is not known what was revoked, %s", async (_what, access, isKnown, expected) => {
+    const bed = await testBed(config(["dispatch:gateway"], { access }))
+    bed.relay.since = () => Promise.reject(new Error("the relay is down"))
+    const subject = isKnown ? alice : ANONYMOUS
+    const { token } = await mintPassport(order({ subject }), bed.deps as MintDependencies)
+    const request = new Request("https://api.example.com/x", { headers: { "x-passport": token } })
+    const target = { script: "gateway", zone: null }
+    const response = await dispatchSibling(request, target, ROUTER, { waitUntil: () => undefined }, bed.deps)
+    expect(response.status).toBe(expected === "ok" ? 200 : 503)
+    if (expected !== "ok") expect(await response.json()).toMatchObject({ code: expected })
+    expect(bed.dispatched).toHaveLength(expected === "ok" ? 1 : 0)
   })
 
   it("asks for revocations at the location where the request came in, since a call by RPC has none", async () => {

@@ -37,7 +37,7 @@ export interface SiblingOrder {
   readonly zone: string | null
 }
 
-/** The sibling's response, or a problem: `platform.*`, `dispatch.*`. Never rejects. */
+/** The sibling's response, or a problem: `platform.*`, `dispatch.*`, and `auth.*` for what the sibling asks of the subject. Never rejects. */
 export async function dispatchSibling(
   request: Request,
   asked: SiblingOrder,
@@ -58,11 +58,12 @@ export async function dispatchSibling(
     const around = { note: trip.note, waitUntil: context.waitUntil }
     // A call by RPC has no location, and isolates without one would all ask the same relay.
     deps.revocations.at(claims.facts.colo)
-    // What is sensitive was asked at the entrance, less than a passport's life ago.
-    await trip.leg("revocation", refuseRevoked(subject, false, config, deps, around))
     const sibling = siblingOf(asked.script, config)
+    const { access } = sibling
     refuseKilled(sibling.kill, "dispatch.script-killed", trip.note)
-    authorize(subject, sibling.access, deps.clock)
+    // What the route asks was asked at the entrance, less than a passport's life ago; what this script asks, perhaps nowhere yet.
+    await trip.leg("revocation", refuseRevoked(subject, access?.sensitive ?? false, config, deps, around))
+    authorize(subject, access, deps.clock)
     const choice = { script: asked.script, releases: sibling.releases, stickyBy: sibling.stickyBy }
     const facts = () => stickyFactsOf(inbound, subject)
     const release = trip.released(pickRelease(choice, facts, null, config.loaded))

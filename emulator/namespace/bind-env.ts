@@ -2,6 +2,7 @@
  * The bindings of an uploaded script as a dynamic Worker's `env`: plain values as they are, everything else as a door
  * that clients/install.ts replaces, inside the user Worker and before its code runs, by a client with production's interface.
  */
+import { isRecord } from "../../contracts/is-record.ts"
 import type { ClientPlan } from "./clients/plan.ts"
 import type { NamespaceOptions } from "./create-namespace.ts"
 import type { OutboundParameters } from "./parameter-keys.ts"
@@ -58,7 +59,7 @@ const BINDERS: Readonly<Record<string, Binder>> = {
     const open = Object.hasOwn(options.services, target) ? options.services[target] : undefined
     if (open === undefined)
       throw new Error(`Service binding '${binding.name}' references Worker '${target}' which was not found.`)
-    env[binding.name] = open(isObject(binding.props) ? binding.props : {})
+    env[binding.name] = open(isRecord(binding.props) ? binding.props : {})
   },
   assets: ({ name }, { env, options, record }) => {
     env[name] = options.exports.AssetsDoor({ props: { namespace: options.namespace, script: record.name } })
@@ -75,7 +76,7 @@ const BINDERS: Readonly<Record<string, Binder>> = {
     clients[binding.name] = { kind: "objects", scope: `${options.namespace}/${script}/${className}` }
   },
   ratelimit: (binding, { env, clients, options }) => {
-    const simple = isObject(binding.simple) ? binding.simple : {}
+    const simple = isRecord(binding.simple) ? binding.simple : {}
     const props = {
       id: String(binding.namespace_id),
       limit: Number(simple.limit),
@@ -100,8 +101,4 @@ function resource(kind: "kv" | "r2" | "d1" | "queue", ...idFields: string[]): Bi
 function text(binding: StoredBinding, field: string): string | undefined {
   const value = binding[field]
   return typeof value === "string" ? value : undefined
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }

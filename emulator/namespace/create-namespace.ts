@@ -5,7 +5,7 @@
  */
 import { serveWithAssets } from "./assets/serve-assets.ts"
 import type { DoorExports, Services } from "./doors.ts"
-import { type OutboundParameters, ParameterKeys } from "./parameter-keys.ts"
+import { heldParameters, type OutboundParameters, ParameterKeys } from "./parameter-keys.ts"
 import { ScriptMemory, type ScriptRecord } from "./script-memory.ts"
 import type { ScriptStore } from "./stored-script.ts"
 import { workerCode } from "./worker-code.ts"
@@ -45,7 +45,7 @@ export function createNamespace(options: NamespaceOptions): LocalNamespace {
       id = `${namespace}/${record.name}@${record.script.etag}#${key}`
       record.loaderIds.set(key, id)
     }
-    return { id, stub: loader.get(id, () => workerCode(record, parameters ?? {}, options)) }
+    return { id, stub: loader.get(id, () => workerCode(record, heldParameters(parameters), options)) }
   }
 
   function open(record: ScriptRecord, parameters: OutboundParameters | undefined): Fetcher {

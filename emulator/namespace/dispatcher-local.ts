@@ -5,7 +5,6 @@
  */
 
 import { WorkerEntrypoint } from "cloudflare:workers"
-import type { TripRecord } from "../../contracts/trip.ts"
 import { dependenciesOf } from "../../dispatcher/src/dependencies.ts"
 import dispatcher, {
   Explain as ProductionExplain,
@@ -40,9 +39,10 @@ function withNamespace(env: Env): DispatcherEnv {
   if (dispatcherEnv === undefined) {
     dispatcherEnv = { ...env, DISPATCHER: namespaceOf(env, env.NAMESPACE_NAME), SESSIONS: sessionsOf(env) }
     void dependenciesOf(dispatcherEnv, {
-      log(record, refusal) {
+      write(logged) {
+        const { cause, ...record } = logged
         tripRing.push(record)
-        if (refusal?.cause !== undefined) logFailure(record, refusal.cause)
+        if (cause !== undefined) writeLog(logged)
       },
     })
   }
@@ -55,12 +55,6 @@ function sessionsOf({ RESOURCES }: LocalEnv): KVNamespace {
   const call = (method: string, args: readonly unknown[]) =>
     (RESOURCES[method as keyof LocalEnv["RESOURCES"]] as Operation)(SESSIONS_NAMESPACE_ID, ...args)
   return kvClient({ call }) as unknown as KVNamespace
-}
-
-/** On one's own machine the cause of a failure is what one looks for, tenant's text or not. */
-function logFailure(record: TripRecord, cause: unknown): void {
-  const failure = { ...record, cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause) }
-  writeLog(failure)
 }
 
 export default {

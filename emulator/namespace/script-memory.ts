@@ -5,7 +5,7 @@
 import { type PreparedAssets, prepareAssets } from "./assets/prepare-assets.ts"
 import type { ScriptStore, StoredScript } from "./stored-script.ts"
 
-/** The text that production gives; the dispatcher matches its beginning. */
+/** The text that production gives; the dispatcher matches it whole. */
 export const WORKER_NOT_FOUND = "Worker not found."
 
 export interface ScriptRecord {

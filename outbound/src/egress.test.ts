@@ -76,10 +76,12 @@ describe("handleEgress: destinations", () => {
   for (const url of [
     "https://alice:secret@api.example.com/",
     "https://alice@api.example.com/",
+    "https://:secret@api.example.com/",
     "ftp://api.example.com/",
   ])
-    it(`refuses ${url}: not plain http(s)`, async ({ expect }) => {
-      const { response, sent } = await call(requestWithUrl(url))
+    it(`refuses ${url}, even if its origin is listed: not plain http(s)`, async ({ expect }) => {
+      const listed = { ...policy, allow: [...policy.allow, "ftp://api.example.com"] }
+      const { response, sent } = await call(requestWithUrl(url), listed)
       expect(await codeOf(response)).toBe("egress.destination-refused")
       expect(sent).toHaveLength(0)
     })
@@ -119,6 +121,20 @@ describe("handleEgress: passports", () => {
       const headers = { "x-passport": OWN, "x-sallyport-config": said }
       const { exchanges } = await call(carrying(headers, "https://us01.example.com/"))
       expect(exchanges).toEqual([[OWN, "cell:us01", expect.anything(), revision]])
+    }
+  })
+
+  it("has each call exchanged that does not say its revision, and not each that does", async ({ expect }) => {
+    for (const [said, asked] of [
+      [{}, 2],
+      [{ "x-sallyport-config": "0" }, 2],
+      [{ "x-sallyport-config": "7" }, 1],
+    ] as const) {
+      const passports = new ExchangedPassports({ now: () => 0 })
+      const again = () => carrying({ "x-passport": OWN, ...said }, "https://us01.example.com/")
+      const first = await call(again(), policy, undefined, undefined, passports)
+      const second = await call(again(), policy, undefined, undefined, passports)
+      expect(first.exchanges.length + second.exchanges.length).toBe(asked)
     }
   })
 
@@ -230,8 +246,9 @@ describe("handleEgress: passports", () => {
     "without expiry": carrying({ "x-passport": passport("script:gateway", null) }, "https://us01.example.com/"),
     "that is not a token": carrying({ "x-passport": "rubbish" }, "https://us01.example.com/"),
     "that is empty": carrying({ "x-passport": "" }, "https://api.example.com/"),
-    "that is too long": carrying({ "x-passport": `${"a".repeat(8200)}.e30.a` }, "https://us01.example.com/"),
+    "that is too long": carrying({ "x-passport": `${OWN}${"A".repeat(8200)}` }, "https://us01.example.com/"),
     "twice in one header": carrying({ "x-passport": `${OWN}, ${OWN}` }, "https://us01.example.com/"),
+    "as x_passport, whatever it looks like": carrying({ x_passport: "mine" }, "https://api.example.com/"),
     "as x_passport": carrying({ x_passport: OWN }, "https://us01.example.com/"),
     "as X_Passport beside a good one": carrying({ "x-passport": OWN, X_Passport: OWN }, "https://us01.example.com/"),
     "as bearer token": carrying({ authorization: `Bearer ${OWN}` }, "https://api.example.com/"),
@@ -304,6 +321,14 @@ describe("handleEgress: what is passed on", () => {
     })
     const { sent } = await call(request)
     expect(sent[0]?.cf).toBeUndefined()
+  })
+
+  it("gives a call up once the Worker does", async ({ expect }) => {
+    const stop = new AbortController()
+    const { sent } = await call(new Request("https://api.example.com/", { signal: stop.signal }))
+    expect(sent[0]?.signal.aborted).toBe(false)
+    stop.abort()
+    expect(sent[0]?.signal.aborted).toBe(true)
   })
 
   it("streams the body through", async ({ expect }) => {
@@ -388,23 +413,49 @@ describe("handleEgress: the record", () => {
     ])
   })
 
-  it("keeps no more than 128 characters of the request id, which the Worker may have made up", async ({ expect }) => {
-    const { records } = await call(carrying({ "x-request-id": "r".repeat(500) }, "https://api.example.com/"))
-    expect(records[0]?.requestId).toHaveLength(128)
+  it("names the request that the call belongs to in record and refusal, whatever the Worker says or does not say of it", async ({
+    expect,
+  }) => {
+    for (const said of [{}, { "x-request-id": "made up" }] as const) {
+      const call = carrying(said, "https://other.example.com/")
+      const { response, records } = await callOf({ egress: policy, requestId: "r-1" }, call)
+      expect(await response.json()).toMatchObject({ code: "egress.destination-refused", requestId: "r-1" })
+      expect(records[0]?.requestId).toBe("r-1")
+    }
+  })
+
+  it("keeps what the Worker passed on where the dispatcher named no request, at most 128 characters of it", async ({
+    expect,
+  }) => {
+    const long = await call(carrying({ "x-request-id": "r".repeat(500) }, "https://other.example.com/"))
+    expect(long.records[0]?.requestId).toBe("r".repeat(128))
+    expect(await long.response.json()).toMatchObject({ requestId: "r".repeat(128) })
+    const none = await call(new Request("https://other.example.com/"))
+    expect(none.records[0]?.requestId).toBeNull()
+    expect(await none.response.json()).toMatchObject({ requestId: "unknown" })
   })
 })
 
-async function call(
-  request: Request,
-  given: EgressPolicy | null = policy,
-  answer: (request: Request) => Promise<Response> = async () => new Response("ok"),
+function call(request: Request, given: EgressPolicy | null = policy, ...more: Rest) {
+  return callOf({ egress: given ?? undefined }, request, ...more)
+}
+
+type Rest = [
+  answer?: (request: Request) => Promise<Response>,
   exchange?: () => Promise<ExchangedPassport>,
+  passports?: ExchangedPassports,
+]
+
+async function callOf(
+  given: Parameters<typeof handleEgress>[1],
+  request: Request,
+  ...[answer = async () => new Response("ok"), exchange, passports = new ExchangedPassports({ now: () => 0 }, 20)]: Rest
 ): Promise<{ response: Response; sent: Request[]; exchanges: unknown[]; records: EgressRecord[] }> {
   const sent: Request[] = []
   const exchanges: unknown[] = []
   const records: EgressRecord[] = []
   let now = 1000
-  const response = await handleEgress(request, given ?? undefined, {
+  const response = await handleEgress(request, given, {
     fetch: (outgoing) => {
       sent.push(outgoing)
       return answer(outgoing)
@@ -413,7 +464,7 @@ async function call(
       exchanges.push(asked)
       return exchange?.() ?? Promise.resolve({ header: "x-passport", token: `for ${asked[1]}`, expiresS: 60 })
     },
-    passports: new ExchangedPassports({ now: () => 0 }, 20),
+    passports,
     clock: {
       now: () => {
         now += 5

@@ -24,6 +24,12 @@ import { audienceAt, passportCarried } from "./passport-destination.ts"
 
 export type EgressPolicy = EgressParameters["egress"]
 
+/** What came with the dispatch; nothing of it, where the dispatcher gave none. */
+export type GivenParameters = { readonly [Name in keyof EgressParameters]?: EgressParameters[Name] | undefined }
+
+/** Characters kept of a request id that a Worker passed on. */
+const REQUEST_ID_MOST = 128
+
 export interface EgressDependencies {
   readonly fetch: (request: Request) => Promise<Response>
   /** The dispatcher's entrypoint `PassportExchange`. */
@@ -38,18 +44,18 @@ export interface EgressDependencies {
 
 /**
  * Sends the call on if the team may make it, and answers a problem if not; never throws.
- * `policy` is what the dispatcher gave with the dispatch, undefined when nothing came: then nothing leaves.
+ * Without a policy (`egress`) nothing leaves. Without the dispatch's `requestId`, the one that the Worker passed on stands in record and refusal.
  * Answers egress.policy-missing, egress.destination-refused, egress.passport-misdirected, egress.audience-ambiguous, egress.passport-exchange-failed,
  * egress.destination-failed, and what the exchange refuses, such as zone.country-refused or auth.revoked.
  * Bodies and WebSockets pass through untouched.
  */
 export async function handleEgress(
   request: Request,
-  policy: EgressPolicy | undefined,
+  { egress: policy, requestId: given }: GivenParameters,
   deps: EgressDependencies,
 ): Promise<Response> {
   const startedAt = deps.clock.now()
-  const requestId = request.headers.get(REQUEST_ID_HEADER)
+  const requestId = given ?? request.headers.get(REQUEST_ID_HEADER)?.slice(0, REQUEST_ID_MOST) ?? null
   const url = URL.parse(request.url)
   let response: Response
   let problem: string | null = null
@@ -74,7 +80,7 @@ export async function handleEgress(
     status: response.status,
     problem,
     ms: deps.clock.now() - startedAt,
-    requestId: requestId?.slice(0, 128) ?? null,
+    requestId,
   })
   return response
 }

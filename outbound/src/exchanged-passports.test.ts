@@ -1,5 +1,5 @@
 import { describe, it } from "vitest"
-import type { ExchangedPassport } from "../../contracts/platform.ts"
+import type { ExchangedPassport, PassportExchangeApi } from "../../contracts/platform.ts"
 import { ExchangedPassports, type ExchangeWish } from "./exchanged-passports.ts"
 
 const CALLER = { script: "gateway", team: "edge-routing", version: 1 }
@@ -7,7 +7,7 @@ const WISH: ExchangeWish = {
   own: { token: "own", expiresS: 1_060 },
   audience: "cell:us01",
   caller: CALLER,
-  revision: null,
+  revision: 1,
 }
 
 describe("ExchangedPassports", () => {
@@ -37,13 +37,57 @@ describe("ExchangedPassports", () => {
       [3, 1],
       [3, 1],
       [2, 1],
-      [null, 1],
       [4, 2],
       [3, 2],
     ] as const) {
       await passportFor({ ...WISH, revision })
       expect(asks()).toBe(asked)
     }
+  })
+
+  it("gives nothing from memory to a call that says no revision, and asks under none older than what it remembers", async ({
+    expect,
+  }) => {
+    const { asked, passportFor } = counting()
+    for (const revision of [null, null, 3, null, 2, 3, null]) await passportFor({ ...WISH, revision })
+    expect(asked).toEqual([0, 0, 3, 3, 3])
+  })
+
+  it("gives nothing from memory that is from before a revision that it knows to be in force, whoever came with that", async ({
+    expect,
+  }) => {
+    const { asked, passportFor } = counting()
+    const other = { ...WISH, own: { token: "another's", expiresS: 1_060 } }
+    await passportFor({ ...WISH, revision: 3 })
+    await passportFor({ ...other, revision: 4 })
+    await passportFor({ ...WISH, revision: 3 })
+    await passportFor({ ...WISH, revision: 3 })
+    await passportFor({ ...other, revision: 3 })
+    expect(asked).toEqual([3, 4, 3, 3])
+  })
+
+  it("takes no revision for one in force because a call says so that the exchange refuses", async ({ expect }) => {
+    const { asks, passportFor, passports } = counting()
+    await passportFor({ ...WISH, revision: 3 })
+    const refusing = async () => Promise.reject(new Error("config.unavailable"))
+    const made = passports.passportFor({ ...WISH, revision: 999_999 }, refusing)
+    await expect(made).rejects.toMatchObject({ code: "config.unavailable" })
+    await passportFor({ ...WISH, revision: 3 })
+    expect(asks()).toBe(1)
+  })
+
+  it("keeps the one of the newer revision when that of an older comes later", async ({ expect }) => {
+    const { asked, passportFor, passports } = counting()
+    let give: (passport: ExchangedPassport) => void = () => undefined
+    const slow = new Promise<ExchangedPassport>((resolve) => {
+      give = resolve
+    })
+    const older = passports.passportFor({ ...WISH, revision: 3 }, () => slow)
+    const newer = await passportFor({ ...WISH, revision: 4 })
+    give({ header: "x-passport", token: "late", expiresS: 1_060 })
+    expect((await older).token).toBe("late")
+    expect(await passportFor({ ...WISH, revision: 4 })).toEqual(newer)
+    expect(asked).toEqual([4])
   })
 
   it("tells callers apart whatever their names and passports hold", async ({ expect }) => {
@@ -103,7 +147,12 @@ describe("ExchangedPassports", () => {
 function counting(answer: Partial<ExchangedPassport> = {}) {
   const clock = { nowMs: 1_000_000, now: () => clock.nowMs }
   const passports = new ExchangedPassports(clock)
-  let asks = 0
-  const exchange = async () => ({ header: "x-passport", token: `opaque-${++asks}`, expiresS: 1_060, ...answer })
-  return { asks: () => asks, clock, passportFor: (wish: ExchangeWish) => passports.passportFor(wish, exchange) }
+  /** The revision under which each was asked for. */
+  const asked: unknown[] = []
+  const exchange: PassportExchangeApi["exchange"] = async (_own, _audience, _caller, atLeast) => {
+    asked.push(atLeast)
+    return { header: "x-passport", token: `opaque-${asked.length}`, expiresS: 1_060, ...answer }
+  }
+  const passportFor = (wish: ExchangeWish) => passports.passportFor(wish, exchange)
+  return { asks: () => asked.length, asked, clock, passports, passportFor }
 }

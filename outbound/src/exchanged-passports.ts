@@ -21,7 +21,7 @@ export interface ExchangeWish {
   readonly own: { readonly token: string; readonly expiresS: number }
   readonly audience: string
   readonly caller: PlatformProps
-  /** The config revision that the call says it is under; null when it does not say. */
+  /** The config revision that the call says it is under; null when it does not say, and then nothing remembered is used. */
   readonly revision: number | null
 }
 
@@ -34,6 +34,8 @@ interface Remembered {
 
 export class ExchangedPassports {
   readonly #remembered = new BoundedCache<Remembered>(CACHED_PASSPORTS)
+  /** The newest config revision that is known to be in force: the dispatcher makes no passport under one that it has not. What a call merely says counts for nothing here. */
+  #newestRevision = 0
   readonly #clock: { now(): number }
   readonly #timeoutMs: number
 
@@ -44,18 +46,26 @@ export class ExchangedPassports {
 
   /** Refuses what `exchange` refuses, under its code, and `egress.passport-exchange-failed` when it fails or does not answer in time. */
   async passportFor(wish: ExchangeWish, exchange: PassportExchangeApi["exchange"]): Promise<ExchangedPassport> {
-    const { own, audience, caller } = wish
-    // Another revision may have taken the grant, or closed a zone to the client's country.
-    const revision = wish.revision ?? 0
+    const { own, audience, caller, revision } = wish
     const key = JSON.stringify([caller.team, caller.script, caller.version, audience, own.token])
     const known = this.#remembered.get(key)
-    const isGood = known !== undefined && known.revision >= revision && this.#clock.now() / 1000 < known.reuseUntilS
-    if (isGood) return known.passport
-    const passport = await this.#ask(() => exchange(own.token, audience, caller, revision))
+    if (known !== undefined && this.#isGood(known, revision)) return known.passport
+    // What was made under a newer revision than the call is under may have been seen already: nothing is made behind that.
+    const atLeast = Math.max(revision ?? 0, known?.revision ?? 0)
+    const passport = await this.#ask(() => exchange(own.token, audience, caller, atLeast))
+    this.#newestRevision = Math.max(this.#newestRevision, atLeast)
     // The own passport was good a moment ago, so its expiry is to be believed: a script that keeps it gets nothing for it after that.
     const reuseUntilS = Math.min(passport.expiresS - PASSPORT_MIN_REMAINING_S, own.expiresS + PASSPORT_MAX_SKEW_S)
-    if (own.token.length <= CACHED_AT_MOST_CHARS) this.#remembered.set(key, { passport, revision, reuseUntilS })
+    const isOlder = (this.#remembered.get(key)?.revision ?? 0) > atLeast
+    if (own.token.length <= CACHED_AT_MOST_CHARS && !isOlder)
+      this.#remembered.set(key, { passport, revision: atLeast, reuseUntilS })
     return passport
+  }
+
+  /** Another revision may have taken the grant, or closed a zone to the client's country: the newest that is known counts, and a call that says none may come after any. */
+  #isGood(known: Remembered, revision: number | null): boolean {
+    if (revision === null || known.revision < Math.max(revision, this.#newestRevision)) return false
+    return this.#clock.now() / 1000 < known.reuseUntilS
   }
 
   async #ask(question: () => Promise<ExchangedPassport>): Promise<ExchangedPassport> {

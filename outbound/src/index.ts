@@ -5,8 +5,10 @@ import { type EgressPolicy, handleEgress } from "./egress.ts"
 import { ExchangedPassports } from "./exchanged-passports.ts"
 
 export interface Env {
-  /** Set per dispatch by the dispatcher (`outbound: { egress }`); absent when it gave none. */
+  /** Set per dispatch by the dispatcher (`outbound: { egress, requestId }`); absent when it gave none. */
   readonly egress?: EgressPolicy
+  /** As above. */
+  readonly requestId?: string
   /** The dispatcher's entrypoint `PassportExchange`. */
   readonly EXCHANGE: PassportExchangeApi
 }
@@ -15,7 +17,7 @@ const passports = new ExchangedPassports()
 
 export default {
   fetch(request, env) {
-    return handleEgress(request, env.egress, {
+    return handleEgress(request, env, {
       fetch: (outgoing) => fetch(outgoing),
       exchange: (...asked) => env.EXCHANGE.exchange(...asked),
       passports,

@@ -2,6 +2,15 @@
  * One team's Worker calls another's through its PLATFORM binding, on the running platform: policy runs again, and circles end.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import {
+  COMPANIES,
+  HOSTNAMES,
+  LOGIN_IDP,
+  loginIssuer,
+  policyFor,
+  ROUTES,
+  TEAMS,
+} from "../../emulator/example-layout.ts"
 import { ECHO_WORKER, startTestPlatform, type TestPlatform } from "../../emulator/testing.ts"
 
 /** Sends on what it receives to the sibling that the query names. */
@@ -74,6 +83,18 @@ describe("a sibling dispatch", () => {
     expect((await platform.fetch(TO_ECHO, {}, alice)).status).toBe(200)
   })
 
+  it("is held to the sibling's level too, which no token has", async () => {
+    await grant("dispatch:echo")
+    await setEcho({ access: { minLevel: 1 } })
+    const response = await platform.fetch(TO_ECHO, {}, alice)
+    expect(response.status).toBe(401)
+    expect(response.headers.get("www-authenticate")).toContain('acr_values="1"')
+    expect(await codeOf(response)).toBe("auth.step-up-required")
+    await setEcho({ access: { sensitive: true } })
+    expect((await platform.fetch(TO_ECHO, {}, alice)).status).toBe(200)
+    await setEcho({ access: null })
+  })
+
   it("ends at the sibling's kill switch", async () => {
     await setEcho({ kill: { mode: "enforce", reason: "leak", retryAfterS: 7 } })
     const response = await platform.fetch(TO_ECHO, {}, alice)
@@ -90,5 +111,41 @@ describe("a sibling dispatch", () => {
     const requestId = response.headers.get("x-request-id") ?? ""
     const dispatched = (await platform.trips({ requestId })).filter(({ version }) => version !== null)
     expect(dispatched).toHaveLength(9)
+  })
+})
+
+/** The example's own routes to its cells: directly, and by the router through a sibling dispatch. */
+describe("the example's payments", () => {
+  const toCells = Object.entries(ROUTES).filter(([, { script }]) => script === "gateway" || script === "router")
+  const hostnames = [...new Set(toCells.map(([, { hostname }]) => hostname))]
+  /** The gateway of a zone answers for the companies that live there. */
+  const companyAt = (hostname: string) => {
+    const zones = toCells.flatMap(([, route]) => ("zone" in route && route.hostname === hostname ? [route.zone] : []))
+    return Object.entries(COMPANIES).find(([, zone]) => zone === (zones[0] ?? "us01"))?.[0] ?? ""
+  }
+  const ask = (hostname: string, path: string) =>
+    platform.fetch(`https://${hostname}${path}`, { headers: { "procore-company-id": companyAt(hostname) } }, alice)
+
+  beforeAll(async () => {
+    const identityProvider = { issuer: "https://idp.example", jwks: platform.issuerJwks } as never
+    const issuers = { ...(policyFor(platform).issuers as object), [LOGIN_IDP]: loginIssuer(identityProvider) }
+    await platform.api.put("/v1/policy/issuers", issuers)
+    const team = "edge-routing"
+    await platform.putTeam(team, { grants: TEAMS[team] })
+    for (const script of ["gateway", "router"])
+      await platform.uploadWorker({ directory: `user-workers/${script}`, team })
+    for (const hostname of hostnames) await platform.api.put(`/v1/hostnames/${hostname}`, HOSTNAMES[hostname])
+    for (const [id, route] of toCells) await platform.api.put(`/v1/routes/${id}`, route)
+    await platform.waitForConfig()
+  })
+
+  it.each(hostnames)("are out of a token's reach on %s, and their neighbours are not", async (hostname) => {
+    for (const path of ["/rest/v1.0/payments/1", "/rest/v1.0/payments", "/rest/v1.0/%70ayments/1"]) {
+      const response = await ask(hostname, path)
+      expect([path, response.status]).toEqual([path, 401])
+      expect(await codeOf(response)).toBe("auth.credential-required")
+    }
+    for (const path of ["/rest/v1.0/payments-due/1", "/rest/v1.0/projects"])
+      expect([path, (await ask(hostname, path)).status]).toEqual([path, 200])
   })
 })

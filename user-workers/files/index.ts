@@ -5,7 +5,7 @@
 import { trace } from "@opentelemetry/api"
 import type { Context, MiddlewareHandler } from "hono"
 import type { PlatformApi } from "../../contracts/platform.ts"
-import { PASSPORT_HEADER } from "../../contracts/reserved-headers.ts"
+import { CONFIG_HEADER, PASSPORT_HEADER } from "../../contracts/reserved-headers.ts"
 import type { UploadTarget } from "../../contracts/upload-target.ts"
 import { askPlatform } from "../../kit/ask-platform.ts"
 import { AudienceDirectory } from "../../kit/audience-origins.ts"
@@ -153,7 +153,9 @@ async function serviceOf(company: string, country: string | null, request: Reque
     askPlatform(() => env.PLATFORM.originsOf(name)),
   )
   const ownPassport = request.headers.get(PASSPORT_HEADER) ?? ""
-  return { origin, audience, ownPassport, keys: keysOf(env).outward, timeoutMs: Number(env.SERVICE_TIMEOUT_MS) }
+  const configRevision = request.headers.get(CONFIG_HEADER) ?? ""
+  const timeoutMs = Number(env.SERVICE_TIMEOUT_MS)
+  return { origin, audience, ownPassport, configRevision, keys: keysOf(env).outward, timeoutMs }
 }
 
 function compareHeaders(given: Headers, { contentLength, clientHeaders }: UploadTarget): void {

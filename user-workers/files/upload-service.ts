@@ -4,7 +4,7 @@
  * The claim goes with a passport for the FUS, put on it on the way out. What comes after goes by the claim alone: an upload may take longer than any passport lives.
  */
 import { base64url } from "jose"
-import { AUDIENCE_HEADER, PASSPORT_HEADER } from "../../contracts/reserved-headers.ts"
+import { AUDIENCE_HEADER, CONFIG_HEADER, PASSPORT_HEADER } from "../../contracts/reserved-headers.ts"
 import { parseUploadTarget, type UploadTarget } from "../../contracts/upload-target.ts"
 import { egressRefusal } from "../../kit/egress-refusal.ts"
 import { type HmacUrl, hmacUrl } from "../../kit/hmac-url.ts"
@@ -19,6 +19,8 @@ export interface UploadService {
   readonly audience: string
   /** As it came with the upload; exchanged for the FUS's on the way out. */
   readonly ownPassport: string
+  /** The config revision that the upload is under, as it came with it. */
+  readonly configRevision: string
   readonly keys: ServiceKeys
   readonly timeoutMs: number
 }
@@ -84,8 +86,9 @@ export async function burnClaim(service: UploadService, claim: Claim, etag: stri
 }
 
 async function ask(service: UploadService, method: string, claim: Claim, etag?: string): Promise<Response> {
-  const { origin, audience, ownPassport, keys } = service
-  const headers = method === "GET" ? { [PASSPORT_HEADER]: ownPassport, [AUDIENCE_HEADER]: audience } : {}
+  const { origin, audience, ownPassport, configRevision, keys } = service
+  const claiming = { [PASSPORT_HEADER]: ownPassport, [AUDIENCE_HEADER]: audience, [CONFIG_HEADER]: configRevision }
+  const headers = method === "GET" ? claiming : {}
   const expires_at = String(Math.floor(Date.now() / 1000) + LIFETIME_S)
   const parameters = { expires_at, user_id: claim.userId, claim: claim.id }
   const url =

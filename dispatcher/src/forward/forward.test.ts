@@ -15,7 +15,12 @@ function namespaceOf(answer: (request: Request) => Response | Promise<Response>)
   return { asked, namespace: { get } as unknown as DispatchNamespace }
 }
 
-const options = { limits: { cpuMs: 10, subRequests: 1 }, outbound: { egress: {} } }
+const SUBREQUESTS = "Too many subrequests by single Worker invocation. To configure this limit, refer to "
+const HUNG =
+  "The Workers runtime canceled this request because it detected that your Worker's code had hung and would never generate a response. Refer to: https://developers.cloudflare.com/workers/observability/errors/"
+
+const egress = { team: "storage", script: "files", version: 3, allow: [], audiences: {} }
+const options = { limits: { cpuMs: 10, subRequests: 1 }, outbound: { egress } }
 
 function order(changes: Partial<ForwardOrder> = {}): ForwardOrder {
   return {
@@ -43,12 +48,12 @@ async function codeWhen(answer: (request: Request) => Response | Promise<Respons
 }
 
 describe("forward", () => {
-  it("sends the request on with our passport and id, by the placed name, with limits and egress policy", async () => {
+  it("sends the request on with our passport and id, by the placed name, with limits, egress policy and the id for the outbound Worker", async () => {
     const { asked, namespace } = namespaceOf(() => new Response("ok"))
     await forward(order(), namespace)
     const [call] = asked
     expect(call?.name).toBe("files--v3")
-    expect(call?.options).toBe(options)
+    expect(call?.options).toEqual({ limits: options.limits, outbound: { egress, requestId: "r-1" } })
     expect(call?.request.url).toBe("https://api.example.com/files/1?q=1")
     expect(call?.request.headers.get("x-passport")).toBe("genuine")
     expect(call?.request.headers.get("x-request-id")).toBe("r-1")
@@ -86,14 +91,37 @@ describe("forward", () => {
   it.each([
     ["Worker not found.", "dispatch.script-missing"],
     ["Worker exceeded CPU time limit.", "dispatch.limit-exceeded"],
+    ["Worker exceeded memory limit.", "dispatch.limit-exceeded"],
+    ["Worker has exceeded memory limit.", "dispatch.limit-exceeded"],
     ["Too many subrequests.", "dispatch.limit-exceeded"],
+    ["Too many subrequests by single Worker invocation.", "dispatch.limit-exceeded"],
     [
-      "The Workers runtime canceled this request because it detected that your Worker's code had hung",
-      "dispatch.worker-timeout",
+      `${SUBREQUESTS}https://developers.cloudflare.com/workers/wrangler/configuration/#limits`,
+      "dispatch.limit-exceeded",
     ],
-    ["my Worker not found", "dispatch.worker-failed"],
+    [`${SUBREQUESTS}https://developers.cloudflare.com/workers/platform/limits/`, "dispatch.limit-exceeded"],
+    [HUNG, "dispatch.worker-timeout"],
   ])("reads the platform's text %j as %s", (message, code) => {
     expect(classifyFailure(new Error(message), "files--v3").code).toBe(code)
+  })
+
+  it.each([
+    "my Worker not found.",
+    "Worker not found",
+    "Worker not found. in our table",
+    "Worker not found.\n",
+    "worker not found.",
+    "Worker exceeded CPU time limit. x",
+    "job 7: Worker exceeded CPU time limit.",
+    "the report exceeded memory limit",
+    "Too many subrequests to the cell",
+    "Too many subrequests.x",
+    `${SUBREQUESTS}https://example.com/`,
+    `${HUNG} x`,
+    "it seems that your Worker's code had hung",
+    "",
+  ])("takes %j for the Worker's own: its text only holds what the platform writes, or is like it", (message) => {
+    expect(classifyFailure(new Error(message), "files--v3").code).toBe("dispatch.worker-failed")
   })
 
   it.each([

@@ -2,6 +2,7 @@
  * Stage "forward": one dispatch to a user Worker, with limits, deadline and egress policy. Never retried: a body may have been read.
  * The headers are copied once, and what the copy carries is decided here: no gateway header but ours, no credential, then the passport, last.
  */
+import type { EgressParameters, EgressPolicyParameter } from "../../../contracts/platform.ts"
 import { CONFIG_HEADER, PASSPORT_HEADER, REQUEST_ID_HEADER } from "../../../contracts/reserved-headers.ts"
 import { TRACEPARENT_HEADER } from "../../../contracts/trace-context.ts"
 import { refuse } from "../../../kit/problem.ts"
@@ -10,7 +11,10 @@ import { classifyFailure, DeadlineExceeded } from "./classify-failure.ts"
 /** The slice of a release target that a dispatch needs. */
 export interface DispatchTarget {
   readonly placedName: string
-  readonly dispatchOptions: DynamicDispatchOptions
+  readonly dispatchOptions: {
+    readonly limits: { readonly cpuMs: number; readonly subRequests: number }
+    readonly outbound: EgressPolicyParameter
+  }
 }
 
 export interface ForwardOrder {
@@ -32,6 +36,7 @@ export interface ForwardOrder {
 export async function forward(order: ForwardOrder, namespace: DispatchNamespace): Promise<Response> {
   const { request, target } = order
   const { placedName, dispatchOptions } = target
+  const { limits, outbound } = dispatchOptions
   const headers = new Headers(request.headers)
   order.strip(headers)
   headers.set(REQUEST_ID_HEADER, order.requestId)
@@ -43,7 +48,8 @@ export async function forward(order: ForwardOrder, namespace: DispatchNamespace)
   const sent = { method: request.method, headers, body: bodyOf(request), redirect: "manual" as const }
   let response: Response
   try {
-    const worker = await namespace.get(placedName, {}, dispatchOptions)
+    const parameters: EgressParameters = { egress: outbound.egress, requestId: order.requestId }
+    const worker = await namespace.get(placedName, {}, { limits, outbound: parameters })
     response = await withDeadline(worker.fetch(request.url, sent), order.timeoutMs)
   } catch (thrown) {
     throw classifyFailure(thrown, placedName)

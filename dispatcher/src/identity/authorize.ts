@@ -3,11 +3,11 @@ import type { ScriptAccess } from "../../../contracts/dispatch-config.ts"
 import { refuse } from "../../../kit/problem.ts"
 import type { Subject } from "./subject.ts"
 
-/** What a route or a script asks of whoever reaches it. Scripts ask for no level and no age. */
-export interface Conditions extends ScriptAccess {
-  readonly minLevel?: number | undefined
-  readonly maxAuthAgeS?: number | undefined
-}
+/** What a route or a script asks of whoever reaches it: of each the same. */
+export type Conditions = ScriptAccess
+
+/** What a session has to be for both: the higher level, the shorter age. */
+export type StepUp = Pick<Conditions, "minLevel" | "maxAuthAgeS">
 
 /**
  * Holds when the subject has every scope, one of the kinds, the level and the freshness that are asked for: by the route, or by the script whatever the way to it.
@@ -32,6 +32,18 @@ export function authorize(
   const isLevelReached = minLevel === undefined || subject.level >= minLevel
   const isFresh = maxAuthAgeS === undefined || isYounger(subject, maxAuthAgeS * 1000, clock.now())
   if (!isLevelReached || !isFresh) throw stepUp(minLevel, maxAuthAgeS)
+}
+
+/** What a login has to prove for the route and its script together, so that a browser is sent there once and not for each in turn. */
+export function stepUpFor(route: StepUp, script: StepUp | undefined): StepUp {
+  return {
+    minLevel: bound(Math.max, route.minLevel, script?.minLevel),
+    maxAuthAgeS: bound(Math.min, route.maxAuthAgeS, script?.maxAuthAgeS),
+  }
+}
+
+function bound(stricter: (a: number, b: number) => number, a: number | undefined, b: number | undefined) {
+  return a === undefined || b === undefined ? (a ?? b) : stricter(a, b)
 }
 
 function requireScopes(subject: Subject, scopes: readonly string[]): void {

@@ -97,6 +97,18 @@ describe("a user Worker's fetch", () => {
     expect(await ask(name, "https://a.example/", policy(["https://a.example"]))).toContain("200")
   })
 
+  it("is of one loaded Worker whatever the request's id, and of none: no door could tell one request from the next", async () => {
+    const name = await uploaded(`let count = 0
+      export default { async fetch() { await fetch("https://cell.example/"); return new Response(String(++count)) } }`)
+    const { egress } = policy(["https://cell.example"], name).outbound
+    const ask = async (outbound: object) => (await dispatch(name, undefined, { outbound: { ...outbound } })).text()
+    expect(await ask({ egress, requestId: "r-1" })).toBe("1")
+    expect(await ask({ egress: { ...egress }, requestId: "r-2" })).toBe("2")
+    expect(await ask({ egress: { ...egress, team: "another" }, requestId: "r-2" })).toBe("1")
+    const records = egressRing.find(({ script }) => script === name, 10)
+    expect(records.map(({ requestId }) => requestId)).toEqual([null, null, null])
+  })
+
   it("goes through the door from a Durable Object too, where production has none", async () => {
     const code = `import { DurableObject } from "cloudflare:workers"
       export class Caller extends DurableObject { async call(to) { return (await fetch(to)).text() } }

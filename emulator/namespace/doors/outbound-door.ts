@@ -5,7 +5,7 @@
  */
 import { exports, WorkerEntrypoint } from "cloudflare:workers"
 import type { PassportExchangeApi } from "../../../contracts/platform.ts"
-import { type EgressPolicy, handleEgress } from "../../../outbound/src/egress.ts"
+import { type GivenParameters, handleEgress } from "../../../outbound/src/egress.ts"
 import { ExchangedPassports } from "../../../outbound/src/exchanged-passports.ts"
 import type { OutboundProps } from "../doors.ts"
 import { egressRing } from "../rings.ts"
@@ -17,8 +17,7 @@ const passports = new ExchangedPassports()
 
 export class Outbound extends WorkerEntrypoint<unknown, OutboundProps> {
   override fetch(request: Request): Promise<Response> {
-    const policy = this.ctx.props.parameters.egress as EgressPolicy | undefined
-    return handleEgress(request, policy, {
+    return handleEgress(request, this.ctx.props.parameters as GivenParameters, {
       fetch: (outgoing) => fetch(outgoing),
       exchange: (...asked) => (exports as unknown as ExchangeExports).PassportExchange.exchange(...asked),
       passports,

@@ -51,7 +51,7 @@ export const HOSTILE_WORKERS: readonly HostileWorker[] = [
   {
     name: "claims-to-be-missing",
     code: fetching(`throw new Error("Worker not found. ${SECRET}")`),
-    expected: { status: 503, problem: "dispatch.script-missing" },
+    expected: failed,
   },
   {
     name: "hangs",
