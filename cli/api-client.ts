@@ -5,6 +5,7 @@
 import type { z } from "zod"
 import { listOf, problemShape } from "../contracts/api.ts"
 import { PROBLEMS } from "../contracts/problem-codes.ts"
+import { toFaults } from "../contracts/to-faults.ts"
 import type { Connection } from "./configuration.ts"
 import { Failure } from "./failure.ts"
 
@@ -112,10 +113,7 @@ export class ApiClient {
     if (!parsed.success)
       throw new Failure("The control plane's answer is not of the expected shape", {
         where: this.#where(method, path),
-        errors: parsed.error.issues.slice(0, 5).map((issue) => ({
-          pointer: `/${issue.path.join("/")}`,
-          detail: issue.message,
-        })),
+        errors: toFaults(parsed.error).slice(0, 5),
         fix: "Use the command line of the control plane's own version.",
         ...requestIdOf(response),
       })

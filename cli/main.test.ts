@@ -231,8 +231,13 @@ describe("changes", () => {
       kill: { mode: "enforce", reason: "leak" },
       access: { scopes: ["files:read"] },
     })
+    const stepUp = ["--require-level", "2", "--require-max-auth-age", "900", "--require-feed"]
+    await bench.run(["scripts", "set", "files", ...stepUp])
+    expect(bench.api.received[3]?.body).toMatchObject({
+      access: { minLevel: 2, maxAuthAgeS: 900, sensitive: true },
+    })
     await bench.run(["scripts", "set", "files", "--no-kill", "--no-require"])
-    expect(bench.api.received[3]?.body).toMatchObject({ kill: null, access: null })
+    expect(bench.api.received[5]?.body).toMatchObject({ kill: null, access: null })
   })
 
   it("keep a name inside its path segment", async () => {

@@ -233,7 +233,12 @@ describe("status of many issuers", () => {
 })
 
 describe("service-accounts", () => {
-  const account = { name: "export", scopes: ["a"], company: "100", keys: [{ id: "k-1", expiresAt: null }] }
+  const account = {
+    name: "export",
+    scopes: ["a"],
+    company: "100",
+    keys: [{ id: "k-1", expiresAt: "2027-01-01T00:00:00Z" }],
+  }
 
   it("keep what was not named", async () => {
     bench.api.on("GET /v1/service-accounts/export", thing(serviceAccountShape, account, '"v1"'))
@@ -251,7 +256,7 @@ describe("service-accounts", () => {
     const key = `spsa_export_${"x".repeat(43)}`
     bench.api.on(
       "POST /v1/service-accounts/export/keys",
-      thing(serviceAccountKeyCreated, { id: "k-2", key, expiresAt: null }),
+      thing(serviceAccountKeyCreated, { id: "k-2", key, expiresAt: "2027-01-01T00:00:00Z" }),
     )
     const { out, err } = await bench.run(["service-accounts", "create-key", "export", "--expires-in-days", "2"])
     expect([out, err]).toEqual([`${key}\n`, "Key k-2 of export; it is not shown again:\n"])

@@ -39,7 +39,7 @@ export const serviceAccountShape = z.object({
   name: z.string(),
   scopes: z.array(z.string()),
   company: z.string().nullable(),
-  keys: z.array(z.object({ id: z.string(), expiresAt: timestamp.nullable() })),
+  keys: z.array(z.object({ id: z.string(), expiresAt: timestamp })),
 })
 export const serviceAccountKeyCreate = z.strictObject({
   expiresInS: z
@@ -54,7 +54,7 @@ export const serviceAccountKeyCreate = z.strictObject({
 export const serviceAccountKeyCreated = z.object({
   id: z.string(),
   key: z.string().describe("Authorization: Bearer <key>"),
-  expiresAt: timestamp.nullable(),
+  expiresAt: timestamp,
 })
 
 /** Milliseconds; null where there were no probes, or so many failed that it is beyond what was measured. */

@@ -4,7 +4,7 @@
  * times are ISO 8601 in UTC; every mutation takes an optional `message`, kept in the audit.
  */
 import { z } from "zod"
-import { access, grant, kill, releases, route, stickyBy, team } from "./dispatch-config.ts"
+import { access, grant, hostname, kill, releases, route, stickyBy, team } from "./dispatch-config.ts"
 import type { Explanation } from "./platform.ts"
 import { isScriptName } from "./script-name.ts"
 
@@ -163,9 +163,7 @@ export const hostnameShape = z.object({
 })
 
 /** `id` comes from the path, `team` from the token (ops may name one). */
-export const routePut = route
-  .omit({ id: true, team: true })
-  .extend({ hostname: z.string().min(1).max(253), team: teamName.optional(), message })
+export const routePut = route.omit({ id: true, team: true }).extend({ hostname, team: teamName.optional(), message })
 export const routeShape = route.extend({ hostname: z.string() })
 
 export const configShape = z.object({

@@ -252,6 +252,19 @@ describe("parseDispatchConfig", () => {
     expect(withRoute({ auth })).toEqual([`/hostnames/api.example.com/routes/0/auth${where}`])
   })
 
+  it.each<[string, object, string[]]>([
+    ["all that can be asked", { scopes: ["a"], kinds: ["user"], minLevel: 3, maxAuthAgeS: 30, sensitive: true }, []],
+    ["level 0, which everybody has", { minLevel: 0 }, ["/minLevel"]],
+    ["a level that there is not", { minLevel: 4 }, ["/minLevel"]],
+    ["an age that no login could keep", { maxAuthAgeS: 29 }, ["/maxAuthAgeS"]],
+    ["a login, which is a route's", { login: "/login" }, ["/login"]],
+  ])("of a script whose access names %s it says where it is wrong, if it is", (_what, access, where) => {
+    const faults = faultsOf((config) => {
+      Object.assign((config as unknown as DispatchConfig).scripts.files ?? {}, { access })
+    })
+    expect(faults).toEqual(where.map((each) => `/scripts/files/access${each}`))
+  })
+
   it.each(["service-accounts", "passports"])("refuses an issuer that is called %s, which means another thing", (id) => {
     const faults = faultsOf((config) => {
       const { issuers } = config as unknown as DispatchConfig

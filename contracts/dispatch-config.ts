@@ -9,6 +9,7 @@ import { isCidr } from "./cidr.ts"
 import { publicKeySet } from "./public-jwk.ts"
 import { isGatewayOwned } from "./reserved-headers.ts"
 import { isScriptName } from "./script-name.ts"
+import { type Fault, MAX_FAULTS, toFaults } from "./to-faults.ts"
 
 export const CONFIG_FORMAT = 1
 /** KV key of the {@link ConfigPointer} to the revision in force. */
@@ -35,13 +36,17 @@ export const FULL_WEIGHT_BPS = 10_000
 
 const name = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, "must be 1–63 of a–z, 0–9 and -, beginning with a letter")
 const scriptName = z.string().refine(isScriptName, "is not a script name")
-const hostname = z
+const HOSTNAME = /^(?!(.*\.)?\d+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/
+export const hostname = z
   .string()
   .max(253)
-  .regex(
-    /^(?!(.*\.)?\d+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/,
-    "must be a lower-case hostname without trailing dot",
-  )
+  .regex(HOSTNAME, { error: ({ input }) => `must be a lower-case hostname without trailing dot${canonical(input)}` })
+/** For one in capitals or with the dot: how to write it. */
+function canonical(input: unknown): string {
+  if (typeof input !== "string" || input.length > 254) return ""
+  const written = input.toLowerCase().replace(/\.$/, "")
+  return written !== input && HOSTNAME.test(written) ? `; write ${written}` : ""
+}
 /** `/a/b` matches that path alone; `/a/*` matches `/a` and everything below `/a/`; never `/apiary` for `/a`. */
 const pathPattern = z
   .string()
@@ -124,8 +129,18 @@ export const scopeName = z
 const scopes = z.array(scopeName).max(20).default([])
 const kinds = z.array(z.enum(["user", "service"])).min(1)
 
-/** Who may reach a script, whatever the way: asked at the entrance after the route's own conditions, and again at each sibling dispatch. */
-export const access = z.strictObject({ scopes, kinds: kinds.optional() })
+/** Step-up: the least level that a session must have, contracts/session.ts. Other credentials have level 0. */
+const minLevel = z.int().min(1).max(3).optional()
+/** Step-up: seconds since the person last proved who they are, in a session; of other credentials nobody knows. */
+const maxAuthAgeS = z.int().min(30).max(31_536_000).optional()
+/** Refuses while it is not known what was revoked; others pass and say so in their trip. */
+const sensitive = z.boolean().optional()
+
+/**
+ * Who may reach a script, whatever the way: asked at the entrance after the route's own conditions, and again at each sibling dispatch. What it does not name it does not ask.
+ * `minLevel`, `maxAuthAgeS` and `sensitive` are younger than the format, like those of {@link auth}.
+ */
+export const access = z.strictObject({ scopes, kinds: kinds.optional(), minLevel, maxAuthAgeS, sensitive })
 
 const auth = z.strictObject({
   /** `optional`: no credential is fine, a wrong one is refused all the same. `none`: the credential is neither checked nor passed on. */
@@ -145,12 +160,9 @@ const auth = z.strictObject({
     .optional(),
   /** The `aud` of a bearer token must be one of these, beyond what its issuer asks. */
   audiences: z.array(z.string().min(1).max(500)).min(1).max(20).optional(),
-  /** Step-up: the least level that a session must have, contracts/session.ts. Other credentials have level 0. */
-  minLevel: z.int().min(1).max(3).optional(),
-  /** Step-up: seconds since the person last proved who they are. */
-  maxAuthAgeS: z.int().min(30).max(31_536_000).optional(),
-  /** Refuses while it is not known what was revoked; others pass and say so in their trip. */
-  sensitive: z.boolean().optional(),
+  minLevel,
+  maxAuthAgeS,
+  sensitive,
   /** Path on this hostname to which a browser without a session is sent. */
   login: z
     .string()
@@ -173,7 +185,7 @@ export const route = z.strictObject({
   script: scriptName,
   /** Team that owns the route (not always the script's). */
   team: name,
-  /** Zone named in the passport, where the route implies one. */
+  /** Zone named in the passport, where the route implies one. A team needs the grant `zone:<zone>` to say it; ops do not. */
   zone: name.optional(),
   auth,
   /** Overrides the script's own deployment on this route. */
@@ -206,7 +218,8 @@ const script = z.strictObject({
 })
 
 /**
- * `dispatch:<script>` send a request to a sibling; `audience:<audience>` learn where its origins are, and have passports attached on the way there; `zone:<zone>` name another zone when dispatching;
+ * `dispatch:<script>` send a request to a sibling; `audience:<audience>` learn where its origins are, and have passports attached on the way there; `zone:<zone>` name that zone
+ * where the request has another, when dispatching or for a route of the team's;
  * `zones:read`, `flags:read`; `sessions:login` begin sessions, with the gateway's cookies; `revoke:<kind>` revoke what contracts/revocation.ts names so;
  * `resource:<type>:<id>` bind a resource of the account in an upload, such as `resource:kv_namespace:0f2a…`.
  */
@@ -261,7 +274,7 @@ export const screen = z.strictObject({
     mode,
     deny: z.array(z.int().min(1).max(4_294_967_295)).max(CONFIG_LIMITS.listEntries).default([]),
   }),
-  /** The abuse brake, per client address (IPv6 by /64), on the platform's rate-limit binding. Its limit and period stand in wrangler.toml. */
+  /** The abuse brake, per client address (IPv6 by /64), on the platform's rate-limit binding. Its limit and period are constants of dispatcher/src/edge/brake.ts, to which a test holds the binding in wrangler.toml. */
   brake: z.strictObject({ mode: z.enum(["off", "log", "enforce"]) }),
 })
 
@@ -446,22 +459,9 @@ export const configPointerSchema = z.strictObject({
 })
 export type ConfigPointer = z.output<typeof configPointerSchema>
 
-export interface ConfigFault {
-  /** RFC 6901 JSON pointer into the document. */
-  readonly pointer: string
-  readonly detail: string
-}
 export type Parsed<T> =
   | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly faults: readonly ConfigFault[] }
-
-/** Faults of a failed zod parse as JSON pointers, at most 20. */
-export function toFaults(error: z.ZodError): ConfigFault[] {
-  return error.issues.slice(0, 20).map((issue) => ({
-    pointer: issue.path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join(""),
-    detail: issue.message,
-  }))
-}
+  | { readonly ok: false; readonly faults: readonly Fault[] }
 
 /**
  * The only way from text to a dispatch config. Never throws: a document too large, not JSON, of another format, or with a reference that leads nowhere, is a list of faults.
@@ -479,15 +479,15 @@ export function parseDispatchConfig(text: string): Parsed<DispatchConfig> {
   const parsed = dispatchConfigSchema.safeParse(document)
   if (!parsed.success) return { ok: false, faults: toFaults(parsed.error) }
   const faults = [...danglingReferences(parsed.data), ...tooMany(parsed.data)]
-  return faults.length === 0 ? { ok: true, value: parsed.data } : { ok: false, faults: faults.slice(0, 20) }
+  return faults.length === 0 ? { ok: true, value: parsed.data } : { ok: false, faults: faults.slice(0, MAX_FAULTS) }
 }
 
-function fault(pointer: string, detail: string): { ok: false; faults: ConfigFault[] } {
+function fault(pointer: string, detail: string): { ok: false; faults: Fault[] } {
   return { ok: false, faults: [{ pointer, detail }] }
 }
 
-function tooMany(config: DispatchConfig): ConfigFault[] {
-  const faults: ConfigFault[] = []
+function tooMany(config: DispatchConfig): Fault[] {
+  const faults: Fault[] = []
   const bound = (pointer: string, count: number, limit: number) => {
     if (count > limit) faults.push({ pointer, detail: `has ${count} entries, at most ${limit} are allowed` })
   }
@@ -505,7 +505,7 @@ function tooMany(config: DispatchConfig): ConfigFault[] {
 }
 
 /** Every name that points at another part of the document must find it, and a hostname may hold a path once. */
-function* danglingReferences(config: DispatchConfig): Generator<ConfigFault> {
+function* danglingReferences(config: DispatchConfig): Generator<Fault> {
   const has = (record: object, key: string) => Object.hasOwn(record, key)
   for (const [scriptKey, each] of Object.entries(config.scripts)) {
     if (!has(config.teams, each.team))
@@ -523,8 +523,8 @@ function* danglingReferences(config: DispatchConfig): Generator<ConfigFault> {
       if (!has(config.teams, each.team)) yield { pointer: `${pointer}/team`, detail: `no such team: ${each.team}` }
       if (each.zone !== undefined && !has(config.directory.zones, each.zone))
         yield { pointer: `${pointer}/zone`, detail: `no such zone: ${each.zone}` }
-      const { scopes: scopesAsked, kinds: kindsAsked, accept: acceptAsked, audiences, sensitive, login } = each.auth
-      const asked = [kindsAsked, acceptAsked, audiences, sensitive, login]
+      const { scopes: scopesAsked, kinds: kindsAsked, accept: acceptAsked, audiences, login } = each.auth
+      const asked = [kindsAsked, acceptAsked, audiences, each.auth.sensitive, login]
       const asks = scopesAsked.length > 0 || asked.some((what) => what !== undefined)
       if (each.auth.mode === "none" && asks)
         yield {

@@ -74,7 +74,7 @@ export interface PlatformApi {
   originsOf(audience: string): Promise<AudienceOrigins>
   /**
    * Revokes sessions and other credentials everywhere, durably when it answers. Needs the grant `revoke:<kind>`.
-   * `boundMs`: within so many milliseconds the edge refuses them, on routes marked sensitive whatever happens.
+   * `boundMs`: within so many milliseconds the edge refuses them, on routes and by scripts that are marked sensitive whatever happens.
    */
   revoke(revocations: readonly RevocationRequest[]): Promise<{ readonly seq: number; readonly boundMs: number }>
   /**
@@ -88,8 +88,14 @@ export interface PlatformApi {
   flags(): Promise<Readonly<Record<string, boolean | string | number>>>
 }
 
-/** Values that the dispatcher hands to the outbound Worker with each dispatch; arrives there as `env.egress`. Names must be listed in `parameters` of wrangler.toml. */
-export interface EgressParameters {
+/** Values that the dispatcher hands to the outbound Worker with each dispatch; they arrive there in `env`, by the same names. The names must be listed in `parameters` of wrangler.toml. */
+export interface EgressParameters extends EgressPolicyParameter {
+  /** Id of the request that is dispatched, as in its trip. */
+  readonly requestId: string
+}
+
+/** The part that stays the same for a release as long as the config revision lasts. */
+export interface EgressPolicyParameter {
   readonly egress: {
     readonly team: string
     readonly script: string

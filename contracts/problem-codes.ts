@@ -254,7 +254,7 @@ export const PROBLEMS = {
   "dispatch.script-missing": {
     status: 503,
     title: "The Worker of this route is not in place",
-    fix: "Try again shortly; the operators have been alerted.",
+    fix: "Try again shortly; if it persists, tell the operators the request id.",
   },
   "dispatch.worker-failed": {
     status: 502,
@@ -320,7 +320,7 @@ export const PROBLEMS = {
   "platform.unavailable": {
     status: 503,
     title: "The platform binding does not answer",
-    fix: "Try again shortly; the operators have been alerted.",
+    fix: "Try again shortly; if it persists, tell the operators the request id.",
   },
   // Companies, zones and cells, answered by the team Workers in front of them
   "company.required": {
@@ -524,7 +524,7 @@ export const PROBLEMS = {
   "egress.passport-exchange-failed": {
     status: 503,
     title: "No passport for the destination was to be had",
-    fix: "Nothing was sent. Try again shortly; the operators have been alerted.",
+    fix: "Nothing was sent. Try again shortly; if it persists, tell the operators the request id.",
   },
   "egress.destination-failed": {
     status: 502,
@@ -571,6 +571,11 @@ export const PROBLEMS = {
     status: 400,
     title: "The query is not as it must be",
     fix: "See `errors` for what is wrong and where.",
+  },
+  "api.name-invalid": {
+    status: 400,
+    title: "The name is not allowed",
+    fix: "See `errors` for what names of this kind are.",
   },
   "api.too-large": { status: 413, title: "The body is too large", fix: "See /openapi.json for the limits." },
   "api.conflict": {

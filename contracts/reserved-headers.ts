@@ -11,7 +11,7 @@ export const REQUEST_ID_HEADER = "x-request-id"
 export const CONFIG_HEADER = "x-sallyport-config"
 /** Response of the outbound Worker, and never of an origin: the code of the problem because of which the call did not get an answer. */
 export const EGRESS_PROBLEM_HEADER = "x-sallyport-egress-problem"
-/** Response: the release that answered, `<script>--v<version>`. */
+/** Response: the release that answered or, beside a problem, the one that was chosen and did not; `<script>--v<version>`. */
 export const RELEASE_HEADER = "x-sallyport-release"
 /** Request: a signed release pin (see contracts/release-pin.ts); read once by the dispatcher, never forwarded. */
 export const PIN_HEADER = "x-sallyport-pin"
@@ -25,22 +25,29 @@ export const AUDIENCE_HEADER = "x-sallyport-audience"
 export const RESERVED_PATH_PREFIX = "/.sallyport/"
 export const JWKS_PATH = "/.well-known/jwks.json"
 
+/** Under which the control plane asks the dispatcher through its service binding: a name that no zone can have (RFC 6761 §6.4), so that no client's request comes under it. */
+export const INTERNAL_HOSTNAME = "sallyport.invalid"
+
 /** True for a canonical path that the gateway answers itself; no route may hold it. */
 export function isGatewayOwned(path: string): boolean {
   return path.startsWith(RESERVED_PATH_PREFIX) || path === JWKS_PATH
 }
 
-/** Exact names, already normalised. `cf-connecting-ip` and `cf-ray` are read by the dispatcher first, then removed like the rest. */
+/**
+ * Exact names, already normalised. `cf-connecting-ip` and `cf-ray` are read by the dispatcher first, then removed like the rest.
+ * With the prefixes below: whatever some proxy says of a connection or a caller, because a backend that once stood behind that proxy, or a framework that knows it, still believes it.
+ * Not what clients themselves send by that name, such as `x-access-token`, nor what requests to stores are signed with (`x-amz-`, `x-goog-meta-`, `x-ms-blob-`).
+ */
 const RESERVED_REQUEST_NAMES: ReadonlySet<string> = new Set([
   "x-passport",
   "txn-token",
   "x-request-id",
+  // Where it came from and by what way.
   "forwarded",
   "via",
   "x-forwarded",
   "forwarded-for",
   "client-ip",
-  "remote-user",
   "remote-addr",
   "proxy",
   "x-real-ip",
@@ -48,8 +55,14 @@ const RESERVED_REQUEST_NAMES: ReadonlySet<string> = new Set([
   "x-cluster-client-ip",
   "true-client-ip",
   "x-true-client-ip",
-  "x-remote-user",
-  "x-authenticated-user",
+  "x-originating-ip",
+  "x-appengine-user-ip",
+  "fly-client-ip",
+  "incap-client-ip",
+  "do-connecting-ip",
+  "proxy-client-ip",
+  "wl-proxy-client-ip",
+  "x-nf-client-connection-ip",
   "x-http-method",
   "x-http-method-override",
   "x-method-override",
@@ -58,20 +71,58 @@ const RESERVED_REQUEST_NAMES: ReadonlySet<string> = new Set([
   "x-url-scheme",
   "front-end-https",
   "cdn-loop",
+  // Client certificates: RFC 9440 §2.4 has whoever ends TLS remove the first two; Azure App Service.
+  "client-cert",
+  "client-cert-chain",
+  "x-arr-clientcert",
+  // Who calls: APISIX openid-connect; SiteMinder; Oracle Access Manager; IBM WebSEAL.
+  "x-userinfo",
+  "x-id-token",
+  "sm-user",
+  "sm-userdn",
+  "sm-universalid",
+  "oam-remote-user",
+  "iv-user",
+  "iv-user-l",
+  "iv-groups",
+  "iv-creds",
 ])
 
-/** `cloudflare-workers-version-*` would choose another tenant's version once the platform supports it for user Workers. */
 const RESERVED_REQUEST_PREFIXES: readonly string[] = [
   "x-forwarded-",
   "x-original-",
   "x-rewrite-",
-  "x-envoy-",
-  "x-auth-request-",
   "x-sallyport-",
   "x-passport-",
   "cf-",
+  // `cloudflare-workers-version-*` would choose another tenant's version once the platform supports it for user Workers.
   "cloudflare-",
+  // Of other proxies: Envoy; Fastly; Azure Front Door.
+  "x-envoy-",
+  "fastly-",
+  "x-azure-",
+  // Client certificates: nginx and its ingress; AWS ALB.
+  "x-client-cert",
+  "x-ssl-",
+  "ssl-client-",
+  "x-amzn-mtls-",
+  // Who calls: oauth2-proxy; Grafana's and others' `X-WEBAUTH-USER`; Dex and Kubernetes' `X-Remote-User` and `-Group`; Authelia; Kong; authentik; Pomerium; Google IAP; AWS ALB; Azure EasyAuth; Tailscale.
+  "x-auth-request-",
+  "x-webauth-",
+  "x-remote-",
+  "remote-",
+  "x-authenticated-",
+  "x-consumer-",
+  "x-authentik-",
+  "x-pomerium-",
+  "x-goog-iap-",
+  "x-goog-authenticated-user-",
+  "x-amzn-oidc-",
+  "x-ms-client-principal",
+  "x-ms-token-",
+  "tailscale-user-",
 ]
+const PREFIX_INITIALS: ReadonlySet<number> = new Set(RESERVED_REQUEST_PREFIXES.map((prefix) => prefix.charCodeAt(0)))
 
 /**
  * What a team's Worker may not say: it would act beyond its own route (the whole origin, the whole site, other caches) or speak as the gateway or
@@ -108,9 +159,8 @@ export function normalizeHeaderName(name: string): string {
 export function isReservedRequestHeader(name: string): boolean {
   const normal = normalizeHeaderName(name)
   if (RESERVED_REQUEST_NAMES.has(normal)) return true
-  const first = normal.charCodeAt(0)
-  // Only c… and x… can match a prefix; most headers leave here.
-  if (first !== 99 && first !== 120) return false
+  // Most headers leave here.
+  if (!PREFIX_INITIALS.has(normal.charCodeAt(0))) return false
   return RESERVED_REQUEST_PREFIXES.some((prefix) => normal.startsWith(prefix))
 }
 

@@ -63,6 +63,14 @@ describe("what may stand in a span", () => {
     expect(withoutTokens(`a ${TOKEN} b ${TOKEN}`)).toBe("a [token] b [token]")
   })
 
+  it.for([
+    ["a word that goes on into one", `/id-${TOKEN}/x`, "/[token]/x"],
+    ["one that begins with what begins one", `/eyJ${TOKEN}/x`, "/[token]/x"],
+    ["what begins one alone", "/eyJeyJeyJeyJ/x", "/eyJeyJeyJeyJ/x"],
+  ] as const)("is never a token: %s", ([, path, scrubbed], { expect }) => {
+    expect(scrubPath(path)).toBe(scrubbed)
+  })
+
   it("is a hostname of three long labels, which only looks like one", ({ expect }) => {
     expect(withoutTokens("application-one.integration.procore-example")).toBe(
       "application-one.integration.procore-example",

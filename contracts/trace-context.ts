@@ -39,8 +39,11 @@ export function formatTraceparent({ traceId, spanId, isSampled }: TraceParent): 
   return `00-${traceId}-${spanId}-${isSampled ? "01" : "00"}`
 }
 
-/** A JWT, such as a passport: its header is a JSON object, whose base64url begins so. Harmless text of that shape is no loss. */
-const TOKEN = /eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*/g
+/**
+ * A JWT, such as a passport: its header is a JSON object, whose base64url begins so. Harmless text of that shape is no loss, nor is the word that goes on into it.
+ * Looked for once in each word, at its first `eyJ` (what a lookahead has found is not tried differently): else a path that repeats it would take time by the square of its length.
+ */
+const TOKEN = /(?<![A-Za-z0-9_-])(?=([A-Za-z0-9_-]*?eyJ))\1[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*/g
 const PATH_MOST = 1024
 
 /** `text` with what looks like a token replaced. */

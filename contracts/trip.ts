@@ -55,6 +55,6 @@ export interface EgressRecord {
   readonly status: number
   readonly problem: string | null
   readonly ms: number
-  /** The request id that the Worker passed on, unverified, or null. */
+  /** Id of the request that the dispatcher dispatched; where it named none, the one that the Worker passed on, unverified and at most 128 characters, or null. */
   readonly requestId: string | null
 }

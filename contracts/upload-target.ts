@@ -2,6 +2,7 @@
  * Where the bytes of one upload go: what a zone's file upload service answers to `GET …/url`, as the files Worker reads it. The service is a backend of another team,
  * so an answer that is not wholly as it must be is none.
  */
+import { isRecord } from "./is-record.ts"
 
 /** Bytes: a part is larger than the first, but for the last one, and at most as large as the second. */
 const MIN_PART_BYTES = 5 * 1024 * 1024
@@ -50,8 +51,4 @@ function isHeaders(value: unknown): value is Record<string, string> {
   } catch {
     return false
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }

@@ -16,7 +16,7 @@ export type Origins = readonly [string, ...string[]]
  * ```ts
  * const audiences = new AudienceDirectory()
  * const [origin] = await audiences.originsOf("cell:us01", revisionOf(headers), (name) => askPlatform(() => env.PLATFORM.originsOf(name)))
- * return fetch(origin + path, { headers: { "x-passport": own, "x-sallyport-audience": "cell:us01" } })
+ * return fetch(origin + path, { headers: { "x-passport": own, "x-sallyport-audience": "cell:us01", "x-sallyport-config": revision } })
  * ```
  */
 export class AudienceDirectory {

@@ -32,6 +32,12 @@ describe("bounded text", () => {
     expect(given.chunks).toBeLessThan(10)
   })
 
+  it("is null for what declares that it is longer, however long it is", async ({ expect }) => {
+    const said = new Response("12345", { headers: { "content-length": "6" } })
+    expect(await boundedText(said, 5)).toBeNull()
+    expect(await boundedText(new Response("12345", { headers: { "content-length": "5" } }), 5)).toBe("12345")
+  })
+
   it("joins a character that two chunks share, and is null for what is no UTF-8", async ({ expect }) => {
     const halves = new ReadableStream({
       start(controller) {

@@ -3,6 +3,7 @@
  * its fields have the alphabet they must have, and what reaches the log names no person: no query, no sample of the page, no user agent.
  * @see https://www.w3.org/TR/CSP3/#reporting, https://www.w3.org/TR/reporting-1/
  */
+import { isRecord } from "../contracts/is-record.ts"
 import { refuse } from "./problem.ts"
 
 /** What is kept of a violation. */
@@ -153,10 +154,6 @@ function parseJson(text: string): unknown {
   } catch {
     throw refuse("report.malformed")
   }
-}
-
-function isRecord(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
 /** Counted while it is read: a length is only what the sender says. */

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest"
 import { LOGIN_COOKIE_PREFIX } from "../contracts/session.ts"
 import { asksForFreshLogin, clearedFreshLoginCookie, freshLoginCookie } from "./fresh-login-cookie.ts"
+import { growsFasterThan } from "./testing/growth.ts"
 
 const asks = (cookie: string) => asksForFreshLogin(new Request("https://a.example/", { headers: { cookie } }))
 
@@ -24,4 +25,8 @@ it.each<[string, boolean]>([
   ["a=__Host-sallyport-login-fresh=1", false],
 ])("is read from %s: %s", (cookie, isAsked) => {
   expect(asks(cookie)).toBe(isAsked)
+})
+
+it("takes time by the length of the header to find", () => {
+  expect(growsFasterThan(60_000, (size) => asks(`a${" ".repeat(size)}x`))).toBe(false)
 })

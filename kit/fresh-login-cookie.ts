@@ -3,6 +3,7 @@
  * revocation, and the new session would be refused like the old one. Set by the dispatcher, read and cleared by user-workers/login; it says nothing of anybody.
  */
 import { FRESH_LOGIN_COOKIE } from "../contracts/session.ts"
+import { isSpaceOrTab, trim } from "./trim.ts"
 
 /** Time enough to click on "log in"; who comes later is refused once more, and has the cookie again. */
 const MAX_AGE_S = 600
@@ -21,7 +22,7 @@ export function clearedFreshLoginCookie(): string {
 /** True for a browser that has it, once or twice: asking too often does no harm. Only space and tab are trimmed; a look-alike is another cookie. */
 export function asksForFreshLogin(request: Request): boolean {
   const pairs = (request.headers.get("cookie") ?? "").split(";")
-  return pairs.some((pair) => pair.replace(/^[ \t]+|[ \t]+$/g, "") === `${FRESH_LOGIN_COOKIE}=${VALUE}`)
+  return pairs.some((pair) => trim(pair, isSpaceOrTab) === `${FRESH_LOGIN_COOKIE}=${VALUE}`)
 }
 
 function cookie(value: string, maxAgeS: number): string {

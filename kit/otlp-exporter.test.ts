@@ -26,6 +26,7 @@ describe("otlpDestination", () => {
   it.for([
     ["https://collector.example", "https://collector.example/v1/traces"],
     ["https://collector.example/otlp/", "https://collector.example/otlp/v1/traces"],
+    ["https://collector.example//a/b//", "https://collector.example//a/b/v1/traces"],
     ["http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"],
     ["", undefined],
     ["collector.example", undefined],

@@ -9,6 +9,7 @@ import { JsonTraceSerializer } from "@opentelemetry/otlp-transformer"
 import { resourceFromAttributes } from "@opentelemetry/resources"
 import type { ReadableSpan } from "@opentelemetry/sdk-trace"
 import { withoutTokens } from "../contracts/trace-context.ts"
+import { trimEnd } from "./trim.ts"
 import { writeLog } from "./write-log.ts"
 
 export type { ReadableSpan } from "@opentelemetry/sdk-trace"
@@ -73,7 +74,7 @@ export function otlpDestination({ OTLP_ENDPOINT = "", OTLP_HEADERS = "" }: OtlpV
   if (OTLP_ENDPOINT === "" || !URL.canParse(OTLP_ENDPOINT)) return null
   const url = new URL(OTLP_ENDPOINT)
   if ((url.protocol !== "https:" && url.protocol !== "http:") || url.search !== "" || url.hash !== "") return null
-  url.pathname = `${url.pathname.replace(/\/+$/, "")}/v1/traces`
+  url.pathname = `${trimEnd(url.pathname, (character) => character === "/")}/v1/traces`
   const headers = headersOf(OTLP_HEADERS)
   return headers === null ? null : { url: url.href, headers }
 }

@@ -1,7 +1,6 @@
 /** Tokens and keys that no one here wrote: none of them is a passport, whatever is wrong or right with them. */
-import { existsSync, readFileSync } from "node:fs"
-import { join } from "node:path"
 import { describe, it } from "vitest"
+import { readCorpus } from "../tests/security/corpora.ts"
 import { Refusal } from "./problem.ts"
 import { passportRequirement } from "./require-passport.ts"
 
@@ -11,16 +10,13 @@ interface Group {
   readonly tests: readonly { readonly tcId: number; readonly comment: string; readonly jws: unknown }[]
 }
 
-const folder = process.env.SALLYPORT_CORPORA ?? "../shared/corpora"
 const files = ["wycheproof-json_web_signature_test.json", "wycheproof-json_web_key_test.json"]
 
 for (const file of files) {
-  const path = join(folder, file)
-  const isThere = existsSync(path)
-  if (!isThere) process.stderr.write(`SKIPPED: there is no ${path}; SALLYPORT_CORPORA names the folder of corpora\n`)
-  describe.skipIf(!isThere)(file, () => {
+  const text = readCorpus(file)
+  describe.skipIf(text === null)(file, () => {
     it("accepts none of its tokens", async ({ expect }) => {
-      const { testGroups } = JSON.parse(readFileSync(path, "utf8")) as { testGroups: readonly Group[] }
+      const { testGroups } = JSON.parse(text ?? "") as { testGroups: readonly Group[] }
       const accepted: number[] = []
       let tried = 0
       for (const group of testGroups) {

@@ -3,8 +3,10 @@
  * Every team's Worker begins with it. It knows nothing of the caller but what the passport says, and the passport nothing that the gateway did not sign.
  * @see RFC 8725 §3 (algorithm, type, issuer, audience), RFC 7515 §5.2, RFC 7519 §4.1
  */
+
 import type { MiddlewareHandler } from "hono"
 import { isCanonicalCompactJws } from "../contracts/compact-jws.ts"
+import { isRecord } from "../contracts/is-record.ts"
 import {
   PASSPORT_ALG,
   PASSPORT_LIFETIME_S,
@@ -155,10 +157,6 @@ function isPassportClaims(value: unknown): value is PassportClaims {
 /** RFC 7519 NumericDate, here without fractions and without the far future. */
 function isSeconds(value: unknown): value is number {
   return Number.isInteger(value) && Number(value) > 0 && Number(value) < 1e11
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
 /** The JSON in a base64url part; undefined when it is not JSON in UTF-8. */

@@ -3,8 +3,10 @@
  * Whether it came before is the caller's too, who knows when its effect is done.
  * @see RFC 8417 (the token), RFC 8935 (the push and its errors), RFC 9493 (subjects), OpenID Shared Signals Framework 1.0 §4.1
  */
+
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, errors, type JSONWebKeySet, jwtVerify } from "jose"
 import { isCanonicalCompactJws } from "../contracts/compact-jws.ts"
+import { isRecord } from "../contracts/is-record.ts"
 
 export const SECURITY_EVENT_TYPE = "application/secevent+jwt"
 /** Milliseconds after which a token is too old to be taken: whoever remembers for so long which came before, is never told twice. */
@@ -93,10 +95,6 @@ function isEvents(value: unknown): value is SecurityEvent<Transmitter>["events"]
   if (!isRecord(value)) return false
   const payloads = Object.values(value)
   return payloads.length >= 1 && payloads.length <= 10 && payloads.every(isRecord)
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
 function faultOf(thrown: unknown): { ok: false; err: SecurityEventError; description: string } {

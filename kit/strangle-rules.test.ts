@@ -43,7 +43,7 @@ describe("parseStrangleRules", () => {
     ["a share below none", { newBps: -1 }, "/rules/0/newBps"],
     ["a share in fractions", { newBps: 0.5 }, "/rules/0/newBps"],
     ["a share as text", { newBps: "100" }, "/rules/0/newBps"],
-    ["a field that nobody knows", { newBp: 100 }, "/rules/0"],
+    ["a field that nobody knows", { newBp: 100 }, "/rules/0/newBp"],
     ["a path without a slash", { path: "documents" }, "/rules/0/path"],
     ["a star inside", { path: "/a/*/b" }, "/rules/0/path"],
     ["a star after text", { path: "/a*" }, "/rules/0/path"],

@@ -3,6 +3,7 @@
  * that someone else read, the choice is a hash of who calls. Carried out by strangle.ts.
  */
 import { z } from "zod"
+import { toFaults } from "../contracts/to-faults.ts"
 import type { PointedError } from "./problem.ts"
 
 export type Side = "legacy" | "new"
@@ -83,7 +84,7 @@ export function parseStrangleRules(text: string): ParsedRules {
     return { ok: false, faults: [{ pointer: "", detail: "is not JSON" }] }
   }
   const parsed = ruleSetShape.safeParse(document)
-  if (!parsed.success) return { ok: false, faults: faultsOf(parsed.error) }
+  if (!parsed.success) return { ok: false, faults: toFaults(parsed.error) }
   const rules = parsed.data.rules.map(compile)
   const faults = rules.flatMap((rule, index) => crossFaults(rule, index, rules))
   if (faults.length > 0) return { ok: false, faults }
@@ -111,15 +112,6 @@ function crossFaults(rule: StrangleRule, index: number, rules: readonly Strangle
   if (rule.deprecationMs !== null && rule.sunsetMs !== null && rule.sunsetMs < rule.deprecationMs)
     faults.push({ pointer: `/rules/${index}/sunset`, detail: "is before the deprecation" })
   return faults
-}
-
-function faultsOf(error: z.ZodError): PointedError[] {
-  return error.issues.flatMap((issue) => {
-    const pointer = issue.path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
-    return issue.code === "unrecognized_keys"
-      ? issue.keys.map(() => ({ pointer, detail: "holds a field that is not known" }))
-      : [{ pointer, detail: issue.message }]
-  })
 }
 
 /** `/a` for `/a/*` and for `/a`. */

@@ -8,6 +8,7 @@
  */
 import { BoundedCache } from "./bounded-cache.ts"
 import { refuse } from "./problem.ts"
+import { awaitFor } from "./within.ts"
 
 export interface VolatileCacheOptions<T> {
   /** Values per generation, at least 1: never more than twice as many are held. */
@@ -135,7 +136,7 @@ export class VolatileCache<T> {
       if (others === null) break
       if (joins === 0) this.#counts.joined++
       const left = this.#options.giveUpMs - (this.#options.clock.now() - others.startedAt)
-      await within(others.done, left)
+      await awaitFor(left, others.done)
       if (others.outcome !== null) return this.#settle(key, others)
       this.#giveUp(key, others)
       // Another that waited in vain may have been quicker.
@@ -143,7 +144,7 @@ export class VolatileCache<T> {
       if (entry !== undefined && this.#options.clock.now() < entry.freshUntil) return entry.value
     }
     const own = this.#start(key, load, waitUntil)
-    await within(own.done, this.#options.giveUpMs)
+    await awaitFor(this.#options.giveUpMs, own.done)
     if (own.outcome === null) this.#giveUp(key, own)
     return this.#settle(key, own)
   }
@@ -244,14 +245,4 @@ export class VolatileCache<T> {
 
 function assertBound(name: string, holds: boolean): void {
   if (!holds) throw new TypeError(`VolatileCache: ${name} is out of its bounds`)
-}
-
-/** Settles with `work`, or after `ms`, whichever is first; by a timer of the request that waits. */
-async function within(work: Promise<void>, ms: number): Promise<void> {
-  let timer: number | null = null
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, ms))
-  })
-  await Promise.race([work, late])
-  clearTimeout(timer)
 }

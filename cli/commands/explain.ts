@@ -1,5 +1,6 @@
 import type { Command } from "commander"
 import { explainCreate, explanationShape } from "../../contracts/api.ts"
+import { toFaults } from "../../contracts/to-faults.ts"
 import { apiOf, type CommonOptions, collect, commandOf } from "../command.ts"
 import { type ExitCode, Failure, printable } from "../failure.ts"
 import type { Io } from "../io.ts"
@@ -42,7 +43,7 @@ export function explain(io: Io, finish: (code: ExitCode) => void): Command {
       })
       if (!body.success)
         throw new Failure("That request cannot be explained", {
-          errors: body.error.issues.map((each) => ({ pointer: `/${each.path.join("/")}`, detail: each.message })),
+          errors: toFaults(body.error),
           fix: "Give a full URL such as https://api.procore.com/rest/v1.0/me, and facts as --help shows.",
         })
       const { value } = await apiOf(io).post("/v1/explain", explanationShape, { body: body.data })

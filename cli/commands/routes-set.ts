@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander"
 import { type Route, routePut, routeShape } from "../../contracts/api.ts"
 import { stickyBy } from "../../contracts/dispatch-config.ts"
+import { toFaults } from "../../contracts/to-faults.ts"
 import { apiOf, type ChangeOptions, changeCommandOf, collect, messageOf, positive, segment } from "../command.ts"
 import { Failure } from "../failure.ts"
 import type { Io } from "../io.ts"
@@ -78,7 +79,7 @@ export function routesSet(io: Io): Command {
     const parsed = routePut.safeParse(wanted(before?.value, options, kill))
     if (!parsed.success)
       throw new Failure(before === null ? `There is no route ${id}; to make it, more is needed` : "Not a route", {
-        errors: parsed.error.issues.map((each) => ({ pointer: `/${each.path.join("/")}`, detail: each.message })),
+        errors: toFaults(parsed.error),
         fix: "A new route needs --hostname, --path, --script and --auth; `sallyport routes set --help` shows one.",
       })
     const { value } = await api.put(path, routeShape, { body: parsed.data, before })

@@ -16,6 +16,9 @@ interface Options extends ChangeOptions, KillOptions {
   readonly keepAssetVersions?: number
   readonly requireScope?: readonly string[]
   readonly requireKind?: readonly string[]
+  readonly requireLevel?: number
+  readonly requireMaxAuthAge?: number
+  readonly requireFeed?: boolean
   readonly require?: false
 }
 
@@ -26,6 +29,7 @@ export function scriptsSet(io: Io): Command {
     "claim a script's name, or change its settings",
     "scripts set files --timeout-ms 60000 --no-deploy-on-upload",
     "scripts set files --require-scope files:write",
+    "scripts set payments --require-level 2 --require-max-auth-age 900",
     "scripts set files --kill 'leaks, see the runbook'",
   )
     .argument("<script>")
@@ -43,7 +47,10 @@ export function scriptsSet(io: Io): Command {
     )
     .option("--require-scope <scope>", "scope that callers need, by any route or sibling; repeatable", collect)
     .option("--require-kind <kind>", "kind of credential that callers need: user or service; repeatable", collect)
-    .option("--no-require", "ask for neither any more")
+    .option("--require-level <n>", "least level of a session that callers need, 1–3", positive)
+    .option("--require-max-auth-age <s>", "seconds since the callers' login, at most", positive)
+    .option("--require-feed", "refuse while it is not known what was revoked")
+    .option("--no-require", "ask for none of these any more")
   return addKillOptions(command, "the script, on all its routes and for siblings,").action(
     async (name: string, options: Options) => {
       const kill = killOf(options)
@@ -78,11 +85,18 @@ function settingsOf(
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
 }
 
-/** Undefined leaves it as it is; an option replaces its own list and keeps the other. */
+/** Undefined leaves it as it is; an option replaces its own condition and keeps the others. */
 function accessOf(before: Script | undefined, options: Options): object | null | undefined {
-  const { requireScope: scopes, requireKind: kinds } = options
-  if (scopes === undefined && kinds === undefined) return options.require === false ? null : undefined
-  return { ...before?.access, ...(scopes === undefined ? {} : { scopes }), ...(kinds === undefined ? {} : { kinds }) }
+  const named = {
+    scopes: options.requireScope,
+    kinds: options.requireKind,
+    minLevel: options.requireLevel,
+    maxAuthAgeS: options.requireMaxAuthAge,
+    sensitive: options.requireFeed,
+  }
+  const asked = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
+  if (Object.keys(asked).length === 0) return options.require === false ? null : undefined
+  return { ...before?.access, ...asked }
 }
 
 function upTo10(text: string): number {

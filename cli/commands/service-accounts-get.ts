@@ -10,7 +10,7 @@ export function serviceAccountsGet(io: Io): Command {
     .action(async (name: string, options: CommonOptions) => {
       const { value } = await apiOf(io).get(`/v1/service-accounts/${segment(name)}`, serviceAccountShape)
       if (options.json) return printJson(io, value)
-      const keys = value.keys.map(({ id, expiresAt }) => `${id}${expiresAt === null ? "" : ` until ${expiresAt}`}`)
+      const keys = value.keys.map(({ id, expiresAt }) => `${id} until ${expiresAt}`)
       printFields(io, {
         name: value.name,
         scopes: value.scopes.join(" "),

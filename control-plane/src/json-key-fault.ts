@@ -2,6 +2,7 @@
  * What JSON.parse settles silently and another parser may settle differently: a key given twice, `__proto__`, absurd nesting.
  * Looks at text that JSON.parse has already accepted.
  */
+import { escapePointer } from "../../contracts/to-faults.ts"
 
 /** Deeper than any body we take. */
 const MAX_DEPTH = 64
@@ -55,5 +56,5 @@ function isFollowedByColon(text: string, end: number): boolean {
 }
 
 function pointerOf(frames: readonly Frame[]): string {
-  return frames.map(({ at }) => `/${String(at).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
+  return frames.map(({ at }) => `/${escapePointer(String(at))}`).join("")
 }

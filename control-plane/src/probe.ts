@@ -3,6 +3,8 @@
  * `sallyport_revocation_lag_seconds`. Once in the minute's schedule, at most {@link PROBE_LIMIT_MS} long. One that could not begin, or never ended, has failed: it is never taken for fast.
  */
 
+import { isRecord } from "../../contracts/is-record.ts"
+import { INTERNAL_HOSTNAME, RESERVED_PATH_PREFIX } from "../../contracts/reserved-headers.ts"
 import { SESSION_COOKIE, type SessionSeal } from "../../contracts/session.ts"
 import { sealSession } from "../../kit/session-cookie.ts"
 import { within } from "../../kit/within.ts"
@@ -108,7 +110,7 @@ type Verdict = "accepted" | "revoked" | "refused" | "no-answer"
 /** What the edge says of the session. A failure of the edge says nothing of it. */
 async function verdictOf(cookie: string, { edgeFront, log }: ProbeDependencies): Promise<Verdict> {
   try {
-    const answer = edgeFront.fetch("https://sallyport.invalid/.sallyport/session", {
+    const answer = edgeFront.fetch(`https://${INTERNAL_HOSTNAME}${RESERVED_PATH_PREFIX}session`, {
       headers: { cookie: `${SESSION_COOKIE}=${cookie}` },
       redirect: "manual",
     })
@@ -124,8 +126,4 @@ async function verdictOf(cookie: string, { edgeFront, log }: ProbeDependencies):
     log({ event: "probe.no-answer", error: String(failure) })
     return "no-answer"
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null
 }

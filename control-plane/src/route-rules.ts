@@ -5,29 +5,49 @@
 import { refuse } from "../../kit/problem.ts"
 import { type Actor, actsFor } from "./actor.ts"
 import { canonicalJson } from "./canonical-json.ts"
+import { isKilledByOps } from "./killed-by-ops.ts"
+import { isZoneByOps } from "./route-zone.ts"
 import type { Registry } from "./store/registry.ts"
-import type { RouteRow } from "./store/rows.ts"
+import { type RouteRow, type RouteSpec, specOf } from "./store/rows.ts"
 
 /** What a team may still change of a route that ops led to another team's script: it answers for its callers, not for that script. */
 const ITS_OWN_WITH_A_FOREIGN_SCRIPT: ReadonlySet<string> = new Set(["kill", "timeoutMs"])
 
 /**
- * Holds `wanted` to every rule. Throws `api.conflict` (id of another team's route), `api.forbidden` (for another team, or more of a route to a foreign script than it may change),
- * `route.hostname-closed`, `api.body-invalid` (no such hostname, team or script), `route.taken`, `route.under-another-team`, `route.above-another-team`, `route.path-reserved`.
+ * Holds `wanted` to every rule, and answers it as a row. Throws `api.conflict` (id of another team's route), `api.forbidden` (for another team, more of a route to a
+ * foreign script than it may change, a zone without the grant, or what would undo or go round a switch that ops threw), `route.hostname-closed`, `api.body-invalid` (no such hostname, team or script), `route.taken`, `route.under-another-team`, `route.above-another-team`, `route.path-reserved`.
  */
-export function admitRoute(wanted: RouteRow, actor: Actor, registry: Registry): void {
+export function admitRoute(wanted: RouteSpec, actor: Actor, registry: Registry): RouteRow {
   const found = registry.routes.get(wanted.id)
   if (found !== undefined && !actsFor(actor, found.team))
     throw refuse("api.conflict", { detail: "This id belongs to a route of another team." })
   admitTeam(wanted, actor, registry)
+  const killedByOps = admitSwitch(wanted, found, actor)
   // What others have put around a route since must never keep its team from switching it off.
   const staysWhereItIs = found !== undefined && isAttachedAs(found, wanted)
   if (!staysWhereItIs) admitHostname(wanted, actor, registry)
   admitScript(wanted, found, actor, registry)
   if (!staysWhereItIs) admitPlace(wanted, actor, registry)
+  const zoneByOps = isZoneByOps(wanted, staysWhereItIs ? found : null, actor, registry)
+  return { ...wanted, killedByOps, zoneByOps }
 }
 
-function isAttachedAs(found: RouteRow, wanted: RouteRow): boolean {
+/** What ops switched off stays attached, or it would come back attached anew and switched on. Throws `api.forbidden`. */
+export function admitDetaching(found: RouteRow, actor: Actor): void {
+  if (found.killedByOps && actor.role !== "ops")
+    throw refuse("api.forbidden", { detail: "Ops switched this route off; only they detach it." })
+}
+
+/** Nor does it leave its place, where the same could then be attached. Answers whether the switch is ops'. */
+function admitSwitch(wanted: RouteSpec, found: RouteRow | undefined, actor: Actor): boolean {
+  const before = { kill: found?.kill ?? null, killedByOps: found?.killedByOps ?? false }
+  const isMoved = found?.hostname !== wanted.hostname || found.path !== wanted.path
+  if (before.killedByOps && isMoved && actor.role !== "ops")
+    throw refuse("api.forbidden", { detail: "Ops switched this route off; only they move it." })
+  return isKilledByOps("route", before, wanted.kill ?? null, actor)
+}
+
+function isAttachedAs(found: RouteRow, wanted: RouteSpec): boolean {
   return (
     found.hostname === wanted.hostname &&
     found.path === wanted.path &&
@@ -37,13 +57,15 @@ function isAttachedAs(found: RouteRow, wanted: RouteRow): boolean {
 }
 
 /** Among the other routes of the hostname: nobody takes requests that another team's route gets, or would get once it is gone. */
-function admitPlace(wanted: RouteRow, actor: Actor, registry: Registry): void {
+function admitPlace(wanted: RouteSpec, actor: Actor, registry: Registry): void {
   const neighbours = [...registry.routes.values()].filter(
     (route) => route.hostname === wanted.hostname && route.id !== wanted.id,
   )
   if (neighbours.some((route) => route.path === wanted.path)) throw refuse("route.taken")
   if (actor.role === "ops") return
   const above = nearestAbove(wanted.path, neighbours)
+  if (above?.killedByOps === true && above.team === wanted.team)
+    throw refuse("api.forbidden", { detail: `Ops switched off ${above.id}, which lies above; only they attach here.` })
   if (above !== null && !above.open && above.team !== wanted.team) throw refuse("route.under-another-team")
   const lendersBase = baseLentBy(above, wanted, registry)
   if (lendersBase !== null && isReserved(wanted.path, lendersBase)) throw refuse("route.path-reserved")
@@ -52,7 +74,7 @@ function admitPlace(wanted: RouteRow, actor: Actor, registry: Registry): void {
 }
 
 /** Path of the place that is another's and open: the nearest route above, or else the hostname (`""`). Null where the team is at home. */
-function baseLentBy(above: RouteRow | null, wanted: RouteRow, registry: Registry): string | null {
+function baseLentBy(above: RouteRow | null, wanted: RouteSpec, registry: Registry): string | null {
   if (above !== null) return above.team === wanted.team ? null : baseOf(above.path)
   return registry.hostnames.get(wanted.hostname)?.team === wanted.team ? null : ""
 }
@@ -70,7 +92,7 @@ function isReserved(path: string, lendersBase: string): boolean {
   return segments.length < (isPrefix ? 1 : 2) || (lendersBase === "" && segments[0] === ".well-known")
 }
 
-function admitTeam(wanted: RouteRow, actor: Actor, registry: Registry): void {
+function admitTeam(wanted: RouteSpec, actor: Actor, registry: Registry): void {
   if (!actsFor(actor, wanted.team))
     throw refuse("api.forbidden", { detail: "A route belongs to the token's own team." })
   if (!registry.teams.has(wanted.team))
@@ -78,7 +100,7 @@ function admitTeam(wanted: RouteRow, actor: Actor, registry: Registry): void {
 }
 
 /** To a team, a hostname that it may not use looks like one that does not exist. */
-function admitHostname(wanted: RouteRow, actor: Actor, registry: Registry): void {
+function admitHostname(wanted: RouteSpec, actor: Actor, registry: Registry): void {
   const hostname = registry.hostnames.get(wanted.hostname)
   if (hostname !== undefined && (hostname.open || actsFor(actor, hostname.team))) return
   if (actor.role !== "ops") throw refuse("route.hostname-closed")
@@ -86,7 +108,7 @@ function admitHostname(wanted: RouteRow, actor: Actor, registry: Registry): void
 }
 
 /** A team names scripts of its own, or keeps the one that ops gave its route, as it is. Another team's script looks like none. */
-function admitScript(wanted: RouteRow, found: RouteRow | undefined, actor: Actor, registry: Registry): void {
+function admitScript(wanted: RouteSpec, found: RouteRow | undefined, actor: Actor, registry: Registry): void {
   if (found !== undefined && !actsFor(actor, registry.scripts.get(found.script)?.team ?? null)) {
     const errors = changedFields(found, wanted)
       .filter((field) => !ITS_OWN_WITH_A_FOREIGN_SCRIPT.has(field))
@@ -101,8 +123,8 @@ function admitScript(wanted: RouteRow, found: RouteRow | undefined, actor: Actor
   })
 }
 
-function changedFields(found: RouteRow, wanted: RouteRow): string[] {
-  const before = new Map(Object.entries(found))
+function changedFields(found: RouteRow, wanted: RouteSpec): string[] {
+  const before = new Map(Object.entries(specOf(found)))
   const after = new Map(Object.entries(wanted))
   return [...new Set([...before.keys(), ...after.keys()])].filter(
     (field) => canonicalJson({ value: before.get(field) }) !== canonicalJson({ value: after.get(field) }),

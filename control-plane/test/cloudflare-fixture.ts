@@ -1,5 +1,5 @@
 /**
- * Cloudflare's API as far as the script host speaks it, for tests: real envelopes, codes and forms as docs/platform-facts.md has them, handed to the SDK as its `fetch`.
+ * Cloudflare's API as far as the script host speaks it, for tests: real envelopes, codes and forms as Cloudflare's OpenAPI description and wrangler have them, handed to the SDK as its `fetch`.
  * It refuses what production refuses, and fails on demand in the ways that production fails.
  */
 import { sha256Hex } from "../../kit/sha256.ts"

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { type DispatchConfig, route } from "../../contracts/dispatch-config.ts"
 import type { ExplainRequest } from "../../contracts/platform.ts"
+import { exampleConfig } from "./example-config.ts"
 import { explainRequest } from "./explain.ts"
 import { NOW_S, type TestBed, testBed } from "./test-dependencies.ts"
 
@@ -85,6 +86,23 @@ describe("an explanation", () => {
     expect(JSON.stringify(authenticate)).toContain(why)
   })
 
+  it("asks what the script asks besides its route, and names the stricter of both", async () => {
+    const { files } = exampleConfig().scripts
+    if (files === undefined) throw new Error("unreachable: the example has the script")
+    const access = { scopes: [], minLevel: 2, maxAuthAgeS: 600, sensitive: true }
+    const scripts = { files: { ...files, access } }
+    const bed = await testBed({ ...routed({ accept: ["session"], minLevel: 1, maxAuthAgeS: 300 }), scripts })
+    const { cookie } = await bed.login({ level: 2 })
+    const { authorize } = await explain(bed, { cookie })
+    expect(authorize?.facts).toMatchObject({ minLevel: 2, maxAuthAgeS: 300 })
+    const below = await explain(bed, { cookie: (await bed.login({ level: 1 })).cookie })
+    expect(below.outcome).toMatchObject({ code: "auth.step-up-required" })
+    const unheard = await testBed({ ...routed({ accept: ["session"] }), scripts })
+    unheard.relay.since = () => Promise.reject(new Error("the relay is down"))
+    const unknown = await explain(unheard, { cookie: (await unheard.login({ level: 2 })).cookie })
+    expect(unknown.outcome).toMatchObject({ code: "auth.revocation-unknown" })
+  })
+
   it("says that a browser would be sent to the login, and where", async () => {
     const bed = await testBed(routed({ accept: ["session"], login: "/login/start", minLevel: 2 }))
     const { outcome, authenticate } = await explain(bed, { "sec-fetch-mode": "navigate" })
@@ -96,6 +114,18 @@ describe("an explanation", () => {
     const stepUp = await explain(bed, { cookie, "sec-fetch-mode": "navigate" })
     expect(stepUp.authorize?.says).toContain("auth.step-up-required. A browser goes to /login/start?return_to=")
     expect((await explain(bed, { cookie })).outcome).toMatchObject({ code: "auth.step-up-required" })
+  })
+
+  it("says where a browser goes only when it goes somewhere: a form with a session that is over does not", async () => {
+    const bed = await testBed(routed({ mode: "optional", accept: ["session"] }))
+    const { cookie, handle } = await bed.login({ createdAtMs: (NOW_S - 600) * 1000 })
+    bed.sessions.texts.delete(`session/${handle}`)
+    const navigation = { cookie, "sec-fetch-mode": "navigate", "sec-fetch-site": "same-origin" }
+    const form = await explain(bed, navigation, { method: "POST" })
+    expect(form.outcome).toMatchObject({ code: "auth.session-expired" })
+    expect(form.authenticate?.says).toBe("Refused: auth.session-expired.")
+    const link = await explain(bed, navigation)
+    expect(link.authenticate?.says).toBe("Refused: auth.session-expired. A browser goes to /files/1 instead.")
   })
 
   it("says that the credential was revoked", async () => {

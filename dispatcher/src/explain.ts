@@ -13,7 +13,7 @@ import { screen } from "./edge/screen.ts"
 import type { Env } from "./env.ts"
 import { isGatewayPath } from "./gateway-endpoints.ts"
 import { authenticate } from "./identity/authenticate.ts"
-import { authorize } from "./identity/authorize.ts"
+import { authorize, stepUpFor } from "./identity/authorize.ts"
 import { loginOf, orLogin } from "./identity/login-redirect.ts"
 import { refuseRevoked } from "./identity/refuse-revoked.ts"
 import type { Subject } from "./identity/subject.ts"
@@ -131,14 +131,15 @@ function explainRoute(inbound: Inbound, config: ReadyConfig, say: Say): FoundRou
 /** Who calls and what they may; a refusal says at which of the stages, and whether a browser is sent to the login instead. */
 async function explainAccess(inbound: Inbound, route: FoundRoute, around: Around, say: Say): Promise<Subject> {
   const { auth } = route.config
+  const { access } = route.script
   let stage: "authenticate" | "authorize" = "authenticate"
   try {
     const subject = await explainSubject(inbound, route, around, say)
     stage = "authorize"
     authorize(subject, auth, around.deps.clock)
-    authorize(subject, route.script.access, around.deps.clock)
-    const scopes = [...new Set([...auth.scopes, ...(route.script.access?.scopes ?? [])])]
-    const { minLevel = null, maxAuthAgeS = null } = auth
+    authorize(subject, access, around.deps.clock)
+    const scopes = [...new Set([...auth.scopes, ...(access?.scopes ?? [])])]
+    const { minLevel = null, maxAuthAgeS = null } = stepUpFor(auth, access)
     say("authorize", scopes.length === 0 ? "Route and script ask for no scope." : "Every scope is there.", {
       scopes,
       minLevel,
@@ -147,9 +148,10 @@ async function explainAccess(inbound: Inbound, route: FoundRoute, around: Around
     return subject
   } catch (thrown) {
     const refusal = asRefusal(thrown)
-    const instead = asRefusal(orLogin(thrown, loginOf(inbound, auth)))
+    const instead = asRefusal(orLogin(thrown, loginOf(inbound, auth, access)))
     const { location } = instead.options.headers ?? {}
-    const says = instead === refusal ? "" : ` A browser goes to ${location} instead.`
+    // A form's refusal is another one too where it takes a cookie away, and leads nowhere.
+    const says = instead === refusal || location === undefined ? "" : ` A browser goes to ${location} instead.`
     say(stage, `Refused: ${refusal.code}.${says}`, {
       ...shownIn(inbound, auth),
       ...refusal.options.log,
@@ -166,7 +168,8 @@ async function explainSubject(inbound: Inbound, route: FoundRoute, around: Aroun
   const findings: Finding[] = []
   const note = (finding: Finding) => void findings.push(finding)
   const subject = await authenticate(inbound, route, config, deps, { note, waitUntil: null })
-  await refuseRevoked(subject, auth.sensitive ?? false, config, deps, { note, waitUntil })
+  const isSensitive = auth.sensitive || route.script.access?.sensitive || false
+  await refuseRevoked(subject, isSensitive, config, deps, { note, waitUntil })
   const { kind, scopes, company, companies, level } = subject
   say(
     "authenticate",

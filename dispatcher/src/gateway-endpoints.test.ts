@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { exampleConfig } from "./example-config.ts"
 import { answerGatewayPath, isGatewayPath } from "./gateway-endpoints.ts"
 import { testBed } from "./test-dependencies.ts"
 
@@ -66,6 +67,25 @@ describe("answerGatewayPath", () => {
   it("explains a problem code, and knows no other", async () => {
     expect(await (await get("/.sallyport/problems/auth.token-expired")).json()).toMatchObject({ status: 401 })
     expect((await get("/.sallyport/problems/constructor")).status).toBe(404)
+  })
+
+  it.each([
+    "/.well-known/jwks.json",
+    "/.sallyport/health/alive",
+    "/.sallyport/health/ready",
+    "/.sallyport/version",
+    "/.sallyport/session",
+    "/.sallyport/problems/auth.token-expired",
+    "/.sallyport/nothing",
+  ])("gives %s a request id of its own", async (path) => {
+    expect((await get(path)).headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/)
+  })
+
+  it("serves keys and health to whoever asks, also where the screen refuses everybody", async () => {
+    const { screen } = exampleConfig()
+    const { deps } = await testBed({ screen: { ...screen, tls: { ...screen.tls, whenUnknown: "refuse" } } })
+    for (const path of ["/.well-known/jwks.json", "/.sallyport/health/alive", "/.sallyport/health/ready"])
+      expect((await answerGatewayPath(new Request(`${ORIGIN}${path}`), deps, waitUntil)).status).toBe(200)
   })
 
   it("answers GET and HEAD alone", async () => {

@@ -1,14 +1,21 @@
 /**
  * What the gateway answers itself on every hostname: the key set, health, version, whose session it is, and the meaning of problem codes.
- * Served before the request line: it must answer when there is no config, and it knows nothing of teams.
+ * Served before the request line: it must answer when there is no config, and it knows nothing of teams. Neither screened nor recorded as a trip, so that probes and backends are answered wherever and
+ * however they connect: it says nothing of anybody, and costs no more than a refusal would. Whose session it is does, and is (session-endpoint.ts).
  */
 import { KEY_SET_MAX_AGE_S } from "../../contracts/passport-keys.ts"
 import { PROBLEMS, type ProblemCode, problemType } from "../../contracts/problem-codes.ts"
-import { CONFIG_HEADER, isGatewayOwned, JWKS_PATH, RESERVED_PATH_PREFIX } from "../../contracts/reserved-headers.ts"
-import { problemResponse, refuse } from "../../kit/problem.ts"
+import {
+  CONFIG_HEADER,
+  isGatewayOwned,
+  JWKS_PATH,
+  REQUEST_ID_HEADER,
+  RESERVED_PATH_PREFIX,
+} from "../../contracts/reserved-headers.ts"
+import { problemResponse, Refusal, refuse } from "../../kit/problem.ts"
 import type { Dependencies } from "./dependencies.ts"
 import { publishedKeys } from "./published-keys.ts"
-import { answerSession, SESSION_PATH } from "./session-endpoint.ts"
+import { answerSession, requireReading, SESSION_PATH } from "./session-endpoint.ts"
 
 /** Ready means: a config is in force, and KV confirmed it at most this long ago, milliseconds. */
 const READY_BOUND_MS = 15 * 60_000
@@ -25,13 +32,23 @@ function pathOf(url: string, start: number): string {
   return query < 0 ? url.slice(start) : url.slice(start, query)
 }
 
-/** Answers GET and HEAD of a gateway path; anything else is a problem. Like every response, it names the config revision in force. */
+/** Answers GET and HEAD of a gateway path; anything else is a problem. Like every response, it has a request id and names the config revision in force. */
 export async function answerGatewayPath(
   request: Request,
   deps: Dependencies,
   waitUntil: (work: Promise<unknown>) => void,
 ): Promise<Response> {
-  const response = await answer(request, deps, waitUntil)
+  const requestId = deps.makeId()
+  const path = pathOf(request.url, request.url.indexOf("/", 8))
+  const response =
+    path === SESSION_PATH
+      ? await answerSession(request, requestId, deps, waitUntil)
+      : await answer(request, path, deps, waitUntil).catch((thrown: unknown) => {
+          // A bug is the runtime's to report: there is no trip here that would.
+          if (!(thrown instanceof Refusal)) throw thrown
+          return problemResponse(thrown, { requestId, instance: path })
+        })
+  response.headers.set(REQUEST_ID_HEADER, requestId)
   const { revision } = deps.config.status()
   if (revision !== null) response.headers.set(CONFIG_HEADER, String(revision))
   return response
@@ -39,23 +56,18 @@ export async function answerGatewayPath(
 
 async function answer(
   request: Request,
+  path: string,
   deps: Dependencies,
   waitUntil: (work: Promise<unknown>) => void,
 ): Promise<Response> {
-  const path = pathOf(request.url, request.url.indexOf("/", 8))
-  const context = { requestId: deps.makeId(), instance: path }
-  if (request.method !== "GET" && request.method !== "HEAD") {
-    return problemResponse(refuse("edge.method-not-allowed", { headers: { allow: "GET, HEAD" } }), context)
-  }
+  requireReading(request.method)
   const problems = `${RESERVED_PATH_PREFIX}problems/`
-  if (path.startsWith(problems)) return describeProblem(path.slice(problems.length)) ?? notFound(context)
+  if (path.startsWith(problems)) return describeProblem(path.slice(problems.length))
   switch (path) {
     case JWKS_PATH:
       return Response.json(await publishedKeys(deps, waitUntil), {
         headers: { "cache-control": `public, max-age=${KEY_SET_MAX_AGE_S}` },
       })
-    case SESSION_PATH:
-      return answerSession(request, context, deps, waitUntil)
     case `${RESERVED_PATH_PREFIX}health/alive`:
       return status(200, { status: "ok" })
     case `${RESERVED_PATH_PREFIX}health/ready`:
@@ -63,12 +75,8 @@ async function answer(
     case `${RESERVED_PATH_PREFIX}version`:
       return version(deps, waitUntil)
     default:
-      return notFound(context)
+      throw refuse("route.not-found")
   }
-}
-
-function notFound(context: { requestId: string; instance: string }): Response {
-  return problemResponse(refuse("route.not-found"), context)
 }
 
 /** Looks for a config when there is none yet: a fresh isolate must be able to become ready without traffic. */
@@ -89,8 +97,8 @@ async function version(deps: Dependencies, waitUntil: (work: Promise<unknown>) =
   return status(200, { environment, bundle, config: deps.config.status(), passportKeys })
 }
 
-function describeProblem(code: string): Response | null {
-  if (!Object.hasOwn(PROBLEMS, code)) return null
+function describeProblem(code: string): Response {
+  if (!Object.hasOwn(PROBLEMS, code)) throw refuse("route.not-found")
   const { status, title, fix } = PROBLEMS[code as ProblemCode]
   return Response.json({ code, type: problemType(code as ProblemCode), status, title, fix })
 }

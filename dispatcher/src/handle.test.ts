@@ -59,9 +59,10 @@ describe("handle", () => {
     expect(decodeJwt(passport)).toMatchObject({ aud: "script:files", sub: "alice", exp: NOW_S + 60 })
   })
 
-  it("sends with each dispatch the limits and the egress policy of the team", async () => {
+  it("sends with each dispatch the limits and the egress policy of the team, and the request's id", async () => {
     const bed = await testBed()
-    await asAlice(bed)
+    const response = await asAlice(bed)
+    const requestId = response.headers.get("x-request-id")
     expect(bed.dispatched[0]?.options).toEqual({
       limits: { cpuMs: 1000, subRequests: 50 },
       outbound: {
@@ -72,6 +73,7 @@ describe("handle", () => {
           allow: ["https://origin.example"],
           audiences: { "cell:us01": ["https://cell.example"] },
         },
+        requestId,
       },
     })
   })
@@ -86,6 +88,10 @@ describe("handle", () => {
     "X-Original-URL",
     "x-sallyport-sibling",
     "Cloudflare-Workers-Version-Overrides",
+    "Client-Cert",
+    "client_cert_chain",
+    "X-WebAuth-User",
+    "Fastly-Client-IP",
     "authorization",
     "x-sallyport-pin",
   ])("lets no client's %s through to a Worker", async (name) => {
@@ -184,6 +190,21 @@ describe("handle", () => {
     expect(response.status).toBe(502)
     expect(await response.clone().text()).not.toContain("secret")
     expect(await codeOf(response)).toBe("dispatch.worker-failed")
+  })
+
+  it.each<[string, number, () => Response | Promise<Response>, Partial<RouteConfig>]>([
+    ["dispatch.worker-failed", 502, () => Promise.reject(new Error("secret")), {}],
+    ["dispatch.response-invalid", 502, () => Response.error(), {}],
+    ["dispatch.script-missing", 503, () => Promise.reject(new Error("Worker not found.")), {}],
+    ["dispatch.limit-exceeded", 503, () => Promise.reject(new Error("Too many subrequests.")), {}],
+    ["dispatch.worker-timeout", 504, () => new Promise<Response>(() => undefined), { timeoutMs: 50 }],
+  ])("names the release that failed in %s, and none before one was chosen", async (code, status, answer, changes) => {
+    const bed = await testBed(routesWith({ releases: [{ version: 3, weightBps: 10_000 }], ...changes }), answer)
+    const response = await send(bed, FILES)
+    expect(response.status).toBe(status)
+    expect(response.headers.get("x-sallyport-release")).toBe("files--v3")
+    expect(await codeOf(response)).toBe(code)
+    expect((await send(bed, "https://api.example.com/nowhere")).headers.has("x-sallyport-release")).toBe(false)
   })
 
   it("answers 503 where a script was never deployed", async () => {
@@ -341,6 +362,54 @@ describe("what a script itself asks", () => {
     expect((await asAlice(bed, FILES, {}, { scope: "write read" })).status).toBe(200)
     expect(await codeOf(await send(bed, OPEN))).toBe("auth.credential-required")
     expect(bed.dispatched).toHaveLength(1)
+  })
+
+  const session = { mode: "required" as const, issuers: ["example-idp"], scopes: [], accept: ["session" as const] }
+  const bySession = (access: object, auth: object = {}) =>
+    testBed({ ...filesWith({ access: { scopes: [], ...access } }), ...routesWith({ auth: { ...session, ...auth } }) })
+  const askBy = async (bed: TestBed, changes: object, headers: Record<string, string> = {}) =>
+    send(bed, FILES, { headers: { cookie: (await bed.login(changes)).cookie, ...headers }, redirect: "manual" })
+
+  it("may be a level of the session, though the route asks for none", async () => {
+    const bed = await bySession({ minLevel: 2 })
+    expect((await askBy(bed, { level: 2 })).status).toBe(200)
+    expect(await codeOf(await askBy(bed, { level: 1 }))).toBe("auth.step-up-required")
+    const open = await testBed(filesWith({ access: { scopes: [], minLevel: 2 } }))
+    expect(await codeOf(await asAlice(open))).toBe("auth.step-up-required")
+    expect(await codeOf(await send(open, OPEN))).toBe("auth.credential-required")
+    expect([...bed.dispatched, ...open.dispatched]).toHaveLength(1)
+  })
+
+  it("may be a fresh proof, to the second", async () => {
+    const bed = await bySession({ maxAuthAgeS: 300 })
+    const proved = (ageS: number) => ({ authenticatedAtMs: (NOW_S - ageS) * 1000 })
+    expect((await askBy(bed, proved(300))).status).toBe(200)
+    expect(await codeOf(await askBy(bed, proved(301)))).toBe("auth.step-up-required")
+  })
+
+  it("may be that revocations are known, though the route does not ask it", async () => {
+    for (const [sensitive, status] of [
+      [true, 503],
+      [false, 200],
+    ] as const) {
+      const bed = await bySession({ sensitive })
+      bed.relay.since = () => Promise.reject(new Error("the relay is down"))
+      expect((await askBy(bed, {})).status).toBe(status)
+    }
+  })
+
+  it("is what a login has to prove together with what the route asks, so that a browser is sent there once", async () => {
+    const login = "/login/start"
+    const sentTo = async (access: object, auth: object) => {
+      const response = await askBy(await bySession(access, { login, ...auth }), {}, { "sec-fetch-mode": "navigate" })
+      return response.headers.get("location")?.split("&").slice(1)
+    }
+    expect(await sentTo({ minLevel: 2 }, {})).toEqual(["level=2"])
+    expect(await sentTo({ minLevel: 3, maxAuthAgeS: 600 }, { minLevel: 2, maxAuthAgeS: 300 })).toEqual([
+      "level=3",
+      "max_age=300",
+    ])
+    expect(await sentTo({ maxAuthAgeS: 60 }, { minLevel: 2, maxAuthAgeS: 300 })).toEqual(["level=2", "max_age=60"])
   })
 
   it("ends with 503 and Retry-After on all its routes when it is switched off", async () => {
@@ -609,19 +678,24 @@ describe("revocation", () => {
     expect(response.headers.get("location")).toBe("/login/start?return_to=%2Ffiles%2F1&max_age=0")
   })
 
-  it("has a browser remember that, wherever it was refused or went on without its session, and no other client", async () => {
+  it("has a browser remember that where it went on without its session, and nothing that a page fetches takes its cookie", async () => {
     const open = { ...auth, mode: "optional" as const }
-    for (const asked of [auth, open]) {
+    for (const [asked, set] of [
+      [auth, []],
+      [open, [clearedSessionCookie(), freshLoginCookie()]],
+    ] as const) {
       const { bed, ask } = await bedWith(asked)
       const { cookie, handle } = await bed.login()
       const authorization = `Bearer ${await bed.token({ iat: NOW_S })}`
       await bed.relay.revoke({ kind: "session", session: handle })
       await bed.relay.revoke({ kind: "subject", idp: "example-idp", subject: "alice" }, NOW_S * 1000)
       await ask({ cookie })
-      const navigate = { "sec-fetch-mode": "navigate" }
-      for (const headers of [{ cookie }, { cookie, ...navigate }])
-        expect((await ask(headers)).headers.getSetCookie()).toEqual([clearedSessionCookie(), freshLoginCookie()])
-      expect((await ask({ authorization })).headers.getSetCookie()).toEqual([])
+      expect((await ask({ cookie, "sec-fetch-mode": "navigate" })).headers.getSetCookie()).toEqual(set)
+      for (const headers of [{ cookie }, { cookie, "sec-fetch-mode": "cors" }, { authorization }]) {
+        const response = await ask(headers)
+        expect(response.headers.getSetCookie()).toEqual([])
+        expect(await codeOf(response)).toBe("auth.revoked")
+      }
     }
   })
 

@@ -37,12 +37,14 @@ export async function handle(request: Request, context: RequestContext, deps: De
     await trip.leg("screen", screen(inbound, config.screen, deps.brake, trip.note, context.waitUntil))
     const route = trip.routed(findRoute(inbound, config.loaded, trip.note))
     const { auth } = route.config
-    login = loginOf(inbound, auth) // where a browser goes in place of a refusal
+    const { access } = route.script // asked whatever the way to it
+    login = loginOf(inbound, auth, access) // where a browser goes in place of a refusal
     const around = { note: trip.note, waitUntil: context.waitUntil }
     const subject = trip.known(await trip.leg("authenticate", authenticate(inbound, route, config, deps, around)))
-    await trip.leg("revocation", refuseRevoked(subject, auth.sensitive ?? false, config, deps, around))
+    const isSensitive = auth.sensitive || access?.sensitive || false
+    await trip.leg("revocation", refuseRevoked(subject, isSensitive, config, deps, around))
     authorize(subject, auth, deps.clock)
-    authorize(subject, route.script.access, deps.clock) // whatever the way to it
+    authorize(subject, access, deps.clock)
     const pinned = await trip.leg("pin", deps.pins.read(inbound.pin, route.config.script))
     const choice = choiceOf(route)
     const release = trip.released(pickRelease(choice, () => stickyFactsOf(inbound, subject), pinned, config.loaded))

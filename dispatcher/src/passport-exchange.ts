@@ -50,7 +50,7 @@ export async function exchangePassport(
   const subject = await subjectOfPassport(claims)
   // A call by RPC has no location, and isolates without one would all ask the same relay.
   deps.revocations.at(claims.facts.colo)
-  // What is sensitive was asked at the entrance, less than a passport's life ago. There is no trip here to note anything in.
+  // What is sensitive was asked on the way to the caller, less than a passport's life ago. There is no trip here to note anything in.
   await refuseRevoked(subject, false, config, deps, { note: () => undefined, waitUntil })
   const order = { ...continueOrder(claims, subject, caller, config), audience, profile }
   const { token, expiresS } = await mintPassport(order, deps)

@@ -1,15 +1,21 @@
 import { describe, expect, it } from "vitest"
-import { freshLoginCookie } from "../../kit/fresh-login-cookie.ts"
+import type { ScreenConfig } from "../../contracts/dispatch-config.ts"
 import { refuse } from "../../kit/problem.ts"
-import { clearedSessionCookie } from "../../kit/session-cookie.ts"
+import { BRAKE_LIMIT } from "./edge/brake.ts"
+import { exampleConfig } from "./example-config.ts"
 import { answerGatewayPath } from "./gateway-endpoints.ts"
 import { NOW_S, type TestBed, testBed } from "./test-dependencies.ts"
 
 const URL_OF_SESSION = "https://api.example.com/.sallyport/session"
 
-async function ask(bed: TestBed, headers: Record<string, string> = {}, init: RequestInit = {}): Promise<Response> {
+async function ask(
+  bed: TestBed,
+  headers: Record<string, string> = {},
+  init: RequestInit = {},
+  url = URL_OF_SESSION,
+): Promise<Response> {
   const behind: Promise<unknown>[] = []
-  const response = await answerGatewayPath(new Request(URL_OF_SESSION, { headers, ...init }), bed.deps, (work) => {
+  const response = await answerGatewayPath(new Request(url, { headers, ...init }), bed.deps, (work) => {
     behind.push(work)
   })
   await Promise.all(behind)
@@ -63,7 +69,7 @@ describe("GET /.sallyport/session", () => {
     bed.time.nowMs += 1_000
     await ask(bed, { cookie })
     const revoked = await ask(bed, { cookie })
-    expect(revoked.headers.getSetCookie()).toEqual([clearedSessionCookie(), freshLoginCookie()])
+    expect(revoked.headers.getSetCookie()).toEqual([])
     expect(await codeOf(revoked)).toBe("auth.revoked")
   })
 
@@ -99,5 +105,90 @@ describe("GET /.sallyport/session", () => {
       () => undefined,
     )
     expect(response.status).toBe(503)
+  })
+})
+
+describe("the screen of GET /.sallyport/session", () => {
+  const IP = "192.0.2.1"
+  const TODAY = { cf: { tlsVersion: "TLSv1.3", country: "DE" } } as RequestInit
+  const bedWith = (changes: Partial<ScreenConfig>) => testBed({ screen: { ...exampleConfig().screen, ...changes } })
+  const mode = "enforce" as const
+
+  it.each<[string, Partial<ScreenConfig>, object, number, string]>([
+    ["over TLS 1.0", {}, { tlsVersion: "TLSv1" }, 403, "edge.tls-too-old"],
+    ["from a denied country", { countries: { mode, deny: ["AQ"] } }, { country: "AQ" }, 403, "edge.country-denied"],
+    ["from a denied address", { addresses: { mode, deny: [`${IP}/32`] } }, {}, 403, "edge.address-denied"],
+    ["from a denied network", { asns: { mode, deny: [64_496] } }, { asn: 64_496 }, 403, "edge.address-denied"],
+  ])("refuses a good session %s, as on every route", async (_what, screen, cf, status, code) => {
+    const bed = await bedWith(screen)
+    const { cookie } = await bed.login()
+    const headers = { cookie, "cf-connecting-ip": IP }
+    const other = { ...headers, "cf-connecting-ip": "192.0.2.2" }
+    const refused = await ask(bed, headers, { cf: { ...TODAY.cf, ...cf } } as RequestInit)
+    expect(refused.status).toBe(status)
+    expect(await codeOf(refused)).toBe(code)
+    expect((await ask(bed, other, TODAY)).status).toBe(200)
+    expect(bed.trips).toMatchObject([
+      { status, problem: code, findings: [{ code, mode }] },
+      { status: 200, problem: null },
+    ])
+  })
+
+  it("refuses headers that are too large before the session is read", async () => {
+    const bed = await bedWith({ size: { ...exampleConfig().screen.size, headerBytes: 1_024 } })
+    const { cookie } = await bed.login()
+    expect(await codeOf(await ask(bed, { cookie, "x-much": "x".repeat(1_024) }))).toBe("edge.headers-too-large")
+    expect(bed.sessions.calls).toEqual([])
+  })
+
+  it("counts against the brake, whatever the method", async () => {
+    const bed = await bedWith({ brake: { mode } })
+    const headers = { "cf-connecting-ip": IP }
+    for (let asked = 0; asked < BRAKE_LIMIT; asked++)
+      await ask(bed, headers, { method: asked % 2 === 0 ? "GET" : "POST" })
+    const refused = await ask(bed, headers)
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0)
+    expect(await codeOf(refused)).toBe("edge.too-many-requests")
+  })
+
+  it("leaves one trip per answer, with the request id of the answer and no credential", async () => {
+    const bed = await testBed()
+    const { cookie } = await bed.login()
+    const answers = [await ask(bed, { cookie }), await ask(bed), await ask(bed, {}, { method: "POST" })]
+    expect(bed.trips).toMatchObject([
+      { path: "/.sallyport/session", status: 200, problem: null, route: null, subjectKind: "user", configRevision: 1 },
+      { status: 401, problem: "auth.credential-required", subjectKind: null },
+      { status: 405, problem: "edge.method-not-allowed" },
+    ])
+    expect(bed.trips.map(({ requestId }) => requestId)).toEqual(
+      answers.map(({ headers }) => headers.get("x-request-id")),
+    )
+    expect(JSON.stringify(bed.trips)).not.toContain(cookie.slice(40, 80))
+  })
+
+  describe("for the control plane's probe, which comes by a service binding", () => {
+    const PROBE = "https://sallyport.invalid/.sallyport/session"
+    const strict = { tls: { ...exampleConfig().screen.tls, whenUnknown: "refuse" as const } }
+
+    it("lets it pass, without a trip: it is no traffic, and nothing is known of its connection", async () => {
+      const bed = await bedWith({ ...strict, addresses: { mode, deny: ["192.0.2.0/24"] } })
+      const { cookie } = await bed.login()
+      expect((await ask(bed, { cookie }, {}, PROBE)).status).toBe(200)
+      expect(bed.trips).toEqual([])
+    })
+
+    it.each<[string, string, Record<string, string>, RequestInit]>([
+      ["another hostname", URL_OF_SESSION, {}, {}],
+      ["a hostname that begins with its", "https://sallyport.invalid.example.com/.sallyport/session", {}, {}],
+      ["a hostname that ends with its", "https://x-sallyport.invalid/.sallyport/session", {}, {}],
+      ["no TLS", PROBE.replace("https", "http"), {}, {}],
+      ["an address, as Cloudflare's front gives every client", PROBE, { "cf-connecting-ip": IP }, {}],
+      ["what the front says of every connection", PROBE, {}, { cf: { tlsVersion: "TLSv1" } } as RequestInit],
+    ])("takes nothing else for it: %s", async (_what, url, headers, init) => {
+      const bed = await bedWith(strict)
+      const { cookie } = await bed.login()
+      expect(await codeOf(await ask(bed, { cookie, ...headers }, init, url))).toBe("edge.tls-too-old")
+      expect(bed.trips).toHaveLength(1)
+    })
   })
 })

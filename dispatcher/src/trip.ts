@@ -1,8 +1,9 @@
 /**
  * The trip: collects what happens to one request and writes it once, when the request ends, refused or not.
- * Opened by handle.ts and by the platform entrypoint; it records decisions and never takes one.
+ * Opened by handle.ts, session-endpoint.ts and the platform entrypoint; it records decisions and never takes one.
  */
 import type { PassportClaims, SubjectKind } from "../../contracts/passport.ts"
+import { RELEASE_HEADER } from "../../contracts/reserved-headers.ts"
 import type { Finding, TripRecord } from "../../contracts/trip.ts"
 import { asRefusal, problemResponse, type Refusal } from "../../kit/problem.ts"
 
@@ -43,7 +44,12 @@ interface TripSpans {
   send(record: TripRecord, trace: Traced, path: string | null): Promise<void>
 }
 interface Released {
-  readonly target: { readonly script: string; readonly version: number; readonly team: string }
+  readonly target: {
+    readonly script: string
+    readonly version: number
+    readonly team: string
+    readonly placedName: string
+  }
   readonly why: "only" | "weight" | "pin"
 }
 
@@ -152,14 +158,17 @@ export class Trip {
     return response
   }
 
-  /** Records why the request ends, and gives the problem for the client. */
+  /** Records why the request ends, and gives the problem for the client: with the release that failed, as with one that answered. */
   refused(thrown: unknown): Response {
     this.#endLeg()
     this.#refusal = asRefusal(thrown)
     this.#status = this.#refusal.status
     const { path, requestId } = this.#entered
     const traceId = this.#trace?.traceId ?? null
-    return problemResponse(this.#refusal, { requestId, instance: path, configRevision: this.#configRevision, traceId })
+    const context = { requestId, instance: path, configRevision: this.#configRevision, traceId }
+    const response = problemResponse(this.#refusal, context)
+    if (this.#release !== null) response.headers.set(RELEASE_HEADER, this.#release.target.placedName)
+    return response
   }
 
   /** Writes the record, and hands the span of a recorded trip to `spans`, behind the response. Last thing that happens to a request. */

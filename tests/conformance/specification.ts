@@ -1,15 +1,9 @@
 /**
- * Cloudflare's own description of its API (OpenAPI 3.0) as validators of answers. The file is one of the corpora, found through
- * SALLYPORT_CORPORA; it is never committed.
+ * Cloudflare's own description of its API (OpenAPI 3.0) as validators of answers. The file is one of the corpora.
  */
-import { existsSync, readFileSync } from "node:fs"
-import path from "node:path"
 import { Ajv, type ValidateFunction } from "ajv"
 import addFormats from "ajv-formats"
-
-const ROOT = path.resolve(import.meta.dirname, "../..")
-export const CORPORA = path.resolve(ROOT, process.env.SALLYPORT_CORPORA ?? "../shared/corpora")
-const FILE = path.join(CORPORA, "cloudflare-openapi-dispatch.json")
+import { readCorpus } from "../security/corpora.ts"
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 type JsonObject = { [key: string]: Json }
@@ -30,10 +24,11 @@ export interface Specification {
   propertiesOf(component: string): readonly string[]
 }
 
-/** Null when the corpora are not here. */
+/** Null, and said so, when it is not here. */
 export function readSpecification(): Specification | null {
-  if (!existsSync(FILE)) return null
-  const document = toJsonSchema(JSON.parse(readFileSync(FILE, "utf8")) as JsonObject) as JsonObject
+  const text = readCorpus("cloudflare-openapi-dispatch.json")
+  if (text === null) return null
+  const document = toJsonSchema(JSON.parse(text) as JsonObject) as JsonObject
   const components = at(document, "components")
   const ajv = new Ajv({ strict: false, allErrors: true, schemas: [{ $id: "spec", components }] })
   addFormats.default(ajv)

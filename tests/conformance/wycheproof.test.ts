@@ -2,14 +2,12 @@
  * Signatures, keys and MACs that no one here made (C2SP Wycheproof), held against the code that verifies tokens, passports, session cookies and signed URLs, in workerd.
  * No invalid one is accepted, and every valid one within what we allow is. The files are found through SALLYPORT_CORPORA and never committed.
  */
-import { existsSync, readFileSync } from "node:fs"
 import path from "node:path"
 import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { readCorpus } from "../security/corpora.ts"
 import type { Asked, Verdict } from "./wycheproof-worker.ts"
-
-const CORPORA = path.resolve(import.meta.dirname, "../..", process.env.SALLYPORT_CORPORA ?? "../shared/corpora")
 
 interface Vector {
   readonly tcId: number
@@ -44,11 +42,9 @@ async function verdicts(asked: readonly Asked[]): Promise<Verdict[]> {
 
 /** Runs `body` over the groups of a corpus; skipped, and said so, where it is absent. */
 function describeCorpus<Group>(file: string, body: (groups: readonly Group[]) => void): void {
-  const name = path.join(CORPORA, file)
-  const isThere = existsSync(name)
-  if (!isThere) process.stderr.write(`SKIPPED: there is no ${name}; SALLYPORT_CORPORA names the folder of corpora\n`)
-  const groups = isThere ? (JSON.parse(readFileSync(name, "utf8")) as { testGroups: Group[] }).testGroups : []
-  describe.skipIf(!isThere)(file, () => body(groups))
+  const text = readCorpus(file)
+  const { testGroups } = JSON.parse(text ?? '{ "testGroups": [] }') as { testGroups: Group[] }
+  describe.skipIf(text === null)(file, () => body(testGroups))
 }
 
 /** What went wrong, and how many of each there were: without counts a test that asked nothing would pass. */

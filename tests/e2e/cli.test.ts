@@ -169,6 +169,23 @@ it("gives a route weights of its own, switches it off and on, and deletes it", a
   expect(await sallyport("routes delete cli-files")).toMatchObject({ code: 1 })
 })
 
+it("leaves a route that ops switched off to ops, and says what is wrong with a name or a hostname", async () => {
+  const token = await platform().tokenOf("cli-team")
+  const make = "--hostname cli.example.com --path '/off/*' --script cli-files --auth none"
+  await json(`routes set cli-off ${make}`, { token })
+  await json("routes set cli-off --kill 'by ops'")
+  expect(await json("routes set cli-off --timeout-ms 5000", { token })).toMatchObject({ kill: { reason: "by ops" } })
+  for (const line of ["routes set cli-off --no-kill", "routes delete cli-off"])
+    expect(await sallyport(line, { token })).toMatchObject({ code: 1, err: expect.stringContaining("only they") })
+  await json("routes set cli-off --no-kill")
+  await json("routes delete cli-off", { token })
+
+  const named = await sallyport(`routes set R1 ${make}`, { token })
+  expect(named).toMatchObject({ code: 1, err: expect.stringContaining("beginning with a letter") })
+  const hosted = await sallyport(`routes set r1 ${make.replace("cli.example", "CLI.example")}`, { token })
+  expect(hosted).toMatchObject({ code: 1, err: expect.stringContaining("write cli.example.com") })
+})
+
 it("changes a script's settings and a section of the policy", async () => {
   await json("scripts set cli-files --timeout-ms 5000 --no-deploy-on-upload")
   expect(await json("scripts get cli-files")).toMatchObject({ timeoutMs: 5000, deployOnUpload: false })

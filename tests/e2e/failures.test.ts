@@ -49,11 +49,25 @@ describe("a Worker that fails", () => {
   it.each([
     ["throws", `throw new Error("${SECRET}")`],
     ["throws what is no error", `throw "${SECRET}"`],
-    ["throws the platform's own words", `throw new TypeError("Something: Worker not found. ${SECRET}")`],
+    ["begins with the platform's own words", `throw new Error("Worker not found. ${SECRET}")`],
+    ["ends with the platform's own words", `throw new TypeError("${SECRET}: Worker not found.")`],
+    ["says that it had no time", `throw new Error("Worker exceeded CPU time limit. ${SECRET}")`],
+    ["says that it called too often", `throw new Error("Too many subrequests ${SECRET}")`],
+    ["says that it hung", `throw new Error("your Worker's code had hung ${SECRET}")`],
     ["rejects later", `await scheduler.wait(5); return Promise.reject(new Error("${SECRET}"))`],
   ])("that %s gives 502 without a byte of its text", async (name, body) => {
     const url = await upload(`w-${name.replaceAll(/[^a-z]/g, "-")}`, body)
     await expectProblem(await platform().fetch(url), 502, "dispatch.worker-failed", SECRET)
+    await expectUnharmedNeighbour()
+  })
+
+  it.each([
+    ["Worker not found.", "dispatch.script-missing"],
+    ["Worker exceeded CPU time limit.", "dispatch.limit-exceeded"],
+    ["Too many subrequests.", "dispatch.limit-exceeded"],
+  ])("is not told from the platform when its whole text is %j, on its own route alone", async (text, code) => {
+    const url = await upload(code.replaceAll(/[^a-z]/g, "-"), `throw new Error("${text}")`)
+    await expectProblem(await platform().fetch(url), 503, code, text)
     await expectUnharmedNeighbour()
   })
 

@@ -85,6 +85,25 @@ describe("a person", () => {
     expect(alice.cookies.get(SESSION_COOKIE)).not.toBe(before)
   })
 
+  it("keeps the session that just began when an answer to what was asked with the one before comes late", async () => {
+    const alice = someone()
+    await alice.logIn("/api/who", "alice")
+    const before = alice.cookies.get(SESSION_COOKIE) ?? ""
+    await alice.logIn("/strong/who", "alice", { secondFactor: true })
+    // What another tab had sent before the browser had the new one.
+    const late = someone()
+    late.cookies.set(SESSION_COOKIE, before)
+    for (const path of ["/api/who", "/open/who", "/.sallyport/session"])
+      expect((await refused(late, path)).headers.getSetCookie(), path).toEqual([])
+    // Who goes on with the old one loses it at the first page that needs none, and not before.
+    expect((await late.get("/api/who")).status).toBe(302)
+    expect(late.setCookies).toEqual([])
+    expect((await late.get("/open/who")).status).toBe(302)
+    expect(late.cookies.has(SESSION_COOKIE)).toBe(false)
+    expect((await late.get("/open/who")).status).toBe(200)
+    expect((await alice.get("/strong/who", ASKS)).status).toBe(200)
+  })
+
   it("gets no session when the provider is less sure than was asked", async () => {
     const alice = someone()
     const { response, url } = await alice.logIn("/login/start?level=2", "alice")

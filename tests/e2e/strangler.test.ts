@@ -14,9 +14,9 @@ import { type LegacyService, startLegacyService } from "../../emulator/origins/l
 import { type NewService, type NewServiceFault, startNewService } from "../../emulator/origins/new-service.ts"
 import { loadSecrets } from "../../emulator/secrets.ts"
 import type { Caller, TestPlatform } from "../../emulator/testing.ts"
-import { eventually, expectProblem, load, ROOT, usePlatform } from "../harness.ts"
+import { counted, eventually, expectProblem, load, ROOT, usePlatform } from "../harness.ts"
 
-/** Shadowed requests in which only noise differs; the acceptance run has 10 000. */
+/** Shadowed requests in which only noise differs; `npm run bench -- full-size` has 10 000. */
 const REQUESTS = Number(process.env.SALLYPORT_SHADOW_REQUESTS ?? 1_000)
 const LANES = 8
 /** Milliseconds that ecrion waits for the new service, long enough for a busy machine, and for which it leaves it alone when that does not answer: short, so that no test hears of another's. */
@@ -140,8 +140,8 @@ const namesOf = (fields: readonly FieldScore[]) => fields.map(({ kind, field }) 
 
 describe("shadow", () => {
   it(`lets legacy answer ${REQUESTS} requests and finds no difference in what only noise changes`, {
-    timeout: 600_000,
-  }, async () => {
+    timeout: 600_000 + 100 * REQUESTS,
+  }, async ({ task }) => {
     await setRules({ path: "/*", mode: "shadow" })
     const before = [legacy.received.length, fresh.received.length]
     const answers = await load(REQUESTS, LANES, (index) =>
@@ -149,6 +149,7 @@ describe("shadow", () => {
     )
     expect(answers.filter(({ status }) => status !== 200)).toEqual([])
     const score = await scoreAfter(REQUESTS)
+    counted(task, "shadow", { requests: REQUESTS, compared: score.compared, different: different(score).length })
     expect(namesOf(different(score))).toEqual([])
     expect(score).toMatchObject({ noiseAdjustedMatchPercent: 100, comparedWithoutBody: 0, fallbacks: 0 })
     // It is not that nothing was looked at: without the second legacy answer hardly any request would match.

@@ -400,8 +400,14 @@ async function uploadWith(credential: string): Promise<void> {
   if (segment === undefined) throw new Error("There is nothing to upload")
   const headers = { ...segment.headers, ...headersFor(credential, "storage.procore.com") }
   const response = await platform.fetch(segment.url, { method: "PUT", headers, body: content })
-  expect([credential, response.status, await response.clone().text()]).toEqual([credential, 200, ""])
+  expect([credential, response.status]).toEqual([credential, uploadStatusFor(credential)])
   keep(segment.url, response)
+}
+
+/** A session's cookie is as none there. Of what comes in `Authorization` the entrance refuses what is wrong, and the Worker a good one, which nobody needs for a signed URL. */
+function uploadStatusFor(credential: string): number {
+  if (credentials.get(credential)?.authorization === undefined) return 200
+  return credential === "bearer" ? 400 : 401
 }
 
 /** Everything that lies behind the entrance, by where. */

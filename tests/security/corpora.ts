@@ -1,4 +1,4 @@
-/** Suites that others wrote, found through SALLYPORT_CORPORA and never committed. Used by the tests of this folder. */
+/** Suites that others wrote, in the folder that SALLYPORT_CORPORA names, from the repository's root, and never committed. */
 import { existsSync, readFileSync } from "node:fs"
 import path from "node:path"
 

@@ -3,23 +3,18 @@
  * OWASP Core Rule Set (paths, queries, lengths, methods). The files are found through SALLYPORT_CORPORA and never committed.
  * What a backend would make of a path is judged by a decoder of this file's own, which shares nothing with the edge's.
  */
-import { existsSync, readFileSync } from "node:fs"
-import path from "node:path"
 import { describe, expect, it } from "vitest"
 import { screen as screenSchema } from "../../contracts/dispatch-config.ts"
 import { Brake } from "../../dispatcher/src/edge/brake.ts"
 import { type Inbound, readInbound } from "../../dispatcher/src/edge/read-inbound.ts"
 import { compileScreen, screen } from "../../dispatcher/src/edge/screen.ts"
 import { asRefusal, Refusal } from "../../kit/problem.ts"
-
-const CORPORA = path.resolve(import.meta.dirname, "../..", process.env.SALLYPORT_CORPORA ?? "../shared/corpora")
+import { readCorpus } from "./corpora.ts"
 
 /** Runs `body` over the text of a corpus; skipped, and said so, where it is absent. */
 function describeCorpus(file: string, body: (text: string) => void): void {
-  const name = path.join(CORPORA, file)
-  const isThere = existsSync(name)
-  if (!isThere) process.stderr.write(`SKIPPED: there is no ${name}; SALLYPORT_CORPORA names the folder of corpora\n`)
-  describe.skipIf(!isThere)(file, () => body(isThere ? readFileSync(name, "utf8") : ""))
+  const text = readCorpus(file)
+  describe.skipIf(text === null)(file, () => body(text ?? ""))
 }
 
 /** As the runtime hands a request over, or with a URL that no parser has touched. */

@@ -24,7 +24,7 @@ function readings(payload: string): Inbound[] {
   const parsed = glued.map((url) => URL.parse(url)?.href ?? null)
   return [...glued, ...parsed].flatMap((url) => {
     if (url === null || !url.startsWith(`${ORIGIN}/`) || !/^[\x21-\x7e]+$/.test(url)) return []
-    const headers = new Headers({ "sec-fetch-mode": "navigate" })
+    const headers = new Headers({ "sec-fetch-mode": "navigate", cookie: "__Host-sallyport-session=a.b.c" })
     try {
       return [readInbound({ url, method: "GET", headers, body: null } as unknown as Request, "r")]
     } catch (thrown) {
@@ -36,7 +36,7 @@ function readings(payload: string): Inbound[] {
 
 function locationOf(inbound: Inbound, mode: RouteAuth["mode"]): string {
   const auth: RouteAuth = { mode, issuers: ["idp"], scopes: [], accept: ["session"], login: "/login/start" }
-  const refusal = refuse("auth.session-expired", { cookies: ["cleared"] })
+  const refusal = refuse("auth.session-expired")
   const answer = orLogin(refusal, loginOf(inbound, auth))
   return (answer as Refusal).options.headers?.location ?? ""
 }

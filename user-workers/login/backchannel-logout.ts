@@ -3,6 +3,7 @@
  * Nobody is logged in here; the token is the whole credential, so it is checked in full, and is good once.
  */
 
+import { isRecord } from "../../contracts/is-record.ts"
 import { hashForKey, idpSessionKey, subjectSessionKey } from "../../contracts/session.ts"
 import { boundedText } from "../../kit/bounded-text.ts"
 import { Refusal, refuse } from "../../kit/problem.ts"
@@ -76,8 +77,8 @@ function isLogoutTokenType(typ: unknown): boolean {
 function noticeOf(claims: Readonly<Record<string, unknown>>, idp: string): LogoutNotice {
   const { jti, exp, sub, sid, events } = claims
   if ("nonce" in claims) throw new Error("an id token")
-  const event = isObject(events) ? events[EVENT] : undefined
-  if (!isObject(event)) throw new Error("no logout event")
+  const event = isRecord(events) ? events[EVENT] : undefined
+  if (!isRecord(event)) throw new Error("no logout event")
   const nowS = Math.floor(Date.now() / 1000)
   if (typeof exp !== "number" || exp > nowS + MAX_LIFETIME_S) throw new Error("good for too long")
   if (!isText(jti) || (sub === undefined && sid === undefined)) throw new Error("a claim is missing")
@@ -98,13 +99,9 @@ async function tokenIn(request: Request): Promise<string> {
 function unverifiedIssuer(token: string): string {
   const payload = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/")
   const claims: unknown = JSON.parse(atob(payload))
-  return isObject(claims) && typeof claims.iss === "string" ? claims.iss : ""
+  return isRecord(claims) && typeof claims.iss === "string" ? claims.iss : ""
 }
 
 function isText(value: unknown): value is string {
   return typeof value === "string" && value !== "" && value.length <= 500
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }

@@ -1,6 +1,6 @@
 import { env as bound } from "cloudflare:workers"
 import { describe, it, vi } from "vitest"
-import { hashForKey, SESSION_COOKIE, sessionRecord } from "../../contracts/session.ts"
+import { FRESH_LOGIN_COOKIE, hashForKey, SESSION_COOKIE, sessionRecord } from "../../contracts/session.ts"
 import { clearedFreshLoginCookie, freshLoginCookie } from "../../kit/fresh-login-cookie.ts"
 import { openSession } from "../../kit/session-cookie.ts"
 import { type Browser, openBrowser, SESSION_KEYS, settingsFor } from "./testing/call-login.ts"
@@ -254,6 +254,35 @@ describe("step-up", () => {
     expect((await logIn(browser)).status).toBe(303)
     expect([await askedFor(""), browser.cookies.has(name)]).toEqual([null, false])
     expect(browser.setCookies).toContain(clearedFreshLoginCookie())
+  })
+
+  for (const [name, authTime, why] of [
+    ["sends no time of it", () => undefined, "no auth_time, though max_age was asked"],
+    ["answers with an old one", () => nowS() - 300, "auth_time is older than max_age"],
+  ] as const)
+    it(`for which a fresh proof is asked of a provider that ${name} says what is wrong and what to do`, async ({
+      expect,
+    }) => {
+      const log = vi.spyOn(console, "log")
+      const browser = open()
+      browser.cookies.set(FRESH_LOGIN_COOKIE, "1")
+      provider.claims = { auth_time: authTime() }
+      const refused = await logIn(browser)
+      const text = await refused.text()
+      expect([refused.status, browser.cookies.has(SESSION_COOKIE)]).toEqual([403, false])
+      expect(text).toContain("login.level-not-reached")
+      expect(text).toMatch(/does not say that you have just proved.*Log out there.*ten minutes.*request id/)
+      // For the operators, by the request id that the page shows.
+      expect(log.mock.calls.flat().join("\n")).toContain(`"why":"${why}"`)
+      // When the browser has forgotten it, the provider's word counts again, and the revocation decides by its age.
+      browser.cookies.delete(FRESH_LOGIN_COOKIE)
+      expect((await logIn(browser)).status).toBe(303)
+    })
+
+  it("tells no want of a fresh proof to whoever sends a token that is not the provider's", async ({ expect }) => {
+    const other = await testProvider()
+    provider.forge = (token) => other.sign(JSON.parse(atob(token.split(".")[1] ?? "")))
+    expect(await codeOf(await logIn(open(), "?max_age=0"))).toBe("login.answer-invalid")
   })
 
   it("takes no cookie from a browser that has none to give", async ({ expect }) => {

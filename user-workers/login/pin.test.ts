@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, it, vi } from "vitest"
-import { SESSION_COOKIE } from "../../contracts/session.ts"
+import { FRESH_LOGIN_COOKIE, SESSION_COOKIE } from "../../contracts/session.ts"
 import { openSession } from "../../kit/session-cookie.ts"
 import { type Browser, type Circumstances, openBrowser, SESSION_KEYS, settingsFor } from "./testing/call-login.ts"
 
@@ -56,6 +56,18 @@ describe("a PIN", () => {
     expect([response.status, response.headers.get("location")]).toEqual([303, "/webclients/"])
     const opened = await openSession(browser.cookies.get(SESSION_COOKIE) ?? "", SESSION_KEYS)
     expect(opened?.seal).toMatchObject({ idp: "example", subject: "alice", company: "100", scopes: ["a"], level: 1 })
+  })
+
+  it("is a fresh proof, also for whose provider gives none", async ({ expect }) => {
+    const known = address()
+    const browser = open(known)
+    browser.cookies.set(FRESH_LOGIN_COOKIE, "1")
+    const before = Date.now()
+    const { id, pin } = await ask(browser, known)
+    expect((await redeem(browser, id, pin)).status).toBe(303)
+    const opened = await openSession(browser.cookies.get(SESSION_COOKIE) ?? "", SESSION_KEYS)
+    expect(opened?.seal.authenticatedAtMs).toBeGreaterThanOrEqual(before)
+    expect(browser.cookies.has(FRESH_LOGIN_COOKIE)).toBe(false)
   })
 
   it("is good once, for whoever is first", async ({ expect }) => {

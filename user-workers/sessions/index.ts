@@ -5,10 +5,11 @@
  */
 import type { Context } from "hono"
 import { z } from "zod"
-import { idpName, toFaults } from "../../contracts/dispatch-config.ts"
+import { idpName } from "../../contracts/dispatch-config.ts"
 import type { PlatformApi } from "../../contracts/platform.ts"
 import { AHEAD_MOST_MS, type Revocation, revocation } from "../../contracts/revocation.ts"
 import { sessionHandle } from "../../contracts/session.ts"
+import { toFaults } from "../../contracts/to-faults.ts"
 import { askPlatform } from "../../kit/ask-platform.ts"
 import { boundedText } from "../../kit/bounded-text.ts"
 import { refuse } from "../../kit/problem.ts"

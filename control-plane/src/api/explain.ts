@@ -1,6 +1,7 @@
 import { z } from "zod"
 import { explainCreate, explanationShape } from "../../../contracts/api.ts"
 import type { ExplainRequest, Explanation } from "../../../contracts/platform.ts"
+import { escapePointer } from "../../../contracts/to-faults.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { type Actor, actsFor } from "../actor.ts"
 import type { Dependencies } from "../dependencies.ts"
@@ -44,7 +45,7 @@ function requireSendable(url: string, method: string, headers: Readonly<Record<s
   const errors = Object.entries(headers)
     .filter(([name, value]) => name === "" || !canMake(() => new Headers([[name, value]])))
     .map(([name]) => ({
-      pointer: `/headers/${name.slice(0, 100).replaceAll("~", "~0").replaceAll("/", "~1")}`,
+      pointer: `/headers/${escapePointer(name.slice(0, 100))}`,
       detail: "is not a header that can be sent",
     }))
   // A tunnel has no path and never reaches a Worker.

@@ -3,7 +3,7 @@ import { OpenAPIHono } from "@hono/zod-openapi"
 import { z } from "zod"
 import { problemShape } from "../../../contracts/api.ts"
 import { PROBLEMS, type ProblemCode } from "../../../contracts/problem-codes.ts"
-import type { AnyOperation, NamedShape } from "./operation.ts"
+import { type AnyOperation, type NamedShape, nameProblemOf } from "./operation.ts"
 
 /** What any operation may answer besides its own. */
 const COMMON: readonly ProblemCode[] = ["api.unauthenticated", "api.query-invalid", "internal"]
@@ -89,7 +89,9 @@ function answersOf(operation: AnyOperation, reference: (shape: NamedShape) => { 
 function problemsOf(operation: AnyOperation, content: Record<string, { schema: { $ref: string } }>) {
   const codes = new Set<ProblemCode>([...COMMON, ...(operation.problems ?? [])])
   if (operation.access.who === "ops") codes.add("api.forbidden")
-  if (operation.access.who === "owner" || operation.params !== undefined) codes.add("api.not-found")
+  const nameProblem = nameProblemOf(operation)
+  if (nameProblem !== null) codes.add(nameProblem)
+  else if (operation.access.who === "owner" || operation.params !== undefined) codes.add("api.not-found")
   if (operation.body !== undefined || operation.multipart === true) for (const code of WITH_BODY) codes.add(code)
   const byStatus = new Map<number, ProblemCode[]>()
   for (const code of codes) byStatus.set(PROBLEMS[code].status, [...(byStatus.get(PROBLEMS[code].status) ?? []), code])

@@ -77,6 +77,12 @@ export interface Operation<
   readonly handle: (call: Call<z.output<P>, z.output<Q>, OutputOf<B>>) => Promise<Answer | Response>
 }
 
+/** What a PUT answers to a name outside the grammar, with what the grammar is; null where it is answered as absent. */
+export function nameProblemOf({ method, params }: Pick<AnyOperation, "method" | "params">): ProblemCode | null {
+  if (method !== "PUT" || params === undefined) return null
+  return "script" in params.shape ? "script.name-invalid" : "api.name-invalid"
+}
+
 /** A shape that the description lists under a name. */
 export interface NamedShape {
   readonly name: string

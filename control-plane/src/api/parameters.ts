@@ -2,13 +2,13 @@
 import { z } from "zod"
 import { listQuery, scriptNameShape, teamName } from "../../../contracts/api.ts"
 import { serviceAccountName } from "../../../contracts/api-identity.ts"
-import { dispatchConfigSchema, route } from "../../../contracts/dispatch-config.ts"
+import { hostname, route } from "../../../contracts/dispatch-config.ts"
 import type { Actor } from "../actor.ts"
 import type { Access } from "./operation.ts"
 
 export const teamParams = z.object({ team: teamName })
 export const scriptParams = z.object({ script: scriptNameShape })
-export const hostnameParams = z.object({ hostname: dispatchConfigSchema.shape.hostnames.keyType })
+export const hostnameParams = z.object({ hostname })
 export const routeParams = z.object({ route: route.shape.id })
 /** Decimal without leading zero; a number once parsed. */
 const ordinal = z

@@ -54,6 +54,7 @@ function policyPut(section: PolicySection): AnyOperation {
               { table: "policy", put: { section, document: body } },
               ...(section === "issuers" ? forgotten(issuerKeys, body as DispatchConfig["issuers"]) : []),
             ],
+            bodyAt: () => `/${section}`,
             audit: { action: "policy.put", target: `policy/${section}`, detail: { digest, message: query.message } },
             result: { body, created: false },
           }

@@ -1,6 +1,6 @@
 /** Request bodies, read in one way only: declared as JSON, bounded, UTF-8, no key twice, of the operation's schema. */
 import type { z } from "zod"
-import { toFaults } from "../../../contracts/dispatch-config.ts"
+import { toFaults } from "../../../contracts/to-faults.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { findJsonKeyFault } from "../json-key-fault.ts"
 

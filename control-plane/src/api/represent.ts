@@ -3,7 +3,16 @@ import type { Deployment, Hostname, Route, Script, Team, Token, Version } from "
 import { placedName } from "../../../contracts/script-name.ts"
 import type { Registry } from "../store/registry.ts"
 import type { RevisionRow } from "../store/revisions.ts"
-import type { DeploymentRow, HostnameRow, RouteRow, ScriptRow, TeamRow, TokenRow, VersionRow } from "../store/rows.ts"
+import {
+  type DeploymentRow,
+  type HostnameRow,
+  type RouteRow,
+  type ScriptRow,
+  specOf,
+  type TeamRow,
+  type TokenRow,
+  type VersionRow,
+} from "../store/rows.ts"
 import type { ScriptView } from "../store/scripts.ts"
 import type { VersionStore } from "../store/versions.ts"
 
@@ -47,7 +56,7 @@ export function showHostname(row: HostnameRow): Hostname {
 }
 
 export function showRoute(row: RouteRow): Route {
-  return { ...row }
+  return specOf(row)
 }
 
 export function showRevision(row: RevisionRow) {

@@ -1,4 +1,4 @@
-import { beforeEach, describe, it } from "vitest"
+import { beforeEach, describe, it, vi } from "vitest"
 import type { Revocation, RevocationEntry } from "../../../contracts/revocation.ts"
 import { startControlPlane, type TestControlPlane } from "../../test/harness.ts"
 
@@ -8,9 +8,12 @@ const lostLaptop = { target: { kind: "subject", idp: "corp", subject: "alice" },
 let platform: TestControlPlane
 let log: (Revocation & { actor: string; recordsThen: number })[]
 let fails: Error | null
+/** Called instead of an answer. */
+let answersNot: (() => void) | null
 beforeEach(async () => {
   log = []
   fails = null
+  answersNot = null
   const records = async () => (await platform.deps.store.audit.verify()).records
   const entry = (each: (typeof log)[number], index: number): RevocationEntry => ({
     seq: index + 1,
@@ -25,6 +28,7 @@ beforeEach(async () => {
     revocations: {
       append: async (list, actor) => {
         if (fails !== null) throw fails
+        if (answersNot !== null) return new Promise(() => answersNot?.())
         const recordsThen = await records()
         for (const each of list) log.push({ ...each, actor, recordsThen })
         return { seq: log.length, atMs: 0 }
@@ -74,11 +78,15 @@ describe("revocations: works", () => {
     expect((await revoke([lostLaptop])).body.boundMs).toBe(3000)
   })
 
-  it("keeps of many a digest in the audit", async ({ expect }) => {
-    await revoke(Array.from({ length: 51 }, () => lostLaptop))
-    const [{ detail }] = await audit()
-    expect([detail.count, detail.revocations]).toEqual([51, undefined])
-    expect(detail.digest).toMatch(/^[0-9a-f]{64}$/)
+  it("keeps of more than fifty a digest alone in the audit, which is that of no others", async ({ expect }) => {
+    const many = (reason: string) => Array.from({ length: 51 }, () => ({ ...lostLaptop, reason }))
+    await revoke(many("lost").slice(1))
+    for (const reason of ["lost", "lost", "found"]) await revoke(many(reason))
+    const [found, lost, again, fifty] = (await audit()).map(({ detail }: { detail: object }) => detail)
+    expect([fifty.count, fifty.revocations.length]).toEqual([50, 50])
+    expect([lost.count, lost.revocations]).toEqual([51, undefined])
+    expect(lost.digest).toMatch(/^[0-9a-f]{64}$/)
+    expect([again.digest, new Set([found.digest, lost.digest, fifty.digest]).size]).toEqual([lost.digest, 3])
   })
 
   it("changes nothing in a dry run, and checks as strictly", async ({ expect }) => {
@@ -104,6 +112,30 @@ describe("revocations: works", () => {
       items: [{ seq: 3, before: null, keptUntil: "1970-01-01T00:00:02.000Z", actor: "token:bootstrap" }],
       nextCursor: null,
     })
+  })
+})
+
+describe("revocations: the log's own ways", () => {
+  it("shows what is revoked whenever it was made as without a time, however the log says that", async ({ expect }) => {
+    const entry = { target: { kind: "session", session }, reason: "x", actor: "a", recordsThen: 0 } as const
+    log.push({ ...entry, beforeMs: Number.POSITIVE_INFINITY })
+    const { status, body } = await platform.send("GET /v1/revocations")
+    expect([status, body.items[0]?.before]).toEqual([200, null])
+  })
+
+  it("gives up on one that gives no answer within 10 seconds", async ({ expect }) => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+    try {
+      const asked = new Promise<void>((resolve) => {
+        answersNot = resolve
+      })
+      const sent = revoke([lostLaptop])
+      await asked
+      await vi.advanceTimersByTimeAsync(10_000)
+      expect((await sent).body.code).toBe("revocation.not-recorded")
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })
 
@@ -157,6 +189,8 @@ describe("revocations: refuses", () => {
   it("passes on why the log refuses", async ({ expect }) => {
     fails = new Error("revocation.log-full")
     expect((await revoke([lostLaptop])).body.code).toBe("revocation.log-full")
+    fails = new Error("constructor")
+    expect((await revoke([lostLaptop])).body.code).toBe("revocation.not-recorded")
     fails = new Error("gone")
     expect((await platform.send("GET /v1/revocations")).body.code).toBe("revocation.unavailable")
   })

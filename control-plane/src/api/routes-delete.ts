@@ -1,6 +1,7 @@
 import { refuse } from "../../../kit/problem.ts"
 import { actsFor } from "../actor.ts"
 import { change } from "../config/change.ts"
+import { admitDetaching } from "../route-rules.ts"
 import { checkConditions } from "./conditions.ts"
 import { defineOperation } from "./operation.ts"
 import { changeQuery, routeParams } from "./parameters.ts"
@@ -16,7 +17,7 @@ export const routesDelete = defineOperation({
   params: routeParams,
   query: changeQuery,
   answers: { 204: { description: "Detached" } },
-  problems: ["api.precondition-failed", "config.not-published", "api.busy"],
+  problems: ["api.forbidden", "api.precondition-failed", "config.not-published", "api.busy"],
   handle: async ({ actor, params, query, request, deps }) => {
     const id = params.route
     const { revision } = await change(
@@ -26,6 +27,7 @@ export const routesDelete = defineOperation({
         const found = routes.get(id)
         if (found === undefined || !actsFor(actor, found.team)) throw refuse("api.not-found")
         await checkConditions(request.headers, showRoute(found))
+        admitDetaching(found, actor)
         return {
           edits: [{ table: "routes", remove: id }],
           audit: { action: "route.delete", target: `routes/${id}`, detail: { route: found, message: query.message } },

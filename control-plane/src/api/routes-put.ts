@@ -2,6 +2,7 @@ import { routePut, routeShape } from "../../../contracts/api.ts"
 import { refuse } from "../../../kit/problem.ts"
 import type { Actor } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
+import { pointerToRoute } from "../config/build.ts"
 import { change } from "../config/change.ts"
 import { requireGranted } from "../require-granted.ts"
 import { admitRoute } from "../route-rules.ts"
@@ -49,8 +50,7 @@ export const routesPut = defineOperation({
       actor,
       async (registry) => {
         const found = registry.routes.get(id)
-        const put: RouteRow = { ...spec, id, team: teamOf(team, found, actor) }
-        admitRoute(put, actor, registry)
+        const put = admitRoute({ ...spec, id, team: teamOf(team, found, actor) }, actor, registry)
         await checkConditions(request.headers, found === undefined ? null : showRoute(found))
         const versions = (put.releases ?? []).map((release) => release.version)
         const rows = await requirePlaced(
@@ -65,6 +65,7 @@ export const routesPut = defineOperation({
         if (owner !== undefined && isNewTraffic) await requireGranted(owner, rows, deps)
         return {
           edits: [{ table: "routes", put }],
+          bodyAt: (content) => pointerToRoute(content, put),
           audit: { action: "route.put", target: `routes/${id}`, detail: { route: put, message } },
           result: { body: showRoute(put), created: found === undefined },
         }

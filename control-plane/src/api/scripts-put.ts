@@ -1,12 +1,12 @@
 import { MAX_PIN_LIFETIME_S, scriptPut, scriptShape } from "../../../contracts/api.ts"
-import type { KillSwitch } from "../../../contracts/dispatch-config.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { type Actor, actsFor } from "../actor.ts"
 import { change } from "../config/change.ts"
 import type { Dependencies } from "../dependencies.ts"
+import { isKilledByOps } from "../killed-by-ops.ts"
 import { present } from "../present.ts"
 import type { Registry } from "../store/registry.ts"
-import type { ScriptRow, ScriptSettings } from "../store/rows.ts"
+import type { ScriptRow } from "../store/rows.ts"
 import { handOver, mayClaim, requireRoom, settingsOfNew } from "../store/scripts.ts"
 import { checkConditions } from "./conditions.ts"
 import { answerChange, defineOperation } from "./operation.ts"
@@ -54,7 +54,8 @@ export const scriptsPut = defineOperation({
         const show = await showScriptIn(registry, name, deps.store.versions)
         await checkConditions(request.headers, found?.deletedAt === null ? show(found) : null)
         const before = exists ? found.settings : settingsOfNew(moved ? null : found)
-        const killedByOps = isKilledByOps(before, settings.kill, actor)
+        const { kill } = settings
+        const killedByOps = kill === undefined ? before.killedByOps : isKilledByOps("script", before, kill, actor)
         const put: ScriptRow = {
           name,
           team: owner,
@@ -65,6 +66,7 @@ export const scriptsPut = defineOperation({
         if (team !== undefined && team !== put.team) throw refuse("script.owned-by-another-team")
         return {
           edits: [{ table: "scripts", put }],
+          bodyAt: () => `/scripts/${name}`,
           ...(moved ? { statements: () => handOver(deps.db, name) } : {}),
           audit: {
             action: moved ? "script.give" : exists ? "script.put" : "script.claim",
@@ -79,18 +81,6 @@ export const scriptsPut = defineOperation({
     return answerChange(changed)
   },
 })
-
-/**
- * Whether the switch is ops' from now on. One that only logs switches nothing off: then a team that has to can still throw its own. Writing down what already is changes nothing.
- * Throws `api.forbidden` when a team would change what ops threw.
- */
-function isKilledByOps(before: ScriptSettings, kill: KillSwitch | null | undefined, actor: Actor): boolean {
-  const isSame = kill?.mode === before.kill?.mode && kill?.reason === before.kill?.reason
-  if (kill === undefined || (isSame && actor.role !== "ops")) return before.killedByOps
-  if (actor.role === "ops") return kill?.mode === "enforce"
-  if (!before.killedByOps) return false
-  throw refuse("api.forbidden", { detail: "Ops switched this script off; only they switch it on again." })
-}
 
 /** A team claims for itself; ops name the team, and so give reserved names away too. Throws `api.forbidden`, `api.body-invalid`. */
 function teamFor(named: string | undefined, actor: Actor, registry: Registry): string {

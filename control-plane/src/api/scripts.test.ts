@@ -111,13 +111,30 @@ describe("scripts: works", () => {
   it("refuses conditions that no credential could meet", async ({ expect }) => {
     const sent = await platform.send("PUT /v1/scripts/files", {
       token: alpha,
-      body: { access: { scopes: ["two words"], kinds: [] } },
+      body: { access: { scopes: ["two words"], kinds: [], minLevel: 4, maxAuthAgeS: 29, sensitive: "yes" } },
     })
     expect(sent.status).toBe(400)
     expect(sent.body.errors.map((each: { pointer: string }) => each.pointer)).toEqual([
       "/access/scopes/0",
       "/access/kinds",
+      "/access/minLevel",
+      "/access/maxAuthAgeS",
+      "/access/sensitive",
     ])
+  })
+
+  it("publishes the level, the age and the sensitivity that a script asks, and says nothing of what it does not ask", async ({
+    expect,
+  }) => {
+    await platform.script("files", "alpha", 1)
+    const releases = [{ version: 1, weightBps: 10_000 }]
+    await platform.send("POST /v1/scripts/files/deployments", { token: alpha, body: { releases } })
+    for (const asked of [{ minLevel: 3, maxAuthAgeS: 30, sensitive: true }, { minLevel: 1 }, {}]) {
+      const access = { scopes: [], ...asked }
+      const put = await platform.send("PUT /v1/scripts/files", { token: alpha, body: { access } })
+      expect(put.body.access).toEqual(access)
+      expect((await platform.published()).scripts.files.access).toEqual(access)
+    }
   })
 
   it("shows what is deployed and the newest version", async ({ expect }) => {
@@ -195,7 +212,8 @@ describe("scripts: refuses", () => {
     "1files",
   ])
     it(`refuses the name ${name} even to ops, for it is none`, async ({ expect }) => {
-      expect((await platform.send(`PUT /v1/scripts/${name}`, { body: { team: "alpha" } })).status).toBe(404)
+      const sent = await platform.send(`PUT /v1/scripts/${name}`, { body: { team: "alpha" } })
+      expect([sent.status, sent.body.code]).toEqual([400, "script.name-invalid"])
       await expect(platform.deps.store.scripts.claim(name, actorOf("alpha"))).rejects.toMatchObject({
         code: "script.name-invalid",
       })

@@ -3,15 +3,15 @@
  * Every operation passes through here, so none can forget a check. Problems are rendered by the wrap in index.ts.
  */
 import type { z } from "zod"
-import { toFaults } from "../../../contracts/dispatch-config.ts"
 import { CONFIG_HEADER } from "../../../contracts/reserved-headers.ts"
+import { toFaults } from "../../../contracts/to-faults.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { type Actor, actsFor } from "../actor.ts"
 import { authenticateToken } from "../authenticate.ts"
 import type { Dependencies } from "../dependencies.ts"
 import { etagOf, isNotModified } from "./conditions.ts"
 import { onceByKey } from "./once-by-key.ts"
-import type { Answer, AnyOperation } from "./operation.ts"
+import { type Answer, type AnyOperation, nameProblemOf } from "./operation.ts"
 import { readBody } from "./read-body.ts"
 
 /** Bytes of a JSON body unless the operation says otherwise. */
@@ -34,12 +34,13 @@ export async function serve(
   return operation.idempotencyKey === true ? onceByKey(request, { actor, body }, deps, answer) : answer(null)
 }
 
-/** A name that cannot exist is answered like one that does not. */
+/** A name that cannot exist is answered like one that does not, except to who would make such a thing. */
 function readParams(operation: AnyOperation, given: Readonly<Record<string, string>>): Record<string, unknown> {
   if (operation.params === undefined) return {}
   const parsed = operation.params.safeParse(given)
-  if (!parsed.success) throw refuse("api.not-found")
-  return parsed.data
+  if (parsed.success) return parsed.data
+  const code = nameProblemOf(operation)
+  throw code === null ? refuse("api.not-found") : refuse(code, { errors: toFaults(parsed.error) })
 }
 
 /** Throws `api.forbidden` or, where the thing is another team's, `api.not-found`. */

@@ -12,6 +12,7 @@ import {
   serviceAccountShape,
 } from "../../../contracts/api-identity.ts"
 import { policySections, type ServiceAccountConfig } from "../../../contracts/dispatch-config.ts"
+import { serviceKeyEndsMs } from "../../../contracts/service-account.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
 import { change } from "../config/change.ts"
@@ -159,7 +160,7 @@ const createKey = defineOperation({
       const found = accounts[name]
       if (found === undefined) throw refuse("api.not-found")
       const nowMs = deps.clock.now()
-      const alive = found.keys.filter((each) => each.expiresAt === undefined || Date.parse(each.expiresAt) > nowMs)
+      const alive = found.keys.filter((each) => serviceKeyEndsMs(each) > nowMs)
       if (alive.length >= MOST_KEYS)
         throw refuse("api.conflict", { detail: `It has ${MOST_KEYS} keys; delete one that is no longer used first.` })
       const createdAt = new Date(nowMs).toISOString()
@@ -233,12 +234,13 @@ function showIn(accounts: Accounts, name: string): ServiceAccount | null {
   return found === undefined ? null : show(name, found)
 }
 
+/** A key ends when the edge refuses it, whatever ops wrote as its end. */
 function show(name: string, { scopes, company, keys }: ServiceAccountConfig): ServiceAccount {
   return {
     name,
     scopes,
     company: company ?? null,
-    keys: keys.map(({ id, expiresAt }) => ({ id, expiresAt: expiresAt ?? null })),
+    keys: keys.map((key) => ({ id: key.id, expiresAt: new Date(serviceKeyEndsMs(key)).toISOString() })),
   }
 }
 

@@ -31,6 +31,7 @@ export const teamsPut = defineOperation({
         const put = { name, grants, egress, createdAt }
         return {
           edits: [{ table: "teams", put }],
+          bodyAt: () => `/teams/${name}`,
           audit: { action: "team.put", target: `teams/${name}`, detail: { grants, egress, message } },
           result: { body: showTeam(put), created: found === undefined },
         }

@@ -94,7 +94,8 @@ describe("teams: refuses", () => {
   })
 
   for (const name of ["Web", "1web", "web_", "w".repeat(40)])
-    it(`answers 404 to the impossible name ${name}`, async ({ expect }) => {
-      expect((await platform.send(`PUT /v1/teams/${name}`, { body: PLAIN_TEAM })).body.code).toBe("api.not-found")
+    it(`makes no team of the impossible name ${name}, and knows none`, async ({ expect }) => {
+      expect((await platform.send(`PUT /v1/teams/${name}`, { body: PLAIN_TEAM })).body.code).toBe("api.name-invalid")
+      expect((await platform.send(`GET /v1/teams/${name}`)).body.code).toBe("api.not-found")
     })
 })

@@ -18,6 +18,8 @@ function registry(turn: <T>(rows: T[]) => T[]): Registry {
     team: "web",
     auth,
     open: false,
+    killedByOps: false,
+    zoneByOps: false,
   })
   const script = (name: string, deletedAt: string | null = null) => ({
     name,

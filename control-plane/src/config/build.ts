@@ -10,7 +10,9 @@ import {
   type TracingConfig,
 } from "../../../contracts/dispatch-config.ts"
 import { canonicalJson } from "../canonical-json.ts"
+import { zoneInForce } from "../route-zone.ts"
 import type { Registry } from "../store/registry.ts"
+import { type RouteSpec, specOf } from "../store/rows.ts"
 import { DEFAULT_POLICY, YOUNGER_SECTIONS } from "./default-policy.ts"
 
 /** What the registry decides; a revision number and a time make it a {@link DispatchConfig}. */
@@ -33,6 +35,12 @@ export function buildContent(registry: Registry, passportIssuer: string): Config
       [...registry.teams.values()].map(({ name, grants, egress }) => [name, { grants, egress }]),
     ),
   }
+}
+
+/** JSON pointer to a route that the content holds. */
+export function pointerToRoute(content: ConfigContent, { id, hostname }: RouteSpec): string {
+  const index = content.hostnames[hostname]?.routes.findIndex((route) => route.id === id)
+  return `/hostnames/${hostname}/routes/${index}`
 }
 
 /** The exact bytes of a revision, as text. */
@@ -77,7 +85,11 @@ function hostnamesOf(registry: Registry): DispatchConfig["hostnames"] {
   const hostnames: Record<string, { team: string | null; routes: RouteConfig[] }> = Object.fromEntries(
     [...registry.hostnames.values()].map(({ hostname, team }) => [hostname, { team, routes: [] }]),
   )
-  for (const { hostname, ...route } of registry.routes.values()) hostnames[hostname]?.routes.push(route)
+  for (const row of registry.routes.values()) {
+    const { hostname, zone: _, ...route } = specOf(row)
+    const zone = zoneInForce(row, registry)
+    hostnames[hostname]?.routes.push(zone === undefined ? route : { ...route, zone })
+  }
   for (const { routes } of Object.values(hostnames)) routes.sort((a, b) => (a.path < b.path ? -1 : 1))
   return hostnames
 }

@@ -3,7 +3,8 @@
  * refuse if it is invalid, commit the change with its audit record and the new revision in one batch, then publish.
  * Nothing is written before the config is known to be good, and nothing is published that is not written.
  */
-import { configPointerSchema, parseDispatchConfig, toFaults } from "../../../contracts/dispatch-config.ts"
+import { configPointerSchema, parseDispatchConfig } from "../../../contracts/dispatch-config.ts"
+import { toFaults } from "../../../contracts/to-faults.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
 import type { Actor } from "../actor.ts"
@@ -12,6 +13,7 @@ import { type AuditEntry, commit, type Decision } from "../store/ledger.ts"
 import { applyEdits, type Edit, isInPlace, type Registry, readRegistry, statementsOf } from "../store/registry.ts"
 import { insertRevision, type RevisionRow } from "../store/revisions.ts"
 import { buildContent, type ConfigContent, documentOf } from "./build.ts"
+import { faultsOfChange } from "./faults-of-change.ts"
 import { type PublishDependencies, type PublishedDocument, pointerTo, publishLatest } from "./publish.ts"
 import { admitSize } from "./quota.ts"
 
@@ -22,6 +24,8 @@ export interface Change<T> {
   readonly statements?: (revision: number | null) => readonly D1PreparedStatement[]
   readonly audit: AuditEntry
   readonly result: T
+  /** JSON pointer to where the body of the request stands in the config that would be, for what is wrong with it there. Absent: nowhere. */
+  readonly bodyAt?: (content: ConfigContent) => string
 }
 
 export interface ChangeOptions {
@@ -37,7 +41,7 @@ export interface Changed<T> {
 
 /**
  * Runs `decide`, perhaps several times, on a consistent registry. Answers when KV names a revision that carries the change.
- * Throws `config.invalid` with pointers into the config that would be, `route.quota-exceeded`, `config.nearly-full`, `api.busy`, `config.not-published` (the change is recorded and will be published), and whatever `decide` throws.
+ * Throws `config.invalid` with pointers into the body of the request, `route.quota-exceeded`, `config.nearly-full`, `api.busy`, `config.not-published` (the change is recorded and will be published), and whatever `decide` throws.
  */
 export async function change<T>(
   deps: PublishDependencies,
@@ -52,7 +56,7 @@ export async function change<T>(
     const edits = decided.edits.filter((edit) => !isInPlace(registry, edit))
     const next = applyEdits(registry, edits)
     const content = buildContent(next, deps.settings.passportIssuer)
-    const document = await nextDocument(content, registry.latestRevision, decided.audit.action, actor, deps)
+    const document = await nextDocument(content, registry.latestRevision, decided, actor, deps)
     if (document !== null) admitSize(registry, next, document.row.sizeBytes, actor)
     const revision = document?.row.revision ?? registry.latestRevision?.revision ?? null
     const statements = [
@@ -82,7 +86,7 @@ interface Committed<T> extends Changed<T> {
 async function nextDocument(
   content: ConfigContent,
   last: RevisionRow | null,
-  reason: string,
+  decided: Change<unknown>,
   actor: Actor,
   deps: PublishDependencies,
 ): Promise<PublishedDocument | null> {
@@ -92,7 +96,8 @@ async function nextDocument(
   const publishedAt = new Date(deps.clock.now()).toISOString()
   const text = documentOf(content, revision, publishedAt)
   const parsed = parseDispatchConfig(text)
-  if (!parsed.ok) throw refuse("config.invalid", { errors: parsed.faults })
+  if (!parsed.ok)
+    throw refuse("config.invalid", { errors: faultsOfChange(parsed.faults, decided.bodyAt?.(content) ?? null, actor) })
   const bytes = new TextEncoder().encode(text)
   const row: RevisionRow = {
     revision,
@@ -101,12 +106,12 @@ async function nextDocument(
     sizeBytes: bytes.byteLength,
     publishedAt,
     publishedBy: actor.name,
-    reason,
+    reason: decided.audit.action,
     liveAt: null,
   }
   // The dispatcher parses the pointer too, and what it refuses there must not be committed here.
   const pointer = configPointerSchema.safeParse(pointerTo(row))
-  if (!pointer.success) throw refuse("config.invalid", { errors: toFaults(pointer.error) })
+  if (!pointer.success) throw refuse("config.invalid", { errors: faultsOfChange(toFaults(pointer.error), null, actor) })
   return { row, text }
 }
 

@@ -9,7 +9,8 @@ const OPS: Actor = { tokenId: "o", role: "ops", team: null, name: "token:o" }
 
 function routeOf(id: string, fields: Partial<RouteRow> = {}): RouteRow {
   const auth = { mode: "none" as const, issuers: [], scopes: [] }
-  return { id, hostname: "api.procore.com", path: `/${id}`, team: "web", script: "pages", auth, open: false, ...fields }
+  const spec = { id, hostname: "api.procore.com", path: `/${id}`, team: "web", script: "pages", auth, open: false }
+  return { ...spec, killedByOps: false, zoneByOps: false, ...fields }
 }
 
 function registryOf(routes: readonly RouteRow[]): Registry {

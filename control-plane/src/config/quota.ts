@@ -7,7 +7,7 @@ import { refuse } from "../../../kit/problem.ts"
 import { type Actor, SYSTEM } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
 import type { Registry } from "../store/registry.ts"
-import type { RouteRow } from "../store/rows.ts"
+import { type RouteRow, specOf } from "../store/rows.ts"
 
 export const QUOTA = {
   /** Routes of one team. The largest we know of has some dozens; 200 teams at the limit would still be within `CONFIG_LIMITS.routes`. */
@@ -52,10 +52,10 @@ function admitTeamSize(team: string, registry: Registry): void {
     })
 }
 
-/** Without its kill switch, which a full quota must not keep anyone from. An absent route has none. */
+/** Of what the config holds of it, without its kill switch, which a full quota must not keep anyone from. An absent route has none. */
 function bytesOf(route: RouteRow | undefined): number {
   if (route === undefined) return 0
-  return new TextEncoder().encode(canonicalJson({ ...route, kill: undefined })).byteLength
+  return new TextEncoder().encode(canonicalJson({ ...specOf(route), kill: undefined })).byteLength
 }
 
 /** What the scripts in the config ask of callers, by name. A script that is idle or deleted takes nothing of it, and counts from when it enters service. */

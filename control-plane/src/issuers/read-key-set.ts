@@ -2,7 +2,9 @@
  * One look at where an issuer publishes its keys: bounded in time and size, no redirect followed, and what came held against the contract before anybody believes it.
  * @see RFC 7517 §5; RFC 8725 §3.10 (whoever fetches keys names the place itself)
  */
+
 import type { IssuerConfig } from "../../../contracts/dispatch-config.ts"
+import { isRecord } from "../../../contracts/is-record.ts"
 import { publicJwk, publicKeySet } from "../../../contracts/public-jwk.ts"
 import { boundedText } from "../../../kit/bounded-text.ts"
 
@@ -80,10 +82,6 @@ async function canBeImported(key: IssuerConfig["jwks"]["keys"][number]): Promise
   } catch {
     return false
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
 function fault(what: string): { readonly ok: false; readonly fault: string } {

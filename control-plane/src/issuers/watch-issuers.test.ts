@@ -2,6 +2,7 @@ import { exportJWK, generateKeyPair, type JWK } from "jose"
 import { beforeEach, describe, it, vi } from "vitest"
 import { CONFIG_LIMITS } from "../../../contracts/dispatch-config.ts"
 import { startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { healPublication } from "../config/heal-publication.ts"
 import { AT_ONCE, MOST_PER_LOOK } from "./turns.ts"
 import { lookAtIssuers, watchIssuers } from "./watch-issuers.ts"
 
@@ -185,11 +186,16 @@ describe("issuers' keys: what is not good leaves the last good ones in force", (
       expect(seen?.goodAtMs).toBe(platform.deps.clock.now() - 20_000)
     })
 
-  it("gives up on one that gives no answer, and looks at the others meanwhile", async ({ expect }) => {
+  it("gives up on one that gives no answer, and looks at the others meanwhile", { timeout: 3_000 }, async ({
+    expect,
+  }) => {
     const other = "https://other.example/jwks"
     await putIssuers({ idp: issuer(), other: issuer({ issuer: "https://other.example", jwksUri: other }) })
     answers[URI] = () =>
-      new Promise<never>((_, reject) => setTimeout(() => reject(new DOMException("", "TimeoutError")), 60))
+      new Promise<never>((_, reject) => {
+        const signal = fetched.find(({ url }) => url === URI)?.init?.signal
+        signal?.addEventListener("abort", () => reject(signal.reason))
+      })
     answers[other] = publishes(second)
     await lookAtIssuers(platform.deps, 50)
     expect(await looks()).toMatchObject([
@@ -197,6 +203,16 @@ describe("issuers' keys: what is not good leaves the last good ones in force", (
       { issuer: "other", fault: null },
     ])
     expect(await inForce("other")).toEqual(["k2"])
+  })
+
+  it("lets go of an answer that it does not read, so that its connection is free again", async ({ expect }) => {
+    let isCancelled = false
+    const cancel = () => {
+      isCancelled = true
+    }
+    answers[URI] = () => new Response(new ReadableStream({ cancel }), { status: 500 })
+    await look()
+    expect(isCancelled).toBe(true)
   })
 
   it("follows no redirect and has a limit on each look", async ({ expect }) => {
@@ -305,6 +321,64 @@ describe("issuers' keys: one issuer's fault is its own", () => {
     await look()
     expect([await inForce("able"), await inForce("bad"), await inForce("good")]).toEqual([["k1"], ["seed"], ["k1"]])
     expect((await looks()).map(({ fault }) => fault)).toEqual([null, "was found, but not published: internal", null])
+  })
+
+  /**
+   * A look whose first key set is being published, which ends only with `go`, when two more have come, and of the rest none. A lane that comes back asks the next
+   * issuer: so it can be seen that they have come. KV answers each write as `write` does.
+   */
+  async function lookUnderWay(write: () => Promise<void>) {
+    const ids = numbered(AT_ONCE + 3)
+    await put(...ids)
+    const gate = held()
+    const written = vi.spyOn(platform.deps.config, "put").mockImplementation(async () => {
+      await gate.answer()
+      await write()
+    })
+    const others = ids.slice(1).map((id) => ({ id, ...held() }))
+    answers[uriOf("i00")] = publishes(first)
+    for (const { id, answer } of others) answers[uriOf(id)] = answer
+    const looking = look()
+    await vi.waitUntil(() => written.mock.calls.length > 0)
+    for (const { give } of others.slice(0, 2)) give(Response.json({ keys: [first] }))
+    await vi.waitUntil(() => fetched.length === ids.length)
+    const go = async () => {
+      gate.give(new Response(null))
+      for (const { give } of others.slice(2)) give(new Response("no", { status: 500 }))
+      await looking
+      written.mockRestore()
+    }
+    return { go }
+  }
+  const changes = async () =>
+    (await platform.send("GET /v1/audit")).body.items
+      .filter(({ action }: { action: string }) => action === "issuers.keys-changed")
+      .map(({ detail }: { detail: { kids: object } }) => Object.keys(detail.kids))
+
+  it("publishes one change at a time, and what comes meanwhile together in the next", async ({ expect }) => {
+    const { go } = await lookUnderWay(async () => undefined)
+    expect(await changes()).toEqual([["i00"]])
+    await go()
+    expect(await changes()).toEqual([["i01", "i02"], ["i00"]])
+  })
+
+  it("asks no more of a KV that refuses by trying what is recorded one by one, says so, and has it in force once KV takes it", async ({
+    expect,
+  }) => {
+    const { go } = await lookUnderWay(() => Promise.reject(new Error("KV PUT failed: 500")))
+    await go()
+    const failed = platform.logs.filter(({ event }) => event === "issuers.keys-not-published")
+    expect(failed).toMatchObject([
+      { issuers: ["i00"], code: "config.not-published" },
+      { issuers: ["i01", "i02"], code: "config.not-published" },
+    ])
+    const fault = "was found, but not published: config.not-published"
+    expect((await looks()).slice(0, 3)).toMatchObject([{ fault }, { fault }, { fault }])
+    await healPublication(platform.deps)
+    for (const id of ["i01", "i02"]) answers[uriOf(id)] = publishes(first)
+    expect([await inForce("i00"), await inForce("i01"), await inForce("i02")]).toEqual([["k1"], ["k1"], ["k1"]])
+    await look()
+    expect((await looks()).slice(0, 3)).toMatchObject([{ fault: null }, { fault: null }, { fault: null }])
   })
 
   it("has no more looks open at once than leave connections for what is found", async ({ expect }) => {

@@ -120,6 +120,23 @@ describe("keys: works", () => {
   })
 })
 
+describe("keys: a repeat", () => {
+  it("of a rollback that could not be published the first time takes back no second key", async ({ expect }) => {
+    await firstKey()
+    const { body } = await rotate()
+    pass(KEY_LEAD_S)
+    const { body: after } = await rotate()
+    const [, { kid: second }, { kid: third }] = after.keys
+    expect(body.keys[1].kid).toBe(second)
+    const key = { "idempotency-key": "back-1" }
+    const put = vi.spyOn(platform.deps.config, "put").mockRejectedValue(new Error("KV PUT failed: 500"))
+    expect((await rollback(key)).body.code).toBe("config.not-published")
+    put.mockRestore()
+    expect((await rollback(key)).status).toBeLessThan(300)
+    expect(await states()).toMatchObject({ [second]: "current", [third]: "taken-back" })
+  })
+})
+
 describe("keys: refuses", () => {
   it("to make a key that it could not keep: without RING_KEY", async ({ expect }) => {
     platform = await startControlPlane((bindings) => ({
@@ -230,6 +247,8 @@ describe("the schedule", () => {
     const { results } = await platform.deps.db.prepare("SELECT kid FROM passport_keys").all<{ kid: string }>()
     expect(results.map((row) => row.kid)).not.toContain(first)
     expect((await actions()).slice(0, 2)).toEqual(["keys.remove", "keys.rotate"])
+    const [removed] = (await platform.deps.store.audit.list({ limit: 1 })).items
+    expect(removed).toMatchObject({ actor: "system", detail: { kids: [first] } })
   })
 
   it("gives a key that could not be published its whole lead from when it is, and the one before it as long to verify", async ({
@@ -255,6 +274,20 @@ describe("the schedule", () => {
     await tendKeys(platform.deps)
     expect(await states()).toEqual({ [first]: "retiring", [next?.kid ?? ""]: "current" })
     expect((await platform.deps.store.audit.verify()).brokenAt).toBeNull()
+  })
+
+  it("leaves a rotation alone that is not published yet for half a minute, and no longer", async ({ expect }) => {
+    await firstKey()
+    const put = vi.spyOn(platform.deps.config, "put").mockRejectedValue(new Error("KV PUT failed: 500"))
+    await rotate()
+    const { body } = await platform.send("GET /v1/keys")
+    pass(30)
+    await tendKeys(platform.deps).catch(() => undefined)
+    expect((await platform.send("GET /v1/keys")).body).toEqual(body)
+    pass(1)
+    await tendKeys(platform.deps).catch(() => undefined)
+    expect((await platform.send("GET /v1/keys")).body).not.toEqual(body)
+    put.mockRestore()
   })
 
   it("leaves a key that is published alone, and one that is to sign at once, whatever later config could not be", async ({

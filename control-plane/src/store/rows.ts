@@ -114,8 +114,20 @@ export interface HostnameRow {
   readonly createdAt: string
 }
 
-export interface RouteRow extends RouteConfig {
+/** A route as its team writes and reads it. */
+export interface RouteSpec extends RouteConfig {
   readonly hostname: string
+}
+
+export interface RouteRow extends RouteSpec {
+  /** As of a script: ops threw its kill switch, so that only ops lift it. */
+  readonly killedByOps: boolean
+  /** Ops gave it its zone, so that the zone does not rest on a grant of the team. False without a zone. */
+  readonly zoneByOps: boolean
+}
+
+export function specOf({ killedByOps: _, zoneByOps: __, ...spec }: RouteRow): RouteSpec {
+  return spec
 }
 
 export interface PolicyRow {
@@ -214,9 +226,12 @@ export function toHostname(row: RawRow): HostnameRow {
   }
 }
 
+/** A row of before it was written down who decided what is read as if its team had thrown its switch and ops had given its zone: both as they were. */
 export function toRoute(row: RawRow): RouteRow {
+  const spec: Omit<RouteRow, "id"> = JSON.parse(text(row, "spec"))
   return {
-    ...JSON.parse(text(row, "spec")),
+    ...{ killedByOps: false, zoneByOps: spec.zone !== undefined },
+    ...spec,
     id: text(row, "id"),
     hostname: text(row, "hostname"),
     path: text(row, "path"),

@@ -6,10 +6,10 @@
 import { base64url } from "jose"
 import { z } from "zod"
 import type { ManifestAsset } from "../../../contracts/manifest.ts"
+import { toFaults } from "../../../contracts/to-faults.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
 import type { ArtifactStore } from "./artifact-store.ts"
-import { faultsOf } from "./screen-bindings.ts"
 import { parseStrictJson } from "./strict-json.ts"
 
 export const ASSET_LIMITS = {
@@ -160,7 +160,7 @@ function readFiles(text: string): Session["files"] {
   if (parsed.success) return parsed.data.manifest
   const tooLarge = parsed.error.issues.some((issue) => issue.code === "too_big")
   throw refuse(tooLarge ? "upload.too-large" : "upload.malformed", {
-    errors: faultsOf(parsed.error, "").slice(0, 20),
+    errors: toFaults(parsed.error),
   })
 }
 

@@ -3,6 +3,7 @@
  * Both doors call it before anything is looked up or written; what the metadata may say is screen-metadata.ts's affair.
  */
 import type { ModuleKind } from "../../../contracts/manifest.ts"
+import { escapePointer } from "../../../contracts/to-faults.ts"
 import { type PointedError, refuse } from "../../../kit/problem.ts"
 import { parseStrictJson } from "./strict-json.ts"
 
@@ -123,10 +124,6 @@ function faultOfName(name: string): string | null {
 /** `./a.js` and `a.js` are one file to whoever imports them. */
 function normalName(name: string): string {
   return name.replace(/^(\.\/)+/, "")
-}
-
-function escapePointer(text: string): string {
-  return text.replaceAll("~", "~0").replaceAll("/", "~1")
 }
 
 function tooLarge() {

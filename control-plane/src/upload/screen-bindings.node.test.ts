@@ -1,15 +1,11 @@
 /** Every kind of binding that Cloudflare documents, from its own schema: a kind that is new there is refused here until someone lists it. */
-import { existsSync, readFileSync } from "node:fs"
-import path from "node:path"
 import { describe, expect, it } from "vitest"
 import { Refusal } from "../../../kit/problem.ts"
+import { readCorpus } from "../../../tests/security/corpora.ts"
 import { ALLOWED_KINDS } from "./screen-bindings.ts"
 import { screenMetadata } from "./screen-metadata.ts"
 
-const folder = process.env.SALLYPORT_CORPORA ?? path.resolve(import.meta.dirname, "../../../../shared/corpora")
-const file = path.join(folder, "cloudflare-openapi-dispatch.json")
-const isThere = existsSync(file)
-if (!isThere) process.stderr.write(`SKIPPED: binding kinds of Cloudflare's schema, because ${file} is absent\n`)
+const text = readCorpus("cloudflare-openapi-dispatch.json")
 
 interface Schema {
   readonly example?: unknown
@@ -23,7 +19,7 @@ interface Document {
   }
 }
 
-const document: Document | null = isThere ? JSON.parse(readFileSync(file, "utf8")) : null
+const document: Document | null = text === null ? null : JSON.parse(text)
 const mapping = document?.components.schemas.workers_binding_item?.discriminator?.mapping ?? {}
 
 /** A binding of that kind with every documented field filled in from its example. */
@@ -49,7 +45,7 @@ function faultsOf(bindings: readonly unknown[], grants: readonly string[] = []):
   }
 }
 
-describe.skipIf(!isThere)(`binding kinds in ${file}`, () => {
+describe.skipIf(text === null)("binding kinds of Cloudflare's schema", () => {
   it("finds Cloudflare's list, the allowed kinds among it", () => {
     expect(Object.keys(mapping).length).toBeGreaterThanOrEqual(36)
     expect(ALLOWED_KINDS.filter((kind) => !(kind in mapping))).toEqual([])

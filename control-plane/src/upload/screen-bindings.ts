@@ -5,6 +5,7 @@
  */
 import { z } from "zod"
 import type { ManifestBinding } from "../../../contracts/manifest.ts"
+import { toFaults } from "../../../contracts/to-faults.ts"
 import type { PointedError } from "../../../kit/problem.ts"
 
 /** The platform binding, injected when a version is placed. */
@@ -119,7 +120,7 @@ function screenBinding(
   }
   const parsed = ALLOWED[type].safeParse(declared)
   if (!parsed.success) {
-    faults.push(...faultsOf(parsed.error, pointer))
+    faults.push(...toFaults(parsed.error, pointer))
     return null
   }
   const binding: ManifestBinding = parsed.data
@@ -149,18 +150,4 @@ function whyRefused(type: unknown): string {
   const kind = /^[a-z0-9_]{1,64}$/.test(type) ? type : "this kind"
   const reason = Object.hasOwn(REASONS, kind) ? REASONS[kind] : "teams may not have bindings of this kind"
   return `${kind} is refused: ${reason}`
-}
-
-/** A zod error as pointers below `base`; a field that nobody listed is pointed at by its own name. */
-export function faultsOf(error: z.ZodError, base: string): PointedError[] {
-  return error.issues.flatMap((issue) => {
-    const pointer = base + issue.path.map((part) => `/${escapePointer(String(part))}`).join("")
-    return issue.code === "unrecognized_keys"
-      ? issue.keys.map((key) => ({ pointer: `${pointer}/${escapePointer(key)}`, detail: "is not accepted" }))
-      : [{ pointer, detail: issue.message }]
-  })
-}
-
-export function escapePointer(text: string): string {
-  return text.replaceAll("~", "~0").replaceAll("/", "~1")
 }

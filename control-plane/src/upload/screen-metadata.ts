@@ -1,12 +1,13 @@
 /**
- * What the metadata of an upload may say: an allow-list, key by key (consequence 7 of docs/platform-facts.md).
+ * What the metadata of an upload may say: an allow-list, key by key: Cloudflare takes more, some of it undocumented, than may stand behind the gateway.
  * Pure: no I/O, nothing is written before it has passed. Its result is what a version consists of beside its files.
  */
 import { z } from "zod"
 import { MAX_CPU_MS } from "../../../contracts/api.ts"
 import type { ManifestBinding } from "../../../contracts/manifest.ts"
+import { escapePointer, toFaults } from "../../../contracts/to-faults.ts"
 import { type PointedError, refuse } from "../../../kit/problem.ts"
-import { escapePointer, faultsOf, screenBindings } from "./screen-bindings.ts"
+import { screenBindings } from "./screen-bindings.ts"
 
 /** What an upload declares, with secrets still readable. */
 export interface Declaration {
@@ -131,9 +132,9 @@ export function screenMetadata(metadata: Readonly<Record<string, unknown>>, fact
   const faults = unknownKeys(metadata)
   const bindings = screenBindings(metadata.bindings, new Set(facts.grants), faults)
   const settings = SETTINGS.safeParse(metadata)
-  if (!settings.success) faults.push(...faultsOf(settings.error, ""))
+  if (!settings.success) faults.push(...toFaults(settings.error))
   const content = CONTENT.safeParse(metadata)
-  if (!content.success) faults.push(...faultsOf(content.error, ""))
+  if (!content.success) faults.push(...toFaults(content.error))
   else if (content.data.compatibility_date > facts.today)
     faults.push({ pointer: "/compatibility_date", detail: `lies in the future; today is ${facts.today}` })
   if (faults.length > 0 || !content.success || !settings.success)

@@ -1,8 +1,9 @@
 /**
  * The gateway's own cookies (`__Host-sallyport-…`): the session's is read here, exactly or not at all, and all are kept from team Workers:
- * whoever holds a session cookie is the session.
+ * whoever holds a session cookie is the session. All of it takes time by the length of the header alone, because it comes before the screen that bounds that.
  */
 import { LOGIN_COOKIE_PREFIX, SESSION_COOKIE } from "../../../contracts/session.ts"
+import { trimEnd } from "../../../kit/trim.ts"
 
 /** Any case, because some readers ignore it, and the prefix of weaker cookies. Whether it is a name at all depends on what stands before it. */
 const GATEWAY_NAME = /__(?:host|secure)-sallyport/gi
@@ -11,6 +12,7 @@ const SESSION_NAME = /^__(?:host|secure)-sallyport-session$/i
 const SESSION_VALUE = /^[A-Za-z0-9_.-]+$/
 /** What stands around a name without being part of it, to one reader or another; with the `=` of a nameless cookie, which comes back as its value alone. */
 const BLANK = /[\s\p{Cc}=]/u
+const isWhiteSpace = (character: string) => /[\s\p{Cc}]/u.test(character)
 
 /** One of the gateway's cookies, or what could be taken for one, in the value of a Cookie header. */
 interface Found {
@@ -90,8 +92,9 @@ function placeOf(delimiter: string, cookie: string, from: number): number {
 
 /** Up to the `=` or the end, without the white space behind it. */
 function nameOf({ nameAt, end }: Found, cookie: string): string {
-  const equals = cookie.indexOf("=", nameAt)
-  return cookie.slice(nameAt, equals === -1 || equals > end ? end : equals).replace(/[\s\p{Cc}]+$/u, "")
+  const pair = cookie.slice(nameAt, end)
+  const equals = pair.indexOf("=")
+  return trimEnd(equals === -1 ? pair : pair.slice(0, equals), isWhiteSpace)
 }
 
 /** Begins with `name` as it is, at the start or where RFC 6265 §4.2.1 has the next pair: behind a semicolon and one space. */

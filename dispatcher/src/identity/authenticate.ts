@@ -14,7 +14,6 @@ import {
 import type { Finding } from "../../../contracts/trip.ts"
 import { BoundedCache } from "../../../kit/bounded-cache.ts"
 import { type Refusal, refuse } from "../../../kit/problem.ts"
-import { clearedSessionCookie } from "../../../kit/session-cookie.ts"
 import { refuseCrossSite } from "./cross-site.ts"
 import type { Issuer, IssuerRegistry } from "./issuers.ts"
 import type { SessionReader, SessionReading } from "./session-reader.ts"
@@ -200,7 +199,7 @@ export function acceptSession(
 ): Session {
   if (!reading.ok) throw refusedSession(reading.fault)
   const { idp } = reading.session.seal
-  // With its provider gone from the config it is good for nothing anywhere; left in the browser, it would be refused at the login too.
+  // With its provider gone from the config it is good for nothing anywhere, and must not be in the way of a login.
   if (!issuers.has(idp)) throw refusedSession("ended")
   if (!idps.includes(idp)) {
     throw refuse("auth.not-allowed", { detail: "Sessions of this identity provider are not accepted here." })
@@ -225,7 +224,7 @@ function refused(fault: BearerFault | ServiceKeyFault | "several" | "kind-not-ac
   return refuse("auth.credential-invalid", { headers: challenge("The credential is not valid"), log })
 }
 
-/** A cookie that is good for nothing any more is taken from the browser, which can then do without or log in; one that only nobody can confirm is left there. */
+/** The cookie stays in the browser: this answer may be late, and the browser have another session by then. Where a dead one would be in the way, login-redirect.ts takes it. */
 function refusedSession(fault: Extract<SessionReading, { ok: false }>["fault"]): Refusal {
   const log = { fault }
   if (fault === "store-silent" || fault === "keys-missing") {
@@ -234,7 +233,6 @@ function refusedSession(fault: Extract<SessionReading, { ok: false }>["fault"]):
   const isOver = fault === "expired" || fault === "idle" || fault === "ended"
   return refuse(isOver ? "auth.session-expired" : "auth.credential-invalid", {
     headers: challenge(isOver ? "The session is over" : "The credential is not valid"),
-    cookies: [clearedSessionCookie()],
     log,
   })
 }

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest"
 import type { RouteAuth } from "../../../contracts/dispatch-config.ts"
 import type { ProblemCode } from "../../../contracts/problem-codes.ts"
+import { freshLoginCookie } from "../../../kit/fresh-login-cookie.ts"
 import { Refusal, refuse } from "../../../kit/problem.ts"
+import { clearedSessionCookie } from "../../../kit/session-cookie.ts"
 import { loginOf, orLogin } from "./login-redirect.ts"
 
 type Asked = Parameters<typeof loginOf>[0]
@@ -17,10 +19,12 @@ const NAVIGATION: Asked = {
   path: "/projects/1",
   query: "?tab=a&b=%2F",
   authorization: null,
+  sessionCookie: null,
   upgrade: false,
   fetchMode: "navigate",
   accept: "text/html,*/*;q=0.8",
 }
+const WITH_SESSION: Asked = { ...NAVIGATION, sessionCookie: "i.s.m" }
 
 function answerTo(code: ProblemCode, changes: Partial<Asked> = {}, auth: Partial<RouteAuth> = {}) {
   const answer = orLogin(refuse(code), loginOf({ ...NAVIGATION, ...changes }, { ...AUTH, ...auth }))
@@ -63,10 +67,9 @@ describe("a refused navigation", () => {
     expect(more("auth.revoked", {})).toEqual(["max_age=0"])
   })
 
-  it("takes with it every cookie that the refusal sets", () => {
-    const cookies = ["cleared", "another"]
-    const answer = orLogin(refuse("auth.revoked", { cookies }), loginOf(NAVIGATION, AUTH)) as Refusal
-    expect([answer.code, answer.options.cookies]).toEqual(["auth.login-required", cookies])
+  it("keeps its cookie: the login takes it, if it is still there then", () => {
+    const answer = orLogin(refuse("auth.revoked"), loginOf(WITH_SESSION, AUTH)) as Refusal
+    expect([answer.code, answer.options.cookies]).toEqual(["auth.login-required", undefined])
   })
 
   it("keeps what a request says out of every other part of the location", () => {
@@ -109,36 +112,61 @@ it("takes who asks for a page for a browser, where Fetch Metadata is not sent", 
 })
 
 describe("where no credential is needed", () => {
-  const cleared = { cookies: ["cleared", "another"] }
-  const answer = (refusal: Refusal, changes: Partial<Asked> = {}, auth: Partial<RouteAuth> = {}) => {
+  const over = [clearedSessionCookie()]
+  const revoked = [clearedSessionCookie(), freshLoginCookie()]
+  const answer = (refused: ProblemCode, changes: Partial<Asked> = {}, auth: Partial<RouteAuth> = {}) => {
     const { login: _, ...rest } = AUTH
     const all = { ...rest, mode: "optional" as const, ...auth }
-    const { code, options } = orLogin(refusal, loginOf({ ...NAVIGATION, ...changes }, all)) as Refusal
+    const refusal = refuse(refused, { headers: { "www-authenticate": "Bearer" } })
+    const { code, options } = orLogin(refusal, loginOf({ ...WITH_SESSION, ...changes }, all)) as Refusal
     return { code, location: options.headers?.location, cookies: options.cookies }
   }
+  const refusal = (code: ProblemCode, cookies?: readonly string[]) => ({ code, location: undefined, cookies })
 
   it("a navigation with a session that is over goes on without it, with or without a login", () => {
-    const expected = { code: "auth.session-left", location: "/projects/1?tab=a&b=%2F", cookies: cleared.cookies }
-    expect(answer(refuse("auth.session-expired", cleared))).toEqual(expected)
-    expect(answer(refuse("auth.credential-invalid", cleared), {}, { login: "/login" })).toEqual(expected)
+    const expected = { code: "auth.session-left", location: "/projects/1?tab=a&b=%2F", cookies: over }
+    expect(answer("auth.session-expired")).toEqual(expected)
+    expect(answer("auth.credential-invalid", {}, { login: "/login" })).toEqual(expected)
+    expect(answer("auth.session-expired", { fetchMode: null })).toEqual(expected)
   })
 
-  it("so does one to the login itself, where a revoked cookie would else be all that a person sees", () => {
+  it("so does one to the login itself, and after a revocation the login is to ask for a fresh proof", () => {
     const itself = { path: "/login/start", query: "?a=b" }
-    const expected = { code: "auth.session-left", location: "/login/start?a=b", cookies: cleared.cookies }
-    expect(answer(refuse("auth.revoked", cleared), itself, { login: "/login/start" })).toEqual(expected)
-    expect(answer(refuse("auth.revoked"), itself, { login: "/login/start" }).code).toBe("auth.revoked")
+    const expected = { code: "auth.session-left", location: "/login/start?a=b", cookies: revoked }
+    expect(answer("auth.revoked", itself, { login: "/login/start" })).toEqual(expected)
   })
 
-  it("one whose cookie stays is not sent to where it comes from", () => {
-    expect(answer(refuse("auth.session-expired")).code).toBe("auth.session-expired")
-    expect(answer(refuse("auth.credential-required")).code).toBe("auth.credential-required")
-    expect(answer(refuse("auth.credential-required"), {}, { login: "/login" }).code).toBe("auth.login-required")
+  it("a form gets the problem and loses the cookie, so that it can be sent once more", () => {
+    expect(answer("auth.session-expired", { method: "POST" })).toEqual(refusal("auth.session-expired", over))
+    expect(answer("auth.revoked", { method: "POST", fetchMode: null })).toEqual(refusal("auth.revoked", revoked))
   })
 
-  it("what a page fetches gets the problem, and so does a navigation where a credential is needed", () => {
-    expect(answer(refuse("auth.session-expired", cleared), { fetchMode: "cors" }).code).toBe("auth.session-expired")
-    expect(answer(refuse("auth.session-expired", cleared), {}, { mode: "required" }).code).toBe("auth.session-expired")
+  it("one that had no session, or may use it elsewhere, is not sent to where it comes from", () => {
+    for (const code of ["auth.session-expired", "auth.revoked", "auth.credential-required"] as const)
+      expect(answer(code, { sessionCookie: null })).toEqual(refusal(code))
+    expect(answer("auth.credential-required", { sessionCookie: null }, { login: "/login" }).code).toBe(
+      "auth.login-required",
+    )
+    for (const code of ["auth.not-allowed", "auth.session-unconfirmed", "auth.cross-site"] as const)
+      expect(answer(code, { method: "POST" })).toEqual(refusal(code))
+    expect(answer("auth.step-up-required", {}, { login: "/login" }).cookies).toBeUndefined()
+  })
+
+  it.each<[string, Partial<Asked>]>([
+    ["what a page fetches", { fetchMode: "cors" }],
+    ["what a page fetches of its own origin, even a page", { fetchMode: "same-origin", accept: "text/html" }],
+    ["what a page shows", { fetchMode: "no-cors", accept: "image/png" }],
+    ["what a page sends", { fetchMode: "cors", method: "POST" }],
+    ["what a page of a browser without Fetch Metadata fetches", { fetchMode: null, accept: "*/*" }],
+    ["a WebSocket", { fetchMode: "websocket", upgrade: true }],
+  ])("%s takes no cookie: its answer may be late, and the browser have another session by then", (_what, changes) => {
+    for (const code of ["auth.session-expired", "auth.credential-invalid", "auth.revoked"] as const)
+      expect(answer(code, changes)).toEqual(refusal(code))
+  })
+
+  it("nor does a navigation where a credential is needed", () => {
+    for (const changes of [{}, { method: "POST" }])
+      expect(answer("auth.session-expired", changes, { mode: "required" })).toEqual(refusal("auth.session-expired"))
   })
 })
 

@@ -12,6 +12,7 @@ import {
 } from "../../../contracts/revocation.ts"
 import type { Finding } from "../../../contracts/trip.ts"
 import { type Refusal, refuse } from "../../../kit/problem.ts"
+import { awaitFor } from "../../../kit/within.ts"
 import { RevocationTable } from "./revocation-table.ts"
 
 /** Between two questions to the relay. */
@@ -155,7 +156,7 @@ export class RevocationFeed {
     const { clock } = this.#options
     const isStale = () => !(clock.now() - this.#knownAt <= maxAgeMs)
     if (isStale() && this.#poll !== null) {
-      await within(this.#poll.startedAt + WAIT_MS - clock.now(), this.#poll.work)
+      await awaitFor(this.#poll.startedAt + WAIT_MS - clock.now(), this.#poll.work)
     }
     const verdict = this.#table.verdict(revocable.hashes, revocable.madeAtMs)
     if (verdict === "revoked") throw revoked()
@@ -178,7 +179,7 @@ export class RevocationFeed {
     const asked = this.#relay()
       .revokes(flat, revocable.madeAtMs)
       .catch(() => undefined)
-    const answer = await within(WAIT_MS, asked)
+    const answer = await awaitFor(WAIT_MS, asked)
     if (answer === true) throw revoked()
     if (answer !== false) throw unknown()
     this.#clearedAmong.set(revocable, among)
@@ -258,18 +259,6 @@ function checked(page: FeedPage, askedFrom: number): FeedPage {
     if (!isEntry) throw new Error("the relay's page has a malformed entry")
   }
   return page
-}
-
-/** What comes of `work`, or undefined when it takes longer than `ms`. */
-async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
-  if (ms <= 0) return undefined
-  const { promise: late, resolve } = Promise.withResolvers<undefined>()
-  const timer = setTimeout(() => resolve(undefined), ms)
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 /** Lets timers have their turn: pages that follow each other at once would keep those waiting who wait for {@link WAIT_MS} only. */

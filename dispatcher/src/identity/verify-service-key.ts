@@ -4,7 +4,7 @@
  */
 
 import { SERVICE_ACCOUNTS_IDP, type ServiceAccountConfig } from "../../../contracts/dispatch-config.ts"
-import { MAX_SERVICE_KEY_LIFETIME_S } from "../../../contracts/revocation.ts"
+import { serviceKeyEndsMs } from "../../../contracts/service-account.ts"
 import { BoundedCache } from "../../../kit/bounded-cache.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
 import { KeptSubject } from "./subject.ts"
@@ -50,8 +50,7 @@ export class ServiceKeys {
     const createdAtMs = Date.parse(found.createdAt)
     // One made in the future would escape every revocation until then.
     if (createdAtMs >= nowMs + MAX_SKEW_MS) return { ok: false, fault: "not-yet" }
-    const latestMs = createdAtMs + MAX_SERVICE_KEY_LIFETIME_S * 1000
-    const expiresAtMs = found.expiresAt === undefined ? latestMs : Math.min(Date.parse(found.expiresAt), latestMs)
+    const expiresAtMs = serviceKeyEndsMs(found)
     const subject = new KeptSubject({
       kind: "service",
       id: name,

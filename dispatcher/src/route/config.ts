@@ -15,7 +15,10 @@ import {
 import { refuse } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
 
-/** KV answers from its cache at the location for this long; 30 s is the platform's minimum. */
+/**
+ * KV answers from its cache at the location for this long; 30 s is the platform's minimum. That a key is absent is kept as long, so the revisions, which never change, get no
+ * longer one: a location that asked for a revision too early would be without it for that time.
+ */
 const KV_CACHE_TTL_S = 30
 /**
  * Milliseconds a request waits for KV when what it has is too old, or nothing. A look that takes longer is given up: its promise may never settle,
@@ -32,7 +35,7 @@ export interface ConfigSource {
 export interface ConfigHolderOptions<Loaded> {
   readonly source: ConfigSource
   readonly clock: { now(): number }
-  /** Milliseconds between two looks at KV. */
+  /** Milliseconds between two looks at KV. Each is billed, and most find what the location has cached; but a look says nothing of when that was cached, and what lies between two is added to a rollback. */
   readonly refreshMs: number
   /** From this age of the last look on, milliseconds, a request waits for the next one. */
   readonly maxStaleMs: number

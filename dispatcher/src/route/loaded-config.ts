@@ -3,7 +3,7 @@
  */
 import type { DispatchConfig } from "../../../contracts/dispatch-config.ts"
 import { scriptAudience } from "../../../contracts/passport.ts"
-import type { EgressParameters } from "../../../contracts/platform.ts"
+import type { EgressPolicyParameter } from "../../../contracts/platform.ts"
 import { placedName } from "../../../contracts/script-name.ts"
 import { LOGIN_GRANT } from "../../../contracts/session.ts"
 import { RouteTable } from "./route-table.ts"
@@ -21,7 +21,7 @@ export interface ReleaseTarget {
   readonly timeoutMs: number
   readonly dispatchOptions: {
     readonly limits: { readonly cpuMs: number; readonly subRequests: number }
-    readonly outbound: EgressParameters
+    readonly outbound: EgressPolicyParameter
   }
 }
 
@@ -68,7 +68,7 @@ export class LoadedConfig {
     return this.document.teams[team]?.grants.includes(grant) ?? false
   }
 
-  #egress(script: string, version: number, team: string): EgressParameters["egress"] {
+  #egress(script: string, version: number, team: string): EgressPolicyParameter["egress"] {
     const allow = this.document.teams[team]?.egress ?? []
     const granted = Object.entries(this.document.audiences).filter(([name]) => this.isGranted(team, `audience:${name}`))
     const audiences = Object.fromEntries(granted.map(([name, { origins }]) => [name, origins]))
