@@ -351,7 +351,7 @@ export const PROBLEMS = {
   "zone.missing": {
     status: 503,
     title: "The request names no zone",
-    fix: "Ask the operators to name a zone on this route.",
+    fix: "Ask the operators to name a zone on this route. One that its team named falls with the grant `zone:<zone>`: look whether the team still holds it.",
   },
   "zone.unavailable": {
     status: 503,

@@ -1,5 +1,4 @@
 import { expect, it } from "vitest"
-import { growsFasterThan } from "./testing/growth.ts"
 import { isSpaceOrTab, trim, trimEnd } from "./trim.ts"
 
 it.each([
@@ -20,9 +19,4 @@ it.each([
   ["/a/ ", "/a/ "],
 ])("of %j leaves %j without the slashes at its end", (text, trimmed) => {
   expect(trimEnd(text, (character) => character === "/")).toBe(trimmed)
-})
-
-it("takes time by the length of the text, wherever in it the characters stand", () => {
-  const work = (size: number) => trim(`a${" ".repeat(size)}x`, isSpaceOrTab)
-  expect(growsFasterThan(65_536, work)).toBe(false)
 })

@@ -66,6 +66,17 @@ describe("a route that ops switched off", () => {
       expect((await put({ path }, "a-below")).body.code).toBe("api.forbidden")
     })
 
+  it("keeps its team from nothing but a move on a route that was below it before", async ({ expect }) => {
+    await putAsOps({})
+    await put({ path: "/a/b/*" }, "a-below")
+    await putAsOps({ kill })
+    expect((await put({ path: "/a/b/*", script: "a-other" }, "a-below")).status).toBe(200)
+    for (const path of ["/a/c/*", "/a/b/c/*"])
+      expect((await put({ path, script: "a-other" }, "a-below")).body.code).toBe("api.forbidden")
+    expect((await put({ path: "/a/b/*", hostname: "b.example" }, "a-below")).status).toBe(200)
+    expect((await put({ path: "/a/b/*" }, "a-below")).body.code).toBe("api.forbidden")
+  })
+
   it("keeps nobody from what lies beside it, and no other team from what the place is open for", async ({ expect }) => {
     for (const path of ["/apiary/*", "/ab", "/b/*"]) expect((await put({ path }, `a-${path.length}`)).status).toBe(201)
     await putAsOps({ kill, open: true })
@@ -113,8 +124,19 @@ describe("a route that its team switched off", () => {
     expect((await platform.send("DELETE /v1/routes/a-route", { token: alpha })).status).toBe(204)
   })
 
-  it("is ops' once they throw the switch as well", async ({ expect }) => {
+  it("stays its team's when ops change something else and send the switch along", async ({ expect }) => {
     await put({ kill })
+    expect((await putAsOps({ kill, timeoutMs: 500 })).status).toBe(200)
+    expect((await put({})).status).toBe(200)
+    expect(await killInForce()).toBeUndefined()
+  })
+
+  it("is ops' once they give it another reason, or make a switch that only logs refuse", async ({ expect }) => {
+    await put({ kill })
+    await putAsOps({ kill: { ...kill, reason: "leak, incident 42" } })
+    expect((await put({})).status).toBe(403)
+    await putAsOps({})
+    await put({ kill: { ...kill, mode: "log" } })
     await putAsOps({ kill })
     expect((await put({})).status).toBe(403)
   })
@@ -146,5 +168,67 @@ describe("a route to another team's script that ops switched off", () => {
     const sent = await put({ path: "/g/*" }, "given", beta)
     expect([sent.status, sent.body.code]).toEqual([403, "api.forbidden"])
     expect((await put({ path: "/g/*", kill, timeoutMs: 500 }, "given", beta)).status).toBe(200)
+  })
+})
+
+describe("a route to its team's script that ops switched off", () => {
+  const killScript = (fields: object, token?: string) =>
+    platform.send("PUT /v1/scripts/a-script", { body: fields, ...(token === undefined ? {} : { token }) })
+  beforeEach(async ({ expect }) => {
+    await put({})
+    await put({ path: "/c", script: "a-script" }, "a-exact")
+    expect((await killScript({ kill })).status).toBe(200)
+  })
+
+  for (const [what, fields] of Object.entries({
+    "to another script": { script: "a-other" },
+    "to another path": { path: "/b/*" },
+    "to another hostname": { hostname: "b.example" },
+  }))
+    it(`is not led ${what} by its team`, async ({ expect }) => {
+      const sent = await put(fields)
+      expect([sent.status, sent.body.code]).toEqual([403, "api.forbidden"])
+      expect(sent.body.detail).toContain("Ops switched")
+      expect((await putAsOps(fields)).status).toBe(200)
+    })
+
+  it("is neither detached by its team, nor gone round below it", async ({ expect }) => {
+    const sent = await platform.send("DELETE /v1/routes/a-route", { token: alpha })
+    expect([sent.status, sent.body.code]).toEqual([403, "api.forbidden"])
+    expect((await put({ path: "/a/b", script: "a-other" }, "a-below")).body.code).toBe("api.forbidden")
+    expect((await platform.send("DELETE /v1/routes/a-route")).status).toBe(204)
+  })
+
+  it("may be changed by its team in all else, and switched off and on by itself", async ({ expect }) => {
+    expect((await put({ kill, timeoutMs: 500 })).status).toBe(200)
+    expect((await put({})).status).toBe(200)
+    expect(await killInForce()).toBeUndefined()
+  })
+
+  it("holds no place beside it: an exact path, nothing below", async ({ expect }) => {
+    expect((await put({ path: "/c/*", script: "a-other" }, "a-beside")).status).toBe(201)
+    expect((await put({ path: "/apiary/*", script: "a-other" }, "a-far")).status).toBe(201)
+  })
+
+  it("is free again once ops lift the switch, or throw one that only logs", async ({ expect }) => {
+    await killScript({ kill: { ...kill, mode: "log" } })
+    expect((await put({ script: "a-other" })).status).toBe(200)
+    await put({})
+    await killScript({ kill: null })
+    expect((await put({ path: "/b/*" })).status).toBe(200)
+  })
+
+  it("is free where its team threw the switch of the script itself", async ({ expect }) => {
+    await killScript({ kill: null })
+    await killScript({ kill }, alpha)
+    expect((await put({ script: "a-other" })).status).toBe(200)
+    expect((await platform.send("DELETE /v1/routes/a-exact", { token: alpha })).status).toBe(204)
+  })
+
+  it("may be detached by another team, to which ops gave it and which is not the reason", async ({ expect }) => {
+    await platform.send("PUT /v1/routes/given", {
+      body: routeBody({ hostname: "a.example", path: "/g/*", team: "beta", script: "a-script" }),
+    })
+    expect((await platform.send("DELETE /v1/routes/given", { token: beta })).status).toBe(204)
   })
 })

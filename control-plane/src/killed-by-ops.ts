@@ -5,7 +5,7 @@ import type { Actor } from "./actor.ts"
 
 /**
  * Whether the switch is ops' once it is as `kill` says (null: lifted). One that only logs switches nothing off: then a team that has to can still throw its own.
- * Writing down what already is changes nothing for a team, and makes it ops' for ops. Throws `api.forbidden` when a team would change what ops threw.
+ * Sending along what already is changes nothing, for ops neither, as a PUT is the whole document: they make a team's switch theirs by another mode or reason. Throws `api.forbidden` when a team would change what ops threw.
  */
 export function isKilledByOps(
   what: "route" | "script",
@@ -13,9 +13,9 @@ export function isKilledByOps(
   kill: KillSwitch | null,
   actor: Actor,
 ): boolean {
-  if (actor.role === "ops") return kill?.mode === "enforce"
   const isSame = kill?.mode === before.kill?.mode && kill?.reason === before.kill?.reason
   if (isSame) return before.killedByOps
+  if (actor.role === "ops") return kill?.mode === "enforce"
   if (!before.killedByOps) return false
   throw refuse("api.forbidden", { detail: `Ops switched this ${what} off; only they switch it on again.` })
 }

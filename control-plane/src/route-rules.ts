@@ -22,49 +22,71 @@ export function admitRoute(wanted: RouteSpec, actor: Actor, registry: Registry):
   if (found !== undefined && !actsFor(actor, found.team))
     throw refuse("api.conflict", { detail: "This id belongs to a route of another team." })
   admitTeam(wanted, actor, registry)
-  const killedByOps = admitSwitch(wanted, found, actor)
+  const killedByOps = admitSwitch(wanted, found, actor, registry)
   // What others have put around a route since must never keep its team from switching it off.
   const staysWhereItIs = found !== undefined && isAttachedAs(found, wanted)
   if (!staysWhereItIs) admitHostname(wanted, actor, registry)
   admitScript(wanted, found, actor, registry)
-  if (!staysWhereItIs) admitPlace(wanted, actor, registry)
-  const zoneByOps = isZoneByOps(wanted, staysWhereItIs ? found : null, actor, registry)
+  if (!staysWhereItIs) admitPlace(wanted, found, actor, registry)
+  const zoneByOps = isZoneByOps(wanted, found, staysWhereItIs, actor, registry)
   return { ...wanted, killedByOps, zoneByOps }
 }
 
 /** What ops switched off stays attached, or it would come back attached anew and switched on. Throws `api.forbidden`. */
-export function admitDetaching(found: RouteRow, actor: Actor): void {
-  if (found.killedByOps && actor.role !== "ops")
-    throw refuse("api.forbidden", { detail: "Ops switched this route off; only they detach it." })
+export function admitDetaching(found: RouteRow, actor: Actor, registry: Registry): void {
+  if (isOffByOps(found, registry) && actor.role !== "ops")
+    throw refuse("api.forbidden", { detail: `Ops switched ${offBy(found)} off; only they detach the route.` })
 }
 
-/** Nor does it leave its place, where the same could then be attached. Answers whether the switch is ops'. */
-function admitSwitch(wanted: RouteSpec, found: RouteRow | undefined, actor: Actor): boolean {
+/** Nor does it leave its place, where the same could then be attached, or a script that is off for another with the same code. Answers whether the route's switch is ops'. */
+function admitSwitch(wanted: RouteSpec, found: RouteRow | undefined, actor: Actor, registry: Registry): boolean {
+  if (found !== undefined && actor.role !== "ops") {
+    if (!isInPlaceOf(found, wanted) && isOffByOps(found, registry))
+      throw refuse("api.forbidden", { detail: `Ops switched ${offBy(found)} off; only they move the route.` })
+    if (found.script !== wanted.script && isOffWithItsScript(found, registry))
+      throw refuse("api.forbidden", {
+        detail: "Ops switched the script of this route off; only they lead it to another.",
+        errors: [{ pointer: "/script", detail: "may be changed by ops alone" }],
+      })
+  }
   const before = { kill: found?.kill ?? null, killedByOps: found?.killedByOps ?? false }
-  const isMoved = found?.hostname !== wanted.hostname || found.path !== wanted.path
-  if (before.killedByOps && isMoved && actor.role !== "ops")
-    throw refuse("api.forbidden", { detail: "Ops switched this route off; only they move it." })
   return isKilledByOps("route", before, wanted.kill ?? null, actor)
 }
 
+function isOffByOps(route: RouteRow, registry: Registry): boolean {
+  return route.killedByOps || isOffWithItsScript(route, registry)
+}
+
+/** Of its own team's script: a team that ops gave a route to another's is not the reason, and may give it up. */
+function isOffWithItsScript(route: RouteRow, { scripts }: Registry): boolean {
+  const script = scripts.get(route.script)
+  return script?.settings.killedByOps === true && script.team === route.team
+}
+
+/** Of one that `isOffByOps`. */
+function offBy({ killedByOps }: RouteRow): string {
+  return killedByOps ? "this route" : "the script of this route"
+}
+
 function isAttachedAs(found: RouteRow, wanted: RouteSpec): boolean {
-  return (
-    found.hostname === wanted.hostname &&
-    found.path === wanted.path &&
-    found.script === wanted.script &&
-    found.team === wanted.team
-  )
+  return isInPlaceOf(found, wanted) && found.script === wanted.script && found.team === wanted.team
+}
+
+function isInPlaceOf(found: RouteRow, wanted: RouteSpec): boolean {
+  return found.hostname === wanted.hostname && found.path === wanted.path
 }
 
 /** Among the other routes of the hostname: nobody takes requests that another team's route gets, or would get once it is gone. */
-function admitPlace(wanted: RouteSpec, actor: Actor, registry: Registry): void {
+function admitPlace(wanted: RouteSpec, found: RouteRow | undefined, actor: Actor, registry: Registry): void {
   const neighbours = [...registry.routes.values()].filter(
     (route) => route.hostname === wanted.hostname && route.id !== wanted.id,
   )
   if (neighbours.some((route) => route.path === wanted.path)) throw refuse("route.taken")
   if (actor.role === "ops") return
   const above = nearestAbove(wanted.path, neighbours)
-  if (above?.killedByOps === true && above.team === wanted.team)
+  // What lay below before goes on, and may get another script: it serves nothing that the switch above took away.
+  const comesHere = found === undefined || !isInPlaceOf(found, wanted)
+  if (comesHere && above !== null && above.team === wanted.team && isOffByOps(above, registry))
     throw refuse("api.forbidden", { detail: `Ops switched off ${above.id}, which lies above; only they attach here.` })
   if (above !== null && !above.open && above.team !== wanted.team) throw refuse("route.under-another-team")
   const lendersBase = baseLentBy(above, wanted, registry)

@@ -99,6 +99,13 @@ describe("a zone that ops gave a route", () => {
       expect((await put({ zone: "uk01", ...fields })).status).toBe(200)
     })
 
+  it("stays theirs when they move it, also where the team holds the grant", async ({ expect }) => {
+    await grant("zone:uk01")
+    expect((await put({ ...OPS, zone: "uk01", path: "/b/*" })).status).toBe(200)
+    await grant()
+    expect(await zoneInForce()).toBe("uk01")
+  })
+
   it("does not come again with a route that is deleted and attached anew", async ({ expect }) => {
     await platform.send("DELETE /v1/routes/a-route", { token: alpha })
     expect((await put({ zone: "uk01" })).status).toBe(403)
@@ -141,10 +148,41 @@ describe("a zone that a team named by its grant", () => {
     expect((await put({ zone: "uk01", path: "/b/*" })).status).toBe(403)
   })
 
-  it("is ops' once they write it down", async ({ expect }) => {
+  it("still falls with the grant after ops changed something else of the route, or moved it", async ({ expect }) => {
+    const kill = { mode: "enforce", reason: "wrong answers" }
+    for (const fields of [{ kill }, { path: "/b/*" }, { path: "/b/*", script: "a-other" }]) {
+      expect((await put({ ...OPS, zone: "uk01", ...fields })).status).toBe(200)
+      await grant()
+      expect(await zoneInForce()).toBeUndefined()
+      await grant("zone:uk01")
+    }
+  })
+
+  it("does not come back when ops switch the route off after it has fallen", async ({ expect }) => {
+    await grant()
+    const kill = { mode: "enforce", reason: "wrong answers" }
+    expect((await put({ ...OPS, zone: "uk01", kill })).status).toBe(200)
+    expect(await zoneInForce()).toBeUndefined()
+  })
+
+  it("is ops' once they take it off and give it, or move the route where the grant is missing", async ({ expect }) => {
+    await put(OPS)
     await put({ ...OPS, zone: "uk01" })
     await grant()
     expect(await zoneInForce()).toBe("uk01")
+    await grant("zone:uk01", "zone:uk")
+    await put({ zone: "uk" })
+    await grant()
+    expect(await zoneInForce()).toBeUndefined()
+    expect((await put({ ...OPS, zone: "uk", path: "/b/*" })).status).toBe(200)
+    expect(await zoneInForce()).toBe("uk")
+  })
+
+  it("is ops' once they change it, even to one that the team holds the grant for", async ({ expect }) => {
+    await grant("zone:uk01", "zone:uk")
+    await put({ ...OPS, zone: "uk" })
+    await grant()
+    expect(await zoneInForce()).toBe("uk")
   })
 
   it("shows nobody who gave it", async ({ expect }) => {

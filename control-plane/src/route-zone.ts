@@ -8,15 +8,24 @@ import type { Registry } from "./store/registry.ts"
 import type { RouteRow, RouteSpec } from "./store/rows.ts"
 
 /**
- * Whether ops answer for the zone of `wanted`, or its team's grant does. A zone that stays with a route that stays where it is passes, whatever has become
- * of the grant: a team must be able to switch its route off. `staying` is the route as it was, null where it is new or attached elsewhere than before.
+ * Whether ops answer for the zone of `wanted`, or its team's grant does. A zone that stays with a route that stays where it is passes as it was, whatever has become
+ * of the grant: a team must be able to switch its route off, and ops who do must not make its zone theirs, as a PUT is the whole document. They make it theirs by
+ * changing it (one that has fallen: off, and on again), or by moving the route where the grant is missing. `found` is the route as it was, undefined where it is new.
  * Throws `api.forbidden` when a team without the grant would set or change the zone, or take it along.
  */
-export function isZoneByOps(wanted: RouteSpec, staying: RouteRow | null, actor: Actor, registry: Registry): boolean {
+export function isZoneByOps(
+  wanted: RouteSpec,
+  found: RouteRow | undefined,
+  staysWhereItIs: boolean,
+  actor: Actor,
+  registry: Registry,
+): boolean {
   if (wanted.zone === undefined) return false
+  const isGranted = holdsZone(wanted.team, wanted.zone, registry)
+  const isSame = found?.zone === wanted.zone
+  if (isSame && (staysWhereItIs || (actor.role === "ops" && isGranted))) return found.zoneByOps
   if (actor.role === "ops") return true
-  if (staying?.zone === wanted.zone) return staying.zoneByOps
-  if (holdsZone(wanted.team, wanted.zone, registry)) return false
+  if (isGranted) return false
   throw refuse("api.forbidden", {
     detail: "To say that a route is of a zone, a team needs the grant for it; ask the operators.",
     errors: [{ pointer: "/zone", detail: `the team does not hold the grant zone:${wanted.zone}` }],

@@ -13,7 +13,7 @@ import { screen } from "./edge/screen.ts"
 import type { Env } from "./env.ts"
 import { isGatewayPath } from "./gateway-endpoints.ts"
 import { authenticate } from "./identity/authenticate.ts"
-import { authorize, stepUpFor } from "./identity/authorize.ts"
+import { authorize, isSensitive, stepUpFor } from "./identity/authorize.ts"
 import { loginOf, orLogin } from "./identity/login-redirect.ts"
 import { refuseRevoked } from "./identity/refuse-revoked.ts"
 import type { Subject } from "./identity/subject.ts"
@@ -144,6 +144,7 @@ async function explainAccess(inbound: Inbound, route: FoundRoute, around: Around
       scopes,
       minLevel,
       maxAuthAgeS,
+      sensitive: isSensitive(auth, access),
     })
     return subject
   } catch (thrown) {
@@ -168,8 +169,7 @@ async function explainSubject(inbound: Inbound, route: FoundRoute, around: Aroun
   const findings: Finding[] = []
   const note = (finding: Finding) => void findings.push(finding)
   const subject = await authenticate(inbound, route, config, deps, { note, waitUntil: null })
-  const isSensitive = auth.sensitive || route.script.access?.sensitive || false
-  await refuseRevoked(subject, isSensitive, config, deps, { note, waitUntil })
+  await refuseRevoked(subject, isSensitive(auth, route.script.access), config, deps, { note, waitUntil })
   const { kind, scopes, company, companies, level } = subject
   say(
     "authenticate",

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { exampleConfig } from "./example-config.ts"
 import { answerGatewayPath, isGatewayPath } from "./gateway-endpoints.ts"
 import { testBed } from "./test-dependencies.ts"
@@ -38,6 +38,27 @@ describe("answerGatewayPath", () => {
     const { keys } = (await response.json()) as { keys: Record<string, string>[] }
     expect(keys.map((key) => key.kid)).toEqual(["k1"])
     expect(keys.some((key) => "d" in key)).toBe(false)
+  })
+
+  it("tells nothing of a bug but the request id, under which the log has the rest", async () => {
+    const { deps } = await testBed()
+    const log = vi.spyOn(console, "log").mockImplementation(() => undefined)
+    const keys = Object.assign(Object.create(deps.keys), {
+      jwks: () => {
+        throw new TypeError("of undefined")
+      },
+    })
+    const response = await answerGatewayPath(
+      new Request(`${ORIGIN}/.well-known/jwks.json`),
+      { ...deps, keys },
+      waitUntil,
+    )
+    const problem = (await response.json()) as { code: string; requestId: string }
+    expect([response.status, problem.code]).toEqual([500, "internal"])
+    expect(JSON.stringify(problem)).not.toContain("of undefined")
+    const failure = { event: "gateway.failed", requestId: problem.requestId, cause: "TypeError: of undefined" }
+    expect(log.mock.calls.flat().map((line) => JSON.parse(line))).toEqual([failure])
+    log.mockRestore()
   })
 
   it("is alive", async () => {

@@ -12,7 +12,8 @@ import {
   REQUEST_ID_HEADER,
   RESERVED_PATH_PREFIX,
 } from "../../contracts/reserved-headers.ts"
-import { problemResponse, Refusal, refuse } from "../../kit/problem.ts"
+import { asRefusal, problemResponse, Refusal, refuse } from "../../kit/problem.ts"
+import { writeLog } from "../../kit/write-log.ts"
 import type { Dependencies } from "./dependencies.ts"
 import { publishedKeys } from "./published-keys.ts"
 import { answerSession, requireReading, SESSION_PATH } from "./session-endpoint.ts"
@@ -44,9 +45,10 @@ export async function answerGatewayPath(
     path === SESSION_PATH
       ? await answerSession(request, requestId, deps, waitUntil)
       : await answer(request, path, deps, waitUntil).catch((thrown: unknown) => {
-          // A bug is the runtime's to report: there is no trip here that would.
-          if (!(thrown instanceof Refusal)) throw thrown
-          return problemResponse(thrown, { requestId, instance: path })
+          // There is no trip here that would tell of a bug.
+          const failure = { event: "gateway.failed", requestId, cause: String(thrown) }
+          if (!(thrown instanceof Refusal)) writeLog(failure)
+          return problemResponse(asRefusal(thrown), { requestId, instance: path })
         })
   response.headers.set(REQUEST_ID_HEADER, requestId)
   const { revision } = deps.config.status()

@@ -10,7 +10,7 @@ import { screen } from "./edge/screen.ts"
 import { finish } from "./forward/finish.ts"
 import { type ForwardOrder, forward } from "./forward/forward.ts"
 import { authenticate } from "./identity/authenticate.ts"
-import { authorize } from "./identity/authorize.ts"
+import { authorize, isSensitive } from "./identity/authorize.ts"
 import { type Login, loginOf, orLogin } from "./identity/login-redirect.ts"
 import { mintPassport, type PassportOrder } from "./identity/mint-passport.ts"
 import { refuseRevoked } from "./identity/refuse-revoked.ts"
@@ -41,8 +41,7 @@ export async function handle(request: Request, context: RequestContext, deps: De
     login = loginOf(inbound, auth, access) // where a browser goes in place of a refusal
     const around = { note: trip.note, waitUntil: context.waitUntil }
     const subject = trip.known(await trip.leg("authenticate", authenticate(inbound, route, config, deps, around)))
-    const isSensitive = auth.sensitive || access?.sensitive || false
-    await trip.leg("revocation", refuseRevoked(subject, isSensitive, config, deps, around))
+    await trip.leg("revocation", refuseRevoked(subject, isSensitive(auth, access), config, deps, around))
     authorize(subject, auth, deps.clock)
     authorize(subject, access, deps.clock)
     const pinned = await trip.leg("pin", deps.pins.read(inbound.pin, route.config.script))

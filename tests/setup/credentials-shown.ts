@@ -3,7 +3,7 @@
  * the URL. Cells, services, fronts of stores and recording origins run in the tests' own process, where Node tells of each request that reaches one.
  */
 import { subscribe } from "node:diagnostics_channel"
-import type { IncomingMessage } from "node:http"
+import { type IncomingMessage, Server } from "node:http"
 import { LOGIN_COOKIE_PREFIX, SESSION_COOKIE } from "../../contracts/session.ts"
 
 const SERVICE_KEY = /spsa_[a-z0-9-]+_[A-Za-z0-9_-]{10,}/
@@ -14,18 +14,28 @@ const ACCESS_TOKEN = /"typ":"(?:application\/)?at\+jwt"/i
 let shown: string[] = []
 
 subscribe("http.server.request.start", (message) => {
-  const { request } = message as { readonly request: IncomingMessage }
-  const { rawHeaders, url = "" } = request
-  note(request, "the URL", url)
-  for (let index = 0; index < rawHeaders.length; index += 2)
-    note(request, String(rawHeaders[index]), String(rawHeaders[index + 1]))
+  noteAllOf((message as { readonly request: IncomingMessage }).request)
 })
+
+/** Node tells that channel nothing of a request that changes the protocol: a server hands it on by this event alone. */
+const emit = Server.prototype.emit as (event: string, ...given: unknown[]) => boolean
+Server.prototype.emit = function (this: Server, event: string, ...given: unknown[]): boolean {
+  if (event === "upgrade") noteAllOf(given[0] as IncomingMessage)
+  return emit.call(this, event, ...given)
+}
 
 /** One sentence each, and forgets them. */
 export function takeCredentialsShown(): string[] {
   const taken = shown
   shown = []
   return taken
+}
+
+function noteAllOf(request: IncomingMessage): void {
+  const { rawHeaders, url = "" } = request
+  note(request, "the URL", url)
+  for (let index = 0; index < rawHeaders.length; index += 2)
+    note(request, String(rawHeaders[index]), String(rawHeaders[index + 1]))
 }
 
 function note({ method, headers }: IncomingMessage, where: string, text: string): void {

@@ -19,8 +19,11 @@ export function logoutPage(leadsTo: string | null): Promise<Response> {
   return page("Log out?", body, { formsTo: leadsTo === null ? [] : [leadsTo] })
 }
 
+/** Not every provider ends its own session, and of one that was over here already nobody asks it to. */
 export function loggedOutPage(): Promise<Response> {
-  return page("You are logged out", html`<p><a href="/login/start">Log in again</a></p>`)
+  const body = html`<p>Your session here is over. On a shared computer, see that you are logged out at your identity provider too.</p>
+<p><a href="/login/start">Log in again</a></p>`
+  return page("You are logged out", body)
 }
 
 /** `back`: where to go afterwards, not checked yet. */

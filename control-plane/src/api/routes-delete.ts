@@ -23,11 +23,11 @@ export const routesDelete = defineOperation({
     const { revision } = await change(
       deps,
       actor,
-      async ({ routes }) => {
-        const found = routes.get(id)
+      async (registry) => {
+        const found = registry.routes.get(id)
         if (found === undefined || !actsFor(actor, found.team)) throw refuse("api.not-found")
         await checkConditions(request.headers, showRoute(found))
-        admitDetaching(found, actor)
+        admitDetaching(found, actor, registry)
         return {
           edits: [{ table: "routes", remove: id }],
           audit: { action: "route.delete", target: `routes/${id}`, detail: { route: found, message: query.message } },

@@ -101,11 +101,17 @@ describe("scripts: works", () => {
     expect((await put({ kill: null })).body.kill).toBeNull()
   })
 
-  it("makes a team's switch that ops throw as well theirs", async ({ expect }) => {
+  it("makes a team's switch ops' once they give it another reason, and not when they only send it along", async ({
+    expect,
+  }) => {
     const kill = { mode: "enforce", reason: "leak" }
+    const lift = () => platform.send("PUT /v1/scripts/files", { token: alpha, body: { kill: null } })
     await platform.send("PUT /v1/scripts/files", { token: alpha, body: { kill } })
-    await platform.send("PUT /v1/scripts/files", { body: { kill } })
-    expect((await platform.send("PUT /v1/scripts/files", { token: alpha, body: { kill: null } })).status).toBe(403)
+    await platform.send("PUT /v1/scripts/files", { body: { kill, timeoutMs: 500 } })
+    expect((await lift()).status).toBe(200)
+    await platform.send("PUT /v1/scripts/files", { token: alpha, body: { kill } })
+    await platform.send("PUT /v1/scripts/files", { body: { kill: { ...kill, reason: "leak, incident 42" } } })
+    expect((await lift()).status).toBe(403)
   })
 
   it("refuses conditions that no credential could meet", async ({ expect }) => {

@@ -42,6 +42,14 @@ export function stepUpFor(route: StepUp, script: StepUp | undefined): StepUp {
   }
 }
 
+/** Refuses while it is not known what was revoked: when the route asks for that, or its script does. */
+export function isSensitive(
+  route: { readonly sensitive?: boolean | undefined },
+  script: typeof route | undefined,
+): boolean {
+  return route.sensitive === true || script?.sensitive === true
+}
+
 function bound(stricter: (a: number, b: number) => number, a: number | undefined, b: number | undefined) {
   return a === undefined || b === undefined ? (a ?? b) : stricter(a, b)
 }

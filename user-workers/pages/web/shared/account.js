@@ -46,7 +46,7 @@ export async function callApi(path, init = {}) {
 /** Ends the session here, and goes to where the identity provider ends its own. */
 export async function logOut() {
   const response = await fetch("/login/logout", { method: "POST", headers: { accept: "application/json" } })
-  // With a session that is over already the edge refuses every request, this one too: that is what was wanted.
+  // With a session that is over already the edge refuses every request, this one too. The page it goes to says that the provider's own session may go on.
   const isOver = response.status === 401
   if (!response.ok && !isOver) throw new Error(`The server answered ${response.status}.`)
   tabs?.postMessage("out")
