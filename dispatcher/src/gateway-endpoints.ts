@@ -14,7 +14,7 @@ import {
 } from "../../contracts/reserved-headers.ts"
 import { asRefusal, problemResponse, Refusal, refuse } from "../../kit/problem.ts"
 import { writeLog } from "../../kit/write-log.ts"
-import type { Dependencies } from "./dependencies.ts"
+import { type Dependencies, redact } from "./dependencies.ts"
 import { publishedKeys } from "./published-keys.ts"
 import { answerSession, requireReading, SESSION_PATH } from "./session-endpoint.ts"
 
@@ -46,7 +46,7 @@ export async function answerGatewayPath(
       ? await answerSession(request, requestId, deps, waitUntil)
       : await answer(request, path, deps, waitUntil).catch((thrown: unknown) => {
           // There is no trip here that would tell of a bug.
-          const failure = { event: "gateway.failed", requestId, cause: String(thrown) }
+          const failure = { event: "gateway.failed", requestId, cause: redact(String(thrown)) }
           if (!(thrown instanceof Refusal)) writeLog(failure)
           return problemResponse(asRefusal(thrown), { requestId, instance: path })
         })

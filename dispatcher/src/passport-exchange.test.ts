@@ -13,10 +13,11 @@ import type { Dependencies } from "./dependencies.ts"
 import type { Env } from "./env.ts"
 import { exampleConfig } from "./example-config.ts"
 import { mintPassport, type PassportOrder } from "./identity/mint-passport.ts"
-import { type Revocable, RevocationFeed } from "./identity/revocation-feed.ts"
+import type { Revocable } from "./identity/revocation-feed.ts"
 import { makeSubject } from "./identity/subject.ts"
 import { exchangePassport, PassportExchange } from "./passport-exchange.ts"
 import { NOW_S, testBed } from "./test-dependencies.ts"
+import { feedOfNothing } from "./test-stores.ts"
 
 const GATEWAY: PlatformProps = { script: "gateway", version: 1, team: "routing" }
 const GRANTS = ["audience:cell:us01", "audience:cell:eu01", "audience:txn", "audience:no-such"]
@@ -152,13 +153,7 @@ describe("exchangePassport", () => {
 
   it("asks for revocations at the location where the request came in, since a call by RPC has none", async () => {
     const { deps } = await testBed(config())
-    const asked: string[] = []
-    const since = async (seq: number) => ({ entries: new Uint8Array(), upTo: seq, head: seq, ageMs: 0 })
-    const relay = (location: string) => {
-      asked.push(location)
-      return { since, revokes: async () => false }
-    }
-    const revocations = new RevocationFeed({ relay, clock: deps.clock, log: () => undefined })
+    const { revocations, asked } = feedOfNothing(deps.clock)
     const own = await ownPassport(deps, { facts: { ...FACTS(), colo: "AMS" } })
     await ask({ ...deps, revocations }, "cell:us01", {}, own)
     expect(asked).toEqual(["AMS"])

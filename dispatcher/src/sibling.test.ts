@@ -5,10 +5,10 @@ import type { PlatformProps } from "../../contracts/platform.ts"
 import type { RevocationTarget } from "../../contracts/revocation.ts"
 import { exampleConfig } from "./example-config.ts"
 import { type MintDependencies, mintPassport, type PassportOrder } from "./identity/mint-passport.ts"
-import { RevocationFeed } from "./identity/revocation-feed.ts"
 import { ANONYMOUS, makeSubject } from "./identity/subject.ts"
 import { dispatchSibling } from "./sibling.ts"
 import { NOW_S, testBed } from "./test-dependencies.ts"
+import { feedOfNothing } from "./test-stores.ts"
 
 const ROUTER: PlatformProps = { script: "router", version: 1, team: "routing" }
 const FACTS = { ip: "203.0.113.7", country: "GB", colo: null, asn: null, tls: "TLSv1.3", bot: null }
@@ -194,13 +194,7 @@ describe("dispatchSibling", () => {
 
   it("asks for revocations at the location where the request came in, since a call by RPC has none", async () => {
     const { deps } = await testBed(config(["dispatch:gateway"]))
-    const asked: string[] = []
-    const since = async (seq: number) => ({ entries: new Uint8Array(), upTo: seq, head: seq, ageMs: 0 })
-    const relay = (location: string) => {
-      asked.push(location)
-      return { since, revokes: async () => false }
-    }
-    const revocations = new RevocationFeed({ relay, clock: deps.clock, log: () => undefined })
+    const { revocations, asked } = feedOfNothing(deps.clock)
     const { token } = await mintPassport(order({ facts: { ...FACTS, colo: "AMS" } }), deps as MintDependencies)
     const request = new Request("https://api.example.com/x", { headers: { "x-passport": token } })
     const context = { waitUntil: () => undefined }

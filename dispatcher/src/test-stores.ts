@@ -1,4 +1,5 @@
 /** The session store and the relay of the revocation log as tests have them: in memory, counting, and out of order when told. Imported by tests only. */
+
 import {
   ENTRY_BYTES,
   type FeedPage,
@@ -7,6 +8,7 @@ import {
   targetHash,
 } from "../../contracts/revocation.ts"
 import type { SessionSeal } from "../../contracts/session.ts"
+import { RevocationFeed } from "./identity/revocation-feed.ts"
 import type { SessionStore } from "./identity/session-reader.ts"
 
 /** A session of alice that began at `nowMs`, of eight hours, half an hour of them idle at most. */
@@ -73,4 +75,15 @@ export class TestRelay implements RelayApi {
     this.calls += 1
     return false
   }
+}
+
+/** A feed that knows of no revocation, and the locations at which it asked. */
+export function feedOfNothing(clock: { now(): number }): { revocations: RevocationFeed; asked: readonly string[] } {
+  const asked: string[] = []
+  const since = async (seq: number) => ({ entries: new Uint8Array(), upTo: seq, head: seq, ageMs: 0 })
+  const relay = (location: string) => {
+    asked.push(location)
+    return { since, revokes: async () => false }
+  }
+  return { revocations: new RevocationFeed({ relay, clock, log: () => undefined }), asked }
 }

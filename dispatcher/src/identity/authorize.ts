@@ -44,8 +44,8 @@ export function stepUpFor(route: StepUp, script: StepUp | undefined): StepUp {
 
 /** Refuses while it is not known what was revoked: when the route asks for that, or its script does. */
 export function isSensitive(
-  route: { readonly sensitive?: boolean | undefined },
-  script: typeof route | undefined,
+  route: Pick<Conditions, "sensitive">,
+  script: Pick<Conditions, "sensitive"> | undefined,
 ): boolean {
   return route.sensitive === true || script?.sensitive === true
 }
