@@ -3,9 +3,9 @@
  * a stage that refuses throws, and the trip turns that into the problem which the client gets. In steady state nothing waits for I/O before `forward`.
  * Called by index.ts for everything that the gateway does not answer itself.
  */
-import { formatTraceparent } from "../../contracts/trace-context.ts"
 import type { Dependencies } from "./dependencies.ts"
-import { type Inbound, readInbound, stripReserved } from "./edge/read-inbound.ts"
+import { onwardHeaders } from "./edge/onward-headers.ts"
+import { type Inbound, readInbound } from "./edge/read-inbound.ts"
 import { screen } from "./edge/screen.ts"
 import { finish } from "./forward/finish.ts"
 import { type ForwardOrder, forward } from "./forward/forward.ts"
@@ -92,10 +92,7 @@ function forwardOrder(
   return {
     request: inbound.request,
     requestId: inbound.requestId,
-    strip: (headers) => stripReserved(headers, inbound, trace.isContinued, release.target.beginsSessions),
-    passport,
-    traceparent: formatTraceparent(trace),
-    configRevision,
+    headers: onwardHeaders(inbound, { passport, trace, configRevision, beginsSessions: release.target.beginsSessions }),
     target: release.target,
     timeoutMs: route.config.timeoutMs ?? release.target.timeoutMs,
   }

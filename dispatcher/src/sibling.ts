@@ -8,11 +8,11 @@ import type { ScriptConfig } from "../../contracts/dispatch-config.ts"
 import { type PassportClaims, scriptAudience } from "../../contracts/passport.ts"
 import type { PlatformProps } from "../../contracts/platform.ts"
 import { PASSPORT_HEADER, REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
-import { formatTraceparent } from "../../contracts/trace-context.ts"
 import { refuse } from "../../kit/problem.ts"
 import { revisionOf } from "../../kit/zone-resolution.ts"
 import type { Dependencies, ReadyConfig } from "./dependencies.ts"
-import { readInbound, stripReserved } from "./edge/read-inbound.ts"
+import { onwardHeaders } from "./edge/onward-headers.ts"
+import { readInbound } from "./edge/read-inbound.ts"
 import { forward } from "./forward/forward.ts"
 import type { RequestContext } from "./handle.ts"
 import { authorize } from "./identity/authorize.ts"
@@ -75,15 +75,12 @@ export async function dispatchSibling(
       hops: claims.hops + 1,
     }
     const { token } = await trip.leg("passport", mintPassport(passport, deps))
-    const strip = (headers: Headers) => stripReserved(headers, inbound, trace.isContinued)
+    // This isolate may be behind the one that let the request in. A sibling that was told the older revision could go by what the switch of a company undid.
+    const configRevision = Math.max(config.revision, revisionOf(request.headers) ?? 0)
     const order = {
       request,
       requestId: trip.requestId,
-      strip,
-      passport: token,
-      traceparent: formatTraceparent(trace),
-      // This isolate may be behind the one that let the request in. A sibling that was told the older revision could go by what the switch of a company undid.
-      configRevision: Math.max(config.revision, revisionOf(request.headers) ?? 0),
+      headers: onwardHeaders(inbound, { passport: token, trace, configRevision, beginsSessions: false }),
       target,
       timeoutMs: target.timeoutMs,
     }

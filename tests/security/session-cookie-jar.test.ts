@@ -5,8 +5,9 @@
 import { CookieJar } from "tough-cookie"
 import { describe, expect, it } from "vitest"
 import { SESSION_COOKIE, type SessionSeal } from "../../contracts/session.ts"
-import { readInbound, stripReserved } from "../../dispatcher/src/edge/read-inbound.ts"
+import { readInbound } from "../../dispatcher/src/edge/read-inbound.ts"
 import { keptCookies } from "../../dispatcher/src/forward/kept-cookies.ts"
+import { onwardFrom } from "../../dispatcher/src/test-onward.ts"
 import { clearedSessionCookie, openSession, sealSession, sessionCookie } from "../../kit/session-cookie.ts"
 
 const APP = "https://app.procore.com/projects/1"
@@ -30,9 +31,7 @@ async function requestTo(url: string, jar: CookieJar) {
   const headers = new Headers({ cookie: await jar.getCookieString(url) })
   const request = { url, method: "GET", headers, body: null } as unknown as Request
   const inbound = readInbound(request, "r")
-  const onward = new Headers(headers)
-  stripReserved(onward, inbound, false)
-  return { inbound, onward: onward.get("cookie") ?? "" }
+  return { inbound, onward: onwardFrom(inbound).cookie ?? "" }
 }
 
 async function loggedIn(prefixSecurity: "strict" | "unsafe-disabled") {

@@ -1,6 +1,6 @@
 /**
- * One pass over the headers, which notes the values that the gateway needs and the names that may not go on.
- * Nothing is changed here: the names are taken off the one copy of the request that goes on (`stripReserved`).
+ * One pass over the headers, which notes the values that the gateway needs, and what may go on and what may not.
+ * Nothing is changed here: onward-headers.ts makes from it the headers that go on.
  */
 import { HOP_BY_HOP_HEADERS, mayBeNominated } from "../../../contracts/hop-by-hop.ts"
 import { isReservedRequestHeader, normalizeHeaderName, PIN_HEADER } from "../../../contracts/reserved-headers.ts"
@@ -30,19 +30,22 @@ export interface ReadHeaders {
   /** Asks what a page of another origin may send (`Access-Control-Request-Method`), and shows no credential: neither `Authorization` nor any cookie. */
   readonly asksForCors: boolean
   readonly traceparent: string | null
-  /** `tracestate` or `baggage` is there. */
-  readonly hasTraceState: boolean
   /** Names present that may not go on, as spelled. */
   readonly headerNamesToRemove: readonly string[]
+  /** Name, value, name, value … of all others, in lower case and joined by `, ` when sent more than once. One may be among {@link headerNamesToRemove} too, which counts. */
+  readonly mayGoOn: readonly string[]
+  /** {@link mayGoOn} says exactly what was sent: no byte beyond ASCII, no header whose lines cannot be joined. */
+  readonly isExactAsText: boolean
   /** Names and values and four bytes each, in UTF-16 units: values outside Latin-1 count less than their bytes. */
   readonly headerBytes: number
 }
 
-/** What a header means to the gateway. `plain` ones pass untouched, and so do those of {@link KEPT}, Cookie and a WebSocket's Upgrade; all others end here. */
+/** What a header means to the gateway. All pass but those of {@link ENDS_HERE}; Cookie loses the gateway's own, and an Upgrade passes for a WebSocket only. */
 type Role =
   | "plain"
   | "remove"
   | "cookie"
+  | "setCookie"
   | "authorization"
   | "pin"
   | "connectingIp"
@@ -57,7 +60,6 @@ type Role =
   | "origin"
   | "accept"
   | "traceparent"
-  | "traceState"
 
 const SPECIAL: ReadonlyMap<string, Role> = new Map<string, Role>([
   ...HOP_BY_HOP_HEADERS.map((name): [string, Role] => [name, "remove"]),
@@ -75,16 +77,23 @@ const SPECIAL: ReadonlyMap<string, Role> = new Map<string, Role>([
   ["origin", "origin"],
   ["accept", "accept"],
   ["cookie", "cookie"],
+  // Its lines are the only ones that cannot be joined (RFC 9110 §5.3); a request has no use for it.
+  ["set-cookie", "setCookie"],
   [TRACEPARENT_HEADER, "traceparent"],
-  [TRACESTATE_HEADER, "traceState"],
-  [BAGGAGE_HEADER, "traceState"],
-  // Only its underscore spelling ends: see roleOf.
+  // Only their underscore spelling ends: see roleOf.
+  [TRACESTATE_HEADER, "plain"],
+  [BAGGAGE_HEADER, "plain"],
   ["host", "plain"],
 ])
 
-/** Read, and passed on all the same. */
-const KEPT = [
+/** Those whose value is kept. */
+const READ = [
+  "authorization",
+  "pin",
+  "connectingIp",
   "contentLength",
+  "transferEncoding",
+  "connection",
   "upgrade",
   "serviceWorker",
   "corsMethod",
@@ -94,8 +103,17 @@ const KEPT = [
   "accept",
   "traceparent",
 ] as const
-type KeptRole = (typeof KEPT)[number]
-const KEPT_ROLES: ReadonlySet<Role> = new Set(KEPT)
+type ReadRole = (typeof READ)[number]
+const READ_ROLES: ReadonlySet<Role> = new Set(READ)
+const ENDS_HERE: ReadonlySet<Role> = new Set([
+  "remove",
+  "authorization",
+  "pin",
+  "connectingIp",
+  "transferEncoding",
+  "connection",
+])
+const ASCII = /^[\t\x20-\x7e]*$/
 
 const HOP_BY_HOP: ReadonlySet<string> = new Set(HOP_BY_HOP_HEADERS)
 const MOST_NOMINATED = 32
@@ -126,8 +144,9 @@ export function readHeaders(headers: Headers): ReadHeaders {
     isServiceWorkerScript: read.serviceWorker !== null,
     asksForCors: read.corsMethod !== null && read.authorization === null && !read.hasCookie,
     traceparent: read.traceparent,
-    hasTraceState: read.hasTraceState,
     headerNamesToRemove,
+    mayGoOn: read.mayGoOn,
+    isExactAsText: read.isExactAsText,
     headerBytes: read.headerBytes,
   }
 }
@@ -150,32 +169,36 @@ function walk(headers: Headers) {
     accept: null as string | null,
     traceparent: null as string | null,
     sessionCookie: null as string | null,
-    hasTraceState: false,
     hasCookie: false,
     hasGatewayCookie: false,
     headerNamesToRemove: [] as string[],
+    mayGoOn: [] as string[],
+    isExactAsText: true,
     headerBytes: 0,
   }
   headers.forEach((value, name) => {
     read.headerBytes += name.length + value.length + 4
     const role = roles.get(name) ?? roleOf(name)
-    if (role === "plain") return
-    if (role === "cookie") {
-      read.hasCookie = true
-      read.hasGatewayCookie = mayHoldGatewayCookie(value)
-      if (read.hasGatewayCookie) read.sessionCookie = sessionCookieOf(value)
-    } else if (role === "traceState") read.hasTraceState = true
-    else if (isKept(role)) read[role] = value
-    else {
-      read.headerNamesToRemove.push(name)
-      if (role !== "remove") read[role] = value
+    if (role !== "plain") {
+      if (isRead(role)) read[role] = value
+      else if (role === "cookie") {
+        read.hasCookie = true
+        read.hasGatewayCookie = mayHoldGatewayCookie(value)
+        if (read.hasGatewayCookie) read.sessionCookie = sessionCookieOf(value)
+      } else if (role === "setCookie") read.isExactAsText = false
+      if (ENDS_HERE.has(role)) {
+        read.headerNamesToRemove.push(name)
+        return
+      }
     }
+    read.mayGoOn.push(name, value)
+    if (!ASCII.test(value)) read.isExactAsText = false
   })
   return read
 }
 
-function isKept(role: Role): role is KeptRole {
-  return KEPT_ROLES.has(role)
+function isRead(role: Role): role is ReadRole {
+  return READ_ROLES.has(role)
 }
 
 /** A header that only by its underscores differs from one that matters is never honoured, and never handed to a reader that takes the two for one. */

@@ -3,11 +3,9 @@
  * Everything after it uses the Inbound and never reads the URL or a gateway header again. Runs on every request: no URL object, one pass over the headers.
  */
 import type { Facts } from "../../../contracts/passport.ts"
-import { BAGGAGE_HEADER, TRACESTATE_HEADER } from "../../../contracts/trace-context.ts"
 import { canonicalPath } from "../../../kit/canonical-path.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { canonicalHostname } from "./canonical-hostname.ts"
-import { withoutGatewayCookies } from "./gateway-cookies.ts"
 import { type ReadHeaders, readHeaders } from "./read-headers.ts"
 import { readFacts } from "./request-facts.ts"
 
@@ -71,9 +69,10 @@ export function readInbound(request: Request, requestId: string): Inbound {
     isOwnOrigin: headers.origin !== null && isOwnOrigin(headers.origin, url.slice(0, pathAt)),
     isServiceWorkerScript: headers.isServiceWorkerScript,
     traceparent: headers.traceparent,
-    hasTraceState: headers.hasTraceState,
     isPreflight: headers.asksForCors && method === "OPTIONS" && !hasBody,
     headerNamesToRemove: headers.headerNamesToRemove,
+    mayGoOn: headers.mayGoOn,
+    isExactAsText: headers.isExactAsText,
     headerBytes: headers.headerBytes,
   }
 }
@@ -81,27 +80,4 @@ export function readInbound(request: Request, requestId: string): Inbound {
 /** Both as the URL parser writes an origin, which leaves out the default port. An http page is never the own one of an https request: anybody on the way could have written it. */
 function isOwnOrigin(origin: string, own: string): boolean {
   return origin === own || (own.startsWith("http://") && origin === `https://${own.slice(7)}`)
-}
-
-/**
- * Takes off `headers`, the copy that goes on, all that may not leave the gateway: reserved names in every spelling, the credential,
- * hop-by-hop fields and those that Connection names, the gateway's own cookies (but those of a login under way where `keepsLogin`), and unless the trace goes on
- * (`keepsTraceState`) what came with another.
- * Whatever the gateway itself says is set afterwards.
- */
-export function stripReserved(
-  headers: Headers,
-  inbound: Pick<Inbound, "headerNamesToRemove" | "hasGatewayCookie" | "hasTraceState">,
-  keepsTraceState: boolean,
-  keepsLogin = false,
-): void {
-  for (const name of inbound.headerNamesToRemove) headers.delete(name)
-  if (inbound.hasTraceState && !keepsTraceState) {
-    headers.delete(TRACESTATE_HEADER)
-    headers.delete(BAGGAGE_HEADER)
-  }
-  if (!inbound.hasGatewayCookie) return
-  const kept = withoutGatewayCookies(headers.get("cookie") ?? "", keepsLogin)
-  if (kept === "") headers.delete("cookie")
-  else headers.set("cookie", kept)
 }

@@ -1,10 +1,8 @@
 /**
  * Stage "forward": one dispatch to a user Worker, with limits, deadline and egress policy. Never retried: a body may have been read.
- * The headers are copied once, and what the copy carries is decided here: no gateway header but ours, no credential, then the passport, last.
+ * Which headers go along was decided before (edge/onward-headers.ts): nothing of the request but its method, its URL and its body is read here.
  */
 import type { EgressParameters, EgressPolicyParameter } from "../../../contracts/platform.ts"
-import { CONFIG_HEADER, PASSPORT_HEADER, REQUEST_ID_HEADER } from "../../../contracts/reserved-headers.ts"
-import { TRACEPARENT_HEADER } from "../../../contracts/trace-context.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { classifyFailure, DeadlineExceeded } from "./classify-failure.ts"
 
@@ -20,13 +18,8 @@ export interface DispatchTarget {
 export interface ForwardOrder {
   readonly request: Request
   readonly requestId: string
-  /** Takes everything from the copied headers that a client may not say; see edge/read-inbound.ts. */
-  readonly strip: (headers: Headers) => void
-  readonly passport: string
-  /** Names the trip as the parent of what the Worker does. */
-  readonly traceparent: string
-  /** The config revision that the request is under; tells the Worker when to forget what it remembers of the config. */
-  readonly configRevision: number
+  /** All that the Worker gets to see, the passport with it; see edge/onward-headers.ts. */
+  readonly headers: HeadersInit
   readonly target: DispatchTarget
   /** Milliseconds until the response's headers must be there. */
   readonly timeoutMs: number
@@ -34,15 +27,9 @@ export interface ForwardOrder {
 
 /** The Worker's own response. Refuses `dispatch.*` when there is none that can be passed on. */
 export async function forward(order: ForwardOrder, namespace: DispatchNamespace): Promise<Response> {
-  const { request, target } = order
+  const { request, headers, target } = order
   const { placedName, dispatchOptions } = target
   const { limits, outbound } = dispatchOptions
-  const headers = new Headers(request.headers)
-  order.strip(headers)
-  headers.set(REQUEST_ID_HEADER, order.requestId)
-  headers.set(CONFIG_HEADER, String(order.configRevision))
-  headers.set(TRACEPARENT_HEADER, order.traceparent)
-  headers.set(PASSPORT_HEADER, order.passport)
   // Not a copy of the request: that would parse, clone and write out `request.cf`, which no user Worker may see, and cost a tenth of the line.
   // A redirect is always the client's to follow, never ours.
   const sent = { method: request.method, headers, body: bodyOf(request), redirect: "manual" as const }
