@@ -7,16 +7,25 @@ const FLOOR_MS = 10
 /** Linear is 4, quadratic 16. */
 const MOST_GROWTH = 8
 const RUNS = 3
-/** A machine with more to do can slow the longer one alone, but not each time. */
-const ATTEMPTS = 5
+/** In turn, the longer and the shorter: a machine with more to do for a while slows both, and the best of each is what counts. */
+const ATTEMPTS = 3
 
 /** True when `work` takes much longer for a `size` than four times as long as for a quarter of it. `size` so that quadratic work takes 100 ms and more. */
 export function growsFasterThan(size: number, work: (size: number) => void): boolean {
+  let long = Number.POSITIVE_INFINITY
+  let short = Number.POSITIVE_INFINITY
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const ms = bestMs(() => work(size))
-    if (ms <= FLOOR_MS || ms <= MOST_GROWTH * (bestMs(() => work(size / 4)) + GRAIN_MS)) return false
+    long = Math.min(
+      long,
+      bestMs(() => work(size)),
+    )
+    if (long <= FLOOR_MS) return false
+    short = Math.min(
+      short,
+      bestMs(() => work(size / 4)),
+    )
   }
-  return true
+  return long > MOST_GROWTH * (short + GRAIN_MS)
 }
 
 /** What is left of the time when nothing else gets in between. */

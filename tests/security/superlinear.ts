@@ -16,7 +16,6 @@ const FLOOR_MS = 1
 /** Linear is 4, quadratic 16. */
 const MOST_GROWTH = 8
 const RUNS = 5
-/** A machine with more to do can slow the longer one alone, but not each time. */
 const ATTEMPTS = 3
 /** For every pattern, beside what it itself looks for. */
 const ALWAYS = ["a", "A", "0", " ", "\t", ".", "-", "/", "=", "\u00a0"]
@@ -49,19 +48,28 @@ export function slowInputOf(regex: RegExp): string | null {
   if (!/[*+]|\{\d+,\}/.test(regex.source)) return null
   for (const { prefix, unit, end } of attacksOn(regex)) {
     const input = (size: number) => prefix + unit.repeat(Math.ceil(size / unit.length)) + end
-    const size = SIZES.find((each) => bestMs(regex, input(each), 1) > FLOOR_MS)
-    if (size === undefined) continue
-    const ms = Math.min(...Array.from({ length: ATTEMPTS }, () => msWhereItGrows(regex, input(size), input(size / 4))))
-    if (ms > 0)
+    for (const size of SIZES) {
+      if (bestMs(regex, input(size), 1) <= FLOOR_MS) continue
+      const ms = bestMs(regex, input(size), RUNS)
+      // The machine was busy with something else: a longer one may still be slow.
+      if (ms <= FLOOR_MS) continue
+      if (msWhereItGrows(regex, input(size), input(size / 4)) === 0) break
       return `${JSON.stringify(prefix)} + ${JSON.stringify(unit)} × ${Math.ceil(size / unit.length)} + ${JSON.stringify(end)}: ${ms.toFixed(1)} ms`
+    }
   }
   return null
 }
 
-/** How long the longer input takes, 0 where that is in proportion to the shorter. */
+/** How long the longer input takes, 0 where that is in proportion to the shorter. In turn: a machine with more to do for a while slows both. */
 function msWhereItGrows(regex: RegExp, long: string, short: string): number {
-  const ms = bestMs(regex, long, RUNS)
-  return ms > FLOOR_MS && ms > MOST_GROWTH * bestMs(regex, short, RUNS) ? ms : 0
+  let longMs = Number.POSITIVE_INFINITY
+  let shortMs = Number.POSITIVE_INFINITY
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    longMs = Math.min(longMs, bestMs(regex, long, RUNS))
+    if (longMs <= FLOOR_MS) return 0
+    shortMs = Math.min(shortMs, bestMs(regex, short, RUNS))
+  }
+  return longMs > MOST_GROWTH * shortMs ? longMs : 0
 }
 
 function bestMs(regex: RegExp, input: string, runs: number): number {
