@@ -185,10 +185,12 @@ function run(file, parameters) {
     process.exit(1)
   }
   const binaries = [path.dirname(RUNTIME), path.join(MODULES, ".bin"), process.env.PATH ?? ""]
+  // What is compiled once, of wrangler above all, the next process takes from here: a third of wrangler's time (https://nodejs.org/api/module.html#module-compile-cache).
+  const compiled = process.env.NODE_COMPILE_CACHE ?? path.join(ROOT, ".sallyport", "compiled")
   // The channel carries no messages: the child sees it close when this process is killed, and stops too.
   const child = spawn(RUNTIME, [entry, ...parameters], {
     stdio: ["inherit", "inherit", "inherit", "ipc"],
-    env: { ...process.env, PATH: binaries.join(path.delimiter) },
+    env: { ...process.env, PATH: binaries.join(path.delimiter), NODE_COMPILE_CACHE: compiled },
   })
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
   if (process.env.npm_lifecycle_event !== undefined) stopWithParent(child)
