@@ -1,7 +1,9 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { createServer } from "node:http"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { listen, type RunningServer } from "./listen.ts"
-import { choosePorts, PORT_NAMES, PortTakenError, portOption } from "./ports.ts"
+import { choosePorts, freePorts, PORT_NAMES, PortTakenError, portOption } from "./ports.ts"
 
 let other: RunningServer
 beforeAll(async () => {
@@ -34,6 +36,40 @@ describe("choosePorts", () => {
     await expect(choosePorts({ ...free, edge, us01: edge })).rejects.toThrow("given twice")
   })
 })
+
+describe("freePorts", () => {
+  it("gives no process what it gives to another, though neither listens yet", async () => {
+    const module = JSON.stringify(new URL("./ports.ts", import.meta.url).href)
+    const script = `const { freePorts } = await import(${module}); console.log((await freePorts(50)).join()); process.stdin.resume()`
+    const children = Array.from({ length: 3 }, () =>
+      spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["pipe", "pipe", "inherit"] }),
+    )
+    const given = await Promise.all(children.map((child) => once(child.stdout, "data")))
+    for (const child of children) child.stdin.end()
+    const ports = [...given.flatMap(([text]) => String(text).trim().split(",").map(Number)), ...(await freePorts(50))]
+    expect(ports).toHaveLength(200)
+    expect(new Set(ports).size).toBe(200)
+  })
+
+  it("goes round, past what is taken, excepted or its own guard", async () => {
+    const [first = 0] = await freePorts(1)
+    const server = await listen(createServer(), first)
+    const seen = new Set<number>()
+    for (let turn = 0; turn < 3; turn++) for (const port of await freePorts(40, [first + 1])) seen.add(port)
+    await server.stop()
+    expect(seen.size).toBe(97)
+    for (const port of [first, first + 1, ownGuard(seen)]) expect(seen.has(port)).toBe(false)
+  })
+
+  it("says so when there are not that many", async () => {
+    await expect(freePorts(100)).rejects.toThrow(PortTakenError)
+  })
+})
+
+/** The only multiple of a hundred that the block has. */
+function ownGuard(ports: ReadonlySet<number>): number {
+  return Math.floor(Math.min(...ports) / 100) * 100
+}
 
 it("spells options in kebab case", () => {
   expect(portOption("cloudflareApi")).toBe("--port-cloudflare-api")

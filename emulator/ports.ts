@@ -80,20 +80,48 @@ async function choose<Name extends PortName | OriginPortName>(
     )
   }
   const rest = names.filter((name) => chosen[name] === undefined)
-  const free = await freePorts(rest.length)
+  const free = await freePorts(rest.length, Object.values(chosen))
   for (const [index, name] of rest.entries()) chosen[name] = free[index] ?? 0
   return chosen
 }
 
-/** All held at once, so that they differ, then let go: another process could take one before it is used, which the caller sees as a failed start. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => hold(0)))
-  const ports = servers.map((server) => {
-    const address = server.address()
-    return typeof address === "object" && address !== null ? address.port : 0
-  })
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+/**
+ * Below those that systems give out by themselves (Linux from 32768 on, others from 49152), where any connection that somebody opens could take a port between its choice
+ * and its use; above 10080, which no `fetch` opens (Fetch, "bad port"). In blocks: a process has one to itself as long as it holds the block's first port, and the system lets that go when the process ends, however it ends.
+ */
+const FIRST_PORT = 10_100
+const BLOCK_PORTS = 100
+const BLOCKS = 220
+interface Block {
+  readonly first: number
+  /** The one after the port given last; 0 is held. */
+  next: number
+}
+let ownBlock: Promise<Block> | undefined
+
+/** Different ones, none of `except`, and none that another process is given here. Nothing listens on them yet. Throws PortTakenError when there are not that many. */
+export async function freePorts(count: number, except: readonly number[] = []): Promise<number[]> {
+  if (count === 0) return []
+  ownBlock ??= takeBlock()
+  const block = await ownBlock
+  const ports: number[] = []
+  for (let tried = 1; tried < BLOCK_PORTS && ports.length < count; tried++) {
+    block.next = (block.next % (BLOCK_PORTS - 1)) + 1
+    const port = block.first + block.next
+    if (!except.includes(port) && (await isFree(port))) ports.push(port)
+  }
+  if (ports.length < count) throw new PortTakenError(`Fewer than ${count} ports are free from ${block.first} on.`)
   return ports
+}
+
+async function takeBlock(): Promise<Block> {
+  for (let tried = 0; tried < BLOCKS; tried++) {
+    const first = FIRST_PORT + ((process.pid + tried) % BLOCKS) * BLOCK_PORTS
+    const guard = await hold(first).catch(() => null)
+    guard?.unref()
+    if (guard !== null) return { first, next: 0 }
+  }
+  throw new PortTakenError(`All blocks of ports from ${FIRST_PORT} on are taken.`)
 }
 
 async function isFree(port: number): Promise<boolean> {
