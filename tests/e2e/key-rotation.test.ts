@@ -1,7 +1,7 @@
 /**
  * The passports' keys change while requests flow: rotated twice, rolled back, rotated again. Nobody who is valid is refused, neither by the dispatcher, which checks the passport
  * of whoever dispatches to a sibling, nor by a backend, which knows the gateway by its key set alone. Times are short here; contracts/passport-keys.test.ts holds the long ones.
- * SALLYPORT_ROTATION_REQUESTS says how many (default 3000; `npm run bench -- full-size` sends 100000).
+ * SALLYPORT_ROTATION_REQUESTS says how many (default 1500; `npm run bench -- full-size` sends 100000).
  */
 import { setTimeout } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
@@ -11,7 +11,7 @@ import { edgeRequest } from "../../emulator/edge-request.ts"
 import { ECHO_WORKER } from "../../emulator/testing.ts"
 import { counted, eventually, sallyport, usePlatform } from "../harness.ts"
 
-const REQUESTS = Number(process.env.SALLYPORT_ROTATION_REQUESTS ?? 3_000)
+const REQUESTS = Number(process.env.SALLYPORT_ROTATION_REQUESTS ?? 1_500)
 const LANES = 16
 const TIMEOUT_MS = 120_000 + 20 * REQUESTS
 /** Seconds that a key is published before it signs. */
