@@ -19,14 +19,14 @@ const workers = [
   "user-workers/sessions",
 ] as const
 
-/** Those of the kit's tests that need a database run where there is one. */
-const WITH_DATABASE = ["kit/scoreboard.test.ts", "kit/stored-document.test.ts"]
+/** Those of the kit's tests that need a database, or an isolate of their own because they change what it has one of, run where there is one. */
+const OF_ECRION = ["kit/scoreboard.test.ts", "kit/stored-document.test.ts", "kit/tracing.test.ts", "kit/flags.test.ts"]
 
 /**
  * Here all files share an isolate: a new one for each, and all modules anew in it, was two thirds of what these tests cost. Only where no file leaves anything behind for
- * the next: no keys that a Worker remembers, no storage that is not emptied.
+ * the next: no storage, no keys that a Worker remembers. tests/setup/as-it-was.ts holds the rest.
  */
-const SHARED_ISOLATE: readonly string[] = ["dispatcher", "control-plane"]
+const SHARED_ISOLATE: readonly string[] = ["dispatcher"]
 
 export default defineConfig({
   test: {
@@ -48,7 +48,7 @@ export default defineConfig({
             include: include(folder),
             exclude: exclude(folder),
             isolate: !SHARED_ISOLATE.includes(folder),
-            setupFiles: ["tests/setup/real-time.ts"],
+            setupFiles: ["tests/setup/as-it-was.ts"],
             // Only to end what hangs: on a busy machine thousands of made-up requests take longer than the usual five seconds.
             testTimeout: 30_000,
           },
@@ -93,12 +93,12 @@ function neighbours(folder: (typeof workers)[number]) {
 }
 
 function exclude(folder: (typeof workers)[number]): string[] {
-  return folder === "dispatcher" ? ["**/*.node.test.ts", ...WITH_DATABASE] : ["**/*.node.test.ts"]
+  return folder === "dispatcher" ? ["**/*.node.test.ts", ...OF_ECRION] : ["**/*.node.test.ts"]
 }
 
 /** contracts and kit run inside the dispatcher's runtime: they have none of their own. */
 function include(folder: (typeof workers)[number]): string[] {
-  if (folder === "user-workers/ecrion") return [`${folder}/**/*.test.ts`, ...WITH_DATABASE]
+  if (folder === "user-workers/ecrion") return [`${folder}/**/*.test.ts`, ...OF_ECRION]
   return folder === "dispatcher"
     ? ["dispatcher/**/*.test.ts", "contracts/**/*.test.ts", "kit/**/*.test.ts"]
     : [`${folder === "emulator" ? "emulator/namespace" : folder}/**/*.test.ts`]

@@ -119,7 +119,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
 
     const traced = otlpEndpoint === undefined ? {} : { OTLP_ENDPOINT: otlpEndpoint }
     const vars = { ...options.vars, dispatcher: { ...traced, ...options.vars?.dispatcher } }
-    const moreEdges = await freePorts((options.edges ?? 1) - 1)
+    const moreEdges = await freePorts((options.edges ?? 1) - 1, Object.values(ports))
     const settings: WorkerSettings = { ...options, vars, ports, moreEdges, secrets, stateDir }
     const logFile = path.join(stateDir, "platform.log")
     const runtime = await startRuntime(workers, settings, logFile)

@@ -51,25 +51,24 @@ describe("freePorts", () => {
     expect(new Set(ports).size).toBe(200)
   })
 
-  it("goes round, past what is taken, excepted or its own guard", async () => {
+  it("goes round, past its own guard, what is taken and what is excepted", async () => {
     const [first = 0] = await freePorts(1)
-    const server = await listen(createServer(), first)
+    const block = Math.floor(first / 100) * 100
+    const [taken, excepted] = first - block < 50 ? [first, first + 1] : [first, first - 1]
+    const server = await listen(createServer(), taken)
     const seen = new Set<number>()
-    for (let turn = 0; turn < 3; turn++) for (const port of await freePorts(40, [first + 1])) seen.add(port)
+    for (let turn = 0; turn < 9; turn++) for (const port of await freePorts(20, [excepted])) seen.add(port)
     await server.stop()
-    expect(seen.size).toBe(97)
-    for (const port of [first, first + 1, ownGuard(seen)]) expect(seen.has(port)).toBe(false)
+    // Others may be taken too: other tests share this process.
+    expect(seen.size).toBeGreaterThan(60)
+    for (const port of [block, taken, excepted]) expect(seen.has(port)).toBe(false)
+    for (const port of seen) expect(Math.floor(port / 100) * 100).toBe(block)
   })
 
   it("says so when there are not that many", async () => {
     await expect(freePorts(100)).rejects.toThrow(PortTakenError)
   })
 })
-
-/** The only multiple of a hundred that the block has. */
-function ownGuard(ports: ReadonlySet<number>): number {
-  return Math.floor(Math.min(...ports) / 100) * 100
-}
 
 it("spells options in kebab case", () => {
   expect(portOption("cloudflareApi")).toBe("--port-cloudflare-api")

@@ -99,10 +99,13 @@ interface Block {
 }
 let ownBlock: Promise<Block> | undefined
 
-/** Different ones, none of `except`, and none that another process is given here. Nothing listens on them yet. Throws PortTakenError when there are not that many. */
+/** Different ones, none of `except`, and none that another process is given here; again only after all others of the block. Nothing listens on them yet. Throws PortTakenError when there are not that many. */
 export async function freePorts(count: number, except: readonly number[] = []): Promise<number[]> {
   if (count === 0) return []
-  ownBlock ??= takeBlock()
+  ownBlock ??= takeBlock().catch((error: unknown) => {
+    ownBlock = undefined
+    throw error
+  })
   const block = await ownBlock
   const ports: number[] = []
   for (let tried = 1; tried < BLOCK_PORTS && ports.length < count; tried++) {

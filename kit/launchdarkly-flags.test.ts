@@ -1,5 +1,5 @@
 import { env } from "cloudflare:workers"
-import { afterEach, beforeEach, describe, it, vi } from "vitest"
+import { afterAll, afterEach, beforeEach, describe, it, vi } from "vitest"
 import { type FlagContext, flagsFor } from "./flags.ts"
 import { launchDarklyFlags } from "./launchdarkly-flags.ts"
 
@@ -83,6 +83,7 @@ async function make(environment: unknown = ENVIRONMENT) {
 }
 
 const network = vi.spyOn(globalThis, "fetch")
+afterAll(() => network.mockRestore())
 beforeEach(() => void network.mockClear())
 afterEach(({ expect }) => expect(network).not.toHaveBeenCalled())
 

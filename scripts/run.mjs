@@ -186,7 +186,7 @@ function run(file, parameters) {
   }
   const binaries = [path.dirname(RUNTIME), path.join(MODULES, ".bin"), process.env.PATH ?? ""]
   // What is compiled once, of wrangler above all, the next process takes from here: a third of wrangler's time (https://nodejs.org/api/module.html#module-compile-cache).
-  const compiled = process.env.NODE_COMPILE_CACHE ?? path.join(ROOT, ".sallyport", "compiled")
+  const compiled = process.env.NODE_COMPILE_CACHE ?? path.join(MODULES, ".compiled")
   // The channel carries no messages: the child sees it close when this process is killed, and stops too.
   const child = spawn(RUNTIME, [entry, ...parameters], {
     stdio: ["inherit", "inherit", "inherit", "ipc"],

@@ -1,5 +1,5 @@
 /**
- * Runs the tools of `npm run check` and `npm test`: the checks at once, with what they say in their order, the tests with their output passed through.
+ * Runs the tools of `npm run check` and `npm test` one after another, their output passed through.
  * Called by scripts/check.ts and scripts/test.ts, on the runtime of the package `node`.
  */
 import { spawn } from "node:child_process"
@@ -33,34 +33,15 @@ export async function runStep(step: Step): Promise<number> {
   })
 }
 
-/** Runs all steps at once, also on after one failed; prints of each what it said, in their order, and names those that failed. */
+/** Runs all steps, also after one failed, and names those that did. */
 export async function runSteps(steps: readonly Step[]): Promise<string[]> {
   const failed: string[] = []
-  for (const [index, running] of steps.map(runQuietly).entries()) {
-    const { code, output, seconds } = await running
-    const name = steps[index]?.name ?? ""
-    process.stdout.write(output)
-    console.log(`${code === 0 ? "ok  " : "FAIL"} ${name}  ${seconds.toFixed(1)} s`)
-    if (code !== 0) failed.push(name)
+  for (const step of steps) {
+    const startedAt = performance.now()
+    const code = await runStep(step)
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
+    console.log(`${code === 0 ? "ok  " : "FAIL"} ${step.name}  ${seconds} s`)
+    if (code !== 0) failed.push(step.name)
   }
   return failed
-}
-
-async function runQuietly(step: Step): Promise<{ code: number; output: string; seconds: number }> {
-  const startedAt = performance.now()
-  const [command, ...parameters] = step.command
-  const child = spawn(path.join(ROOT, "node_modules", ".bin", command), parameters, {
-    cwd: ROOT,
-    stdio: ["ignore", "pipe", "pipe"],
-  })
-  let output = ""
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output += text
-    })
-  const code = await new Promise<number>((resolve) => {
-    child.once("error", () => resolve(1))
-    child.once("close", (exit) => resolve(exit ?? 1))
-  })
-  return { code, output, seconds: (performance.now() - startedAt) / 1000 }
 }

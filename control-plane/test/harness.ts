@@ -53,7 +53,7 @@ export interface TestControlPlane {
 
 /** A fresh control plane: storage is emptied first. */
 export async function startControlPlane(overrides: (deps: Env) => Overrides = () => ({})): Promise<TestControlPlane> {
-  await emptyStorage()
+  await reset()
   const bindings: Env = {
     ...(env as unknown as Env),
     PIN_KEY,
@@ -110,18 +110,6 @@ export async function startControlPlane(overrides: (deps: Env) => Overrides = ()
       return pointer === null ? null : await deps.config.get(configKey(pointer.revision), "json")
     },
   }
-}
-
-/** Files share an isolate, and between two of them `reset` has been seen to come back with everything still there. */
-async function emptyStorage(): Promise<void> {
-  const { DB, CONFIG } = env as unknown as Env
-  for (let attempt = 0; attempt < 100; attempt++) {
-    await reset()
-    const tables = await DB.prepare("SELECT name FROM sqlite_master WHERE name = 'd1_migrations'").all()
-    if (tables.results.length === 0 && (await CONFIG.get(CONFIG_POINTER_KEY)) === null) return
-    await scheduler.wait(10)
-  }
-  throw new Error("The storage of the last test is still there")
 }
 
 function requestOf(line: string, { token = OPS_TOKEN, body, raw, headers = {} }: Extra): Request {

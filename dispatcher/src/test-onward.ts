@@ -1,7 +1,7 @@
 /** For tests: what goes on of what came, by both ways of making it, which have to agree. */
 import { CONFIG_HEADER, PASSPORT_HEADER, REQUEST_ID_HEADER } from "../../contracts/reserved-headers.ts"
 import { TRACEPARENT_HEADER } from "../../contracts/trace-context.ts"
-import { type CameIn, onwardHeaders, type Said } from "./edge/onward-headers.ts"
+import { type GatewayStatement, type OnwardSource, onwardHeaders } from "./edge/onward-headers.ts"
 
 const TRACE = {
   traceId: "0af7651916cd43dd8448eb211c80319c",
@@ -10,22 +10,25 @@ const TRACE = {
   isContinued: false,
 }
 
-export const SAID: Said = { passport: "ours", trace: TRACE, configRevision: 7, beginsSessions: false }
+export const STATEMENT: GatewayStatement = { passport: "ours", trace: TRACE, configRevision: 7, beginsSessions: false }
 
-export interface SaidInTest {
+export interface StatementInTest {
   readonly isContinued?: boolean
   readonly beginsSessions?: boolean
 }
 
 /** Headers by name, without what the gateway itself says. Throws when that is not as it should be, or the two ways differ. */
-export function onwardFrom(came: CameIn, { isContinued = false, beginsSessions = false }: SaidInTest = {}) {
-  const said: Said = { ...SAID, trace: { ...TRACE, isContinued }, beginsSessions }
-  const made = entriesOf(onwardHeaders(came, said))
+export function onwardFrom(
+  source: OnwardSource,
+  { isContinued = false, beginsSessions = false }: StatementInTest = {},
+) {
+  const statement: GatewayStatement = { ...STATEMENT, trace: { ...TRACE, isContinued }, beginsSessions }
+  const made = entriesOf(onwardHeaders(source, statement))
   // Always possible, and what is meant: the record is the shorter way to it.
-  same(made, entriesOf(onwardHeaders({ ...came, isExactAsText: false }, said)))
+  same(made, entriesOf(onwardHeaders({ ...source, isSayableAsText: false }, statement)))
   const { [REQUEST_ID_HEADER]: id, [CONFIG_HEADER]: revision, ...others } = made
   const { [TRACEPARENT_HEADER]: traceparent, [PASSPORT_HEADER]: passport, ...rest } = others
-  same([id, revision, traceparent, passport], [came.requestId, "7", `00-${TRACE.traceId}-${TRACE.spanId}-00`, "ours"])
+  same([id, revision, traceparent, passport], [source.requestId, "7", `00-${TRACE.traceId}-${TRACE.spanId}-00`, "ours"])
   return rest
 }
 

@@ -57,7 +57,7 @@ describe("a canary by company", { timeout: 300_000 }, () => {
   })
 
   it("holds other weights on another route of the same script", async () => {
-    // That the weights differ is to be seen here, not how exactly they are kept: a quarter of the companies is enough.
+    // That the weights differ is to be seen here: how exactly any of them is kept, over all companies, dispatcher/src/route/release.test.ts holds.
     const atHalf = await versionsAt("/half/x", COMPANIES / 4)
     expect(Math.abs(shareOf(atHalf) - 0.5)).toBeLessThan(0.02)
   })

@@ -18,11 +18,14 @@ it("shows each of several deploys to the first request after wrangler has ended"
     for (; isBusy; await setTimeout(2)) await (await platform().fetch(URL_OF_HELLO)).text()
   })()
   const seen: string[] = []
-  for (let upload = 1; upload <= UPLOADS; upload++) {
-    await deployWithWrangler(platform(), token, await workerFolder("hello", textWorker(String(upload))))
-    seen.push(await (await platform().fetch(URL_OF_HELLO)).text())
+  try {
+    for (let upload = 1; upload <= UPLOADS; upload++) {
+      await deployWithWrangler(platform(), token, await workerFolder("hello", textWorker(String(upload))))
+      seen.push(await (await platform().fetch(URL_OF_HELLO)).text())
+    }
+  } finally {
+    isBusy = false
+    await others
   }
-  isBusy = false
-  await others
   expect(seen).toEqual(Array.from({ length: UPLOADS }, (_, index) => String(index + 1)))
 })

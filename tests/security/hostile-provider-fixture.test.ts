@@ -8,7 +8,7 @@ import { LOGIN_ATTACKS, TENANT_ATTACKS } from "./hostile-provider/attacks.ts"
 import { type HostileProvider, startHostileProvider, type Tenant } from "./hostile-provider/provider.ts"
 
 const REDIRECT_URI = "https://app.example.com/login/callback"
-/** How long a provider that keeps one waiting is waited for, and one whose lie nobody may miss on a busy machine. */
+/** How long an answer without an end is waited for, and any other: on a busy machine it must not count as found out because it was late. */
 const SHORT_MS = 1_500
 const LONG_MS = 60_000
 
@@ -98,20 +98,21 @@ describe("the lies", () => {
 
   it.for([...LOGIN_ATTACKS, ...TENANT_ATTACKS].filter(({ start }) => start?.level === undefined))(
     "$name is told, and seen by the library unless the catalogue says otherwise",
-    async ({ name, scenario, arrange, start, unseenByLibrary }) => {
+    async ({ name, scenario, arrange, start, unseenByLibrary, isEndless }) => {
       const tenant = provider.tenant(`fixture-${name.replace(/[^a-z0-9-]/gi, "-")}`)
       tenant.scenario = scenario ?? {}
       arrange?.(tenant)
       const maxAge = start?.max_age === undefined ? {} : { maxAge: Number(start.max_age) }
-      const waitMs = unseenByLibrary ? LONG_MS : SHORT_MS
+      const waitMs = isEndless ? SHORT_MS : LONG_MS
       const outcome = await logIn(tenant, { ...maxAge, waitMs }).then(
         () => "let pass",
-        (error: Error) => `${error.name}: ${error.message}`,
+        (error: Error) => `${error.name}: ${error.message} (${error.cause})`,
       )
       if (unseenByLibrary) expect(outcome).toBe("let pass")
       else expect(outcome).not.toBe("let pass")
-      // Refused for the lie, not because something here is broken.
+      // Refused for the lie, not because something here is broken or late.
       expect(outcome).not.toMatch(/ReferenceError|is not a function/)
+      if (!isEndless) expect(outcome).not.toMatch(/TimeoutError|AbortError/)
     },
   )
 })

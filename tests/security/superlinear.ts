@@ -53,23 +53,22 @@ export function slowInputOf(regex: RegExp): string | null {
       const ms = bestMs(regex, input(size), RUNS)
       // The machine was busy with something else: a longer one may still be slow.
       if (ms <= FLOOR_MS) continue
-      if (msWhereItGrows(regex, input(size), input(size / 4)) === 0) break
+      if (!growsFaster(regex, input(size), input(size / 4))) continue
       return `${JSON.stringify(prefix)} + ${JSON.stringify(unit)} × ${Math.ceil(size / unit.length)} + ${JSON.stringify(end)}: ${ms.toFixed(1)} ms`
     }
   }
   return null
 }
 
-/** How long the longer input takes, 0 where that is in proportion to the shorter. In turn: a machine with more to do for a while slows both. */
-function msWhereItGrows(regex: RegExp, long: string, short: string): number {
+/** In turn: a machine with more to do for a while slows both. */
+function growsFaster(regex: RegExp, long: string, short: string): boolean {
   let longMs = Number.POSITIVE_INFINITY
   let shortMs = Number.POSITIVE_INFINITY
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     longMs = Math.min(longMs, bestMs(regex, long, RUNS))
-    if (longMs <= FLOOR_MS) return 0
     shortMs = Math.min(shortMs, bestMs(regex, short, RUNS))
   }
-  return longMs > MOST_GROWTH * shortMs ? longMs : 0
+  return longMs > FLOOR_MS && longMs > MOST_GROWTH * shortMs
 }
 
 function bestMs(regex: RegExp, input: string, runs: number): number {

@@ -13,15 +13,15 @@ import {
 import { withoutGatewayCookies } from "./gateway-cookies.ts"
 import type { ReadHeaders } from "./read-headers.ts"
 
-/** What came, as far as it matters here. */
-export interface CameIn
-  extends Pick<ReadHeaders, "headerNamesToRemove" | "hasGatewayCookie" | "mayGoOn" | "isExactAsText"> {
+/** Of an Inbound, what decides which of its headers go on. */
+export interface OnwardSource
+  extends Pick<ReadHeaders, "headerNamesToRemove" | "hasGatewayCookie" | "onwardPairs" | "isSayableAsText"> {
   readonly request: Pick<Request, "headers">
   readonly requestId: string
 }
 
-/** What the gateway says to the Worker. */
-export interface Said {
+/** What the gateway itself says to the Worker, and about it. */
+export interface GatewayStatement {
   readonly passport: string
   /** Its span is the parent of what the Worker does; what else came of a trace (`tracestate`, `baggage`) goes on when the trace does. */
   readonly trace: TraceParent & { readonly isContinued: boolean }
@@ -33,48 +33,49 @@ export interface Said {
 
 /**
  * Without reserved names in every spelling, the credential, hop-by-hop fields and those that Connection names, and the gateway's own cookies; then, last, so that nothing
- * that came stands in its place, what is `said`.
+ * that came stands in its place, the gateway's `statement`.
  *
- * A plain record wherever that says the same: a `Headers` is made, copied once more by the runtime, and collected, which costs some 7 % of the whole line (docs/decisions/0009).
+ * A plain record wherever that means the same: a `Headers` is made, copied once more by the runtime, and collected, for what docs/decisions/0009 says. In a record names are in lower case,
+ * as in HTTP/2, and the lines of one name are one.
  */
-export function onwardHeaders(came: CameIn, said: Said): Headers | Record<string, string> {
-  return came.isExactAsText ? asRecord(came, said) : asCopy(came, said)
+export function onwardHeaders(source: OnwardSource, statement: GatewayStatement): Headers | Record<string, string> {
+  return source.isSayableAsText ? asRecord(source, statement) : asCopy(source, statement)
 }
 
-function asRecord(came: CameIn, said: Said): Record<string, string> {
-  const { mayGoOn, headerNamesToRemove } = came
+function asRecord(source: OnwardSource, statement: GatewayStatement): Record<string, string> {
+  const { onwardPairs } = source
   // Without a prototype: a client may name a header `__proto__`.
   const record: Record<string, string> = Object.create(null)
-  for (let at = 0; at < mayGoOn.length; at += 2) {
-    const name = mayGoOn[at] as string
-    const value = mayGoOn[at + 1] as string
-    if (headerNamesToRemove.includes(name) || (isTraceState(name) && !said.trace.isContinued)) continue
-    const kept = name === "cookie" ? keptCookie(value, came, said) : value
+  for (let at = 0; at < onwardPairs.length; at += 2) {
+    const name = onwardPairs[at] as string
+    const value = onwardPairs[at + 1] as string
+    if (isTraceState(name) && !statement.trace.isContinued) continue
+    const kept = name === "cookie" ? keptCookie(value, source, statement) : value
     if (kept !== null) record[name] = kept
   }
-  record[REQUEST_ID_HEADER] = came.requestId
-  record[CONFIG_HEADER] = String(said.configRevision)
-  record[TRACEPARENT_HEADER] = formatTraceparent(said.trace)
-  record[PASSPORT_HEADER] = said.passport
+  record[REQUEST_ID_HEADER] = source.requestId
+  record[CONFIG_HEADER] = String(statement.configRevision)
+  record[TRACEPARENT_HEADER] = formatTraceparent(statement.trace)
+  record[PASSPORT_HEADER] = statement.passport
   return record
 }
 
-/** Keeps the bytes of what is not ASCII, and lines that cannot be joined: as text they would be written anew. */
-function asCopy(came: CameIn, said: Said): Headers {
-  const headers = new Headers(came.request.headers)
-  for (const name of came.headerNamesToRemove) headers.delete(name)
-  if (!said.trace.isContinued) {
+/** Keeps the bytes of what is not ASCII, and lines that a comma cannot join: as text they would be written anew. Not of cookies from which the gateway's are taken. */
+function asCopy(source: OnwardSource, statement: GatewayStatement): Headers {
+  const headers = new Headers(source.request.headers)
+  for (const name of source.headerNamesToRemove) headers.delete(name)
+  if (!statement.trace.isContinued) {
     headers.delete(TRACESTATE_HEADER)
     headers.delete(BAGGAGE_HEADER)
   }
   const cookie = headers.get("cookie")
-  const kept = cookie === null ? null : keptCookie(cookie, came, said)
+  const kept = cookie === null ? null : keptCookie(cookie, source, statement)
   if (kept === null) headers.delete("cookie")
   else if (kept !== cookie) headers.set("cookie", kept)
-  headers.set(REQUEST_ID_HEADER, came.requestId)
-  headers.set(CONFIG_HEADER, String(said.configRevision))
-  headers.set(TRACEPARENT_HEADER, formatTraceparent(said.trace))
-  headers.set(PASSPORT_HEADER, said.passport)
+  headers.set(REQUEST_ID_HEADER, source.requestId)
+  headers.set(CONFIG_HEADER, String(statement.configRevision))
+  headers.set(TRACEPARENT_HEADER, formatTraceparent(statement.trace))
+  headers.set(PASSPORT_HEADER, statement.passport)
   return headers
 }
 
@@ -83,7 +84,7 @@ function isTraceState(name: string): boolean {
 }
 
 /** Null when none is left. */
-function keptCookie(cookie: string, came: CameIn, said: Said): string | null {
-  if (!came.hasGatewayCookie) return cookie
-  return withoutGatewayCookies(cookie, said.beginsSessions) || null
+function keptCookie(cookie: string, source: OnwardSource, statement: GatewayStatement): string | null {
+  if (!source.hasGatewayCookie) return cookie
+  return withoutGatewayCookies(cookie, statement.beginsSessions) || null
 }

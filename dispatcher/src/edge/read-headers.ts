@@ -32,10 +32,10 @@ export interface ReadHeaders {
   readonly traceparent: string | null
   /** Names present that may not go on, as spelled. */
   readonly headerNamesToRemove: readonly string[]
-  /** Name, value, name, value … of all others, in lower case and joined by `, ` when sent more than once. One may be among {@link headerNamesToRemove} too, which counts. */
-  readonly mayGoOn: readonly string[]
-  /** {@link mayGoOn} says exactly what was sent: no byte beyond ASCII, no header whose lines cannot be joined. */
-  readonly isExactAsText: boolean
+  /** Name, value, name, value … of all others: names in lower case, the values of a name that came more than once joined by `, `. */
+  readonly onwardPairs: readonly string[]
+  /** {@link onwardPairs} mean what was sent (RFC 9110 §5.3): no byte beyond ASCII, no lines that a comma cannot join. */
+  readonly isSayableAsText: boolean
   /** Names and values and four bytes each, in UTF-16 units: values outside Latin-1 count less than their bytes. */
   readonly headerBytes: number
 }
@@ -77,7 +77,7 @@ const SPECIAL: ReadonlyMap<string, Role> = new Map<string, Role>([
   ["origin", "origin"],
   ["accept", "accept"],
   ["cookie", "cookie"],
-  // Its lines are the only ones that cannot be joined (RFC 9110 §5.3); a request has no use for it.
+  // Its lines cannot be joined (RFC 9110 §5.3); a request has no use for it.
   ["set-cookie", "setCookie"],
   [TRACEPARENT_HEADER, "traceparent"],
   // Only their underscore spelling ends: see roleOf.
@@ -127,8 +127,8 @@ export function readHeaders(headers: Headers): ReadHeaders {
   const read = walk(headers)
   const { upgrade, connection, headerNamesToRemove } = read
   const isWebSocket = upgrade !== null && upgrade.toLowerCase() === "websocket"
-  if (upgrade !== null && !isWebSocket) headerNamesToRemove.push("upgrade")
-  if (connection !== null) addNominated(connection, headers, headerNamesToRemove)
+  const nominated = connection === null ? [] : nominatedBy(connection, headers)
+  if (upgrade !== null && !isWebSocket) nominated.push("upgrade")
   return {
     authorization: read.authorization,
     pin: read.pin,
@@ -144,9 +144,9 @@ export function readHeaders(headers: Headers): ReadHeaders {
     isServiceWorkerScript: read.serviceWorker !== null,
     asksForCors: read.corsMethod !== null && read.authorization === null && !read.hasCookie,
     traceparent: read.traceparent,
-    headerNamesToRemove,
-    mayGoOn: read.mayGoOn,
-    isExactAsText: read.isExactAsText,
+    headerNamesToRemove: nominated.length === 0 ? headerNamesToRemove : [...headerNamesToRemove, ...nominated],
+    onwardPairs: nominated.length === 0 ? read.onwardPairs : withoutNames(read.onwardPairs, nominated),
+    isSayableAsText: read.isSayableAsText,
     headerBytes: read.headerBytes,
   }
 }
@@ -172,8 +172,8 @@ function walk(headers: Headers) {
     hasCookie: false,
     hasGatewayCookie: false,
     headerNamesToRemove: [] as string[],
-    mayGoOn: [] as string[],
-    isExactAsText: true,
+    onwardPairs: [] as string[],
+    isSayableAsText: true,
     headerBytes: 0,
   }
   headers.forEach((value, name) => {
@@ -185,14 +185,16 @@ function walk(headers: Headers) {
         read.hasCookie = true
         read.hasGatewayCookie = mayHoldGatewayCookie(value)
         if (read.hasGatewayCookie) read.sessionCookie = sessionCookieOf(value)
-      } else if (role === "setCookie") read.isExactAsText = false
+        // Two lines of cookies would become one, whose first cookie's value holds the second.
+        if (value.includes(",")) read.isSayableAsText = false
+      } else if (role === "setCookie") read.isSayableAsText = false
       if (ENDS_HERE.has(role)) {
         read.headerNamesToRemove.push(name)
         return
       }
     }
-    read.mayGoOn.push(name, value)
-    if (!ASCII.test(value)) read.isExactAsText = false
+    read.onwardPairs.push(name, value)
+    if (!ASCII.test(value)) read.isSayableAsText = false
   })
   return read
 }
@@ -223,14 +225,18 @@ function lengthOf(contentLength: string | null, transferEncoding: string | null)
   return Number(contentLength)
 }
 
-/** RFC 9110 §7.6.1: fields that Connection names are for this hop alone. What the gateway sets, it sets after the removal, out of a client's reach. */
-function addNominated(connection: string, headers: Headers, removed: string[]): void {
+/** RFC 9110 §7.6.1: the fields present that Connection names, which are for this hop alone. What the gateway sets, it sets after the removal, out of a client's reach. */
+function nominatedBy(connection: string, headers: Headers): string[] {
   const tokens = connection.split(",", MOST_NOMINATED + 1)
   if (tokens.length > MOST_NOMINATED)
     throw refuse("edge.framing-ambiguous", { detail: "Connection names too many headers." })
-  for (const each of tokens) {
-    const token = each.trim().toLowerCase()
-    // Most name `keep-alive` alone, which never goes on anyway.
-    if (!HOP_BY_HOP.has(token) && mayBeNominated(token) && headers.has(token)) removed.push(token)
-  }
+  // Most name `keep-alive` alone, which never goes on anyway.
+  return tokens
+    .map((each) => each.trim().toLowerCase())
+    .filter((token) => !HOP_BY_HOP.has(token) && mayBeNominated(token) && headers.has(token))
+}
+
+/** `names` are few ({@link MOST_NOMINATED}), `pairs` as many as a client likes. */
+function withoutNames(pairs: readonly string[], names: readonly string[]): string[] {
+  return pairs.filter((_, at) => !names.includes(pairs[at - (at % 2)] as string))
 }

@@ -11,7 +11,7 @@ import { readFacts } from "./request-facts.ts"
 
 /** A request as every stage sees it. `authorization`, `pin` and the rest of {@link ReadHeaders} are as sent: unverified. */
 export interface Inbound extends Omit<ReadHeaders, "connectingIp" | "asksForCors" | "origin"> {
-  /** As it came, headers and all: to be copied, never to be read for a decision. */
+  /** As it came, headers and all: for what goes on, never to be read for a decision. */
   readonly request: Request
   readonly requestId: string
   readonly method: string
@@ -71,8 +71,8 @@ export function readInbound(request: Request, requestId: string): Inbound {
     traceparent: headers.traceparent,
     isPreflight: headers.asksForCors && method === "OPTIONS" && !hasBody,
     headerNamesToRemove: headers.headerNamesToRemove,
-    mayGoOn: headers.mayGoOn,
-    isExactAsText: headers.isExactAsText,
+    onwardPairs: headers.onwardPairs,
+    isSayableAsText: headers.isSayableAsText,
     headerBytes: headers.headerBytes,
   }
 }

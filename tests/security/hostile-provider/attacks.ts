@@ -20,6 +20,8 @@ export interface Attack {
   readonly start?: Readonly<Record<string, string>>
   /** The library that checks tokens does not mind: whoever uses it has to. */
   readonly unseenByLibrary?: true
+  /** The answer never comes to its end: only whoever waits ends it. */
+  readonly isEndless?: true
 }
 
 const CORE = "OpenID Connect Core §3.1.3.7"
@@ -508,11 +510,13 @@ const TOKEN: readonly Attack[] = [
     name: "token-endpoint-never-answers",
     source: "bounded waits",
     scenario: token({ afterMs: Number.POSITIVE_INFINITY }),
+    isEndless: true,
   },
   {
     name: "token-endpoint-drips",
     source: "bounded waits: a byte now and then is no answer",
     scenario: token({ headers: JSON_TYPE, body: " ", repeatedBytes: 1_000, dripMs: 200 }),
+    isEndless: true,
   },
   {
     name: "token-endpoint-blows-up",
@@ -657,11 +661,13 @@ const KEY_SET: readonly Attack[] = [
     name: "key-set-never-answers",
     source: "bounded waits",
     arrange: (tenant) => set(tenant, { afterMs: Number.POSITIVE_INFINITY }),
+    isEndless: true,
   },
   {
     name: "key-set-drips",
     source: "bounded waits",
     arrange: (tenant) => set(tenant, { headers: JSON_TYPE, body: " ", repeatedBytes: 1_000, dripMs: 200 }),
+    isEndless: true,
   },
   {
     name: "key-set-redirects",
@@ -739,6 +745,7 @@ const DOCUMENT: readonly Attack[] = [
     arrange: (tenant) => {
       tenant.discovery = () => ({ afterMs: Number.POSITIVE_INFINITY })
     },
+    isEndless: true,
   },
   {
     name: "discovery-huge",
@@ -757,6 +764,7 @@ const DOCUMENT: readonly Attack[] = [
     arrange: (tenant) => {
       tenant.discovery = () => ({ headers: JSON_TYPE, body: " ", repeatedBytes: 1_000, dripMs: 200 })
     },
+    isEndless: true,
   },
   {
     name: "discovery-redirects",
