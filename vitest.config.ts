@@ -30,8 +30,8 @@ const SHARED_ISOLATE: readonly string[] = ["dispatcher"]
 
 export default defineConfig({
   test: {
-    // Whole platforms start in these, and half of their time they wait: four at a time keep two cores busy. More would only make each other late.
-    maxWorkers: 4,
+    // Whole platforms start in these, and half of their time they wait: three at a time keep two cores busy. More would only make each other late.
+    maxWorkers: 3,
     projects: [
       ...workers
         .filter((folder) => existsSync(configPath(folder)))
