@@ -17,7 +17,7 @@ import type { Caller, TestPlatform } from "../../emulator/testing.ts"
 import { counted, eventually, expectProblem, load, ROOT, usePlatform } from "../harness.ts"
 
 /** Shadowed requests in which only noise differs; `npm run bench -- full-size` has 10 000. */
-const REQUESTS = Number(process.env.SALLYPORT_SHADOW_REQUESTS ?? 400)
+const REQUESTS = Number(process.env.SALLYPORT_SHADOW_REQUESTS ?? 1_000)
 const LANES = 8
 /** Milliseconds that ecrion waits for the new service, long enough for a busy machine, and for which it leaves it alone when that does not answer: short, so that no test hears of another's. */
 const [WAIT_MS, OPEN_MS] = [1_000, 500]

@@ -53,10 +53,9 @@ function asRecord(source: OnwardSource, statement: GatewayStatement): Record<str
     const kept = name === "cookie" ? keptCookie(value, source, statement) : value
     if (kept !== null) record[name] = kept
   }
-  record[REQUEST_ID_HEADER] = source.requestId
-  record[CONFIG_HEADER] = String(statement.configRevision)
-  record[TRACEPARENT_HEADER] = formatTraceparent(statement.trace)
-  record[PASSPORT_HEADER] = statement.passport
+  say(source, statement, (name, value) => {
+    record[name] = value
+  })
   return record
 }
 
@@ -72,11 +71,16 @@ function asCopy(source: OnwardSource, statement: GatewayStatement): Headers {
   const kept = cookie === null ? null : keptCookie(cookie, source, statement)
   if (kept === null) headers.delete("cookie")
   else if (kept !== cookie) headers.set("cookie", kept)
-  headers.set(REQUEST_ID_HEADER, source.requestId)
-  headers.set(CONFIG_HEADER, String(statement.configRevision))
-  headers.set(TRACEPARENT_HEADER, formatTraceparent(statement.trace))
-  headers.set(PASSPORT_HEADER, statement.passport)
+  say(source, statement, (name, value) => headers.set(name, value))
   return headers
+}
+
+/** Names in lower case; the passport last. */
+function say(source: OnwardSource, statement: GatewayStatement, set: (name: string, value: string) => void): void {
+  set(REQUEST_ID_HEADER, source.requestId)
+  set(CONFIG_HEADER, String(statement.configRevision))
+  set(TRACEPARENT_HEADER, formatTraceparent(statement.trace))
+  set(PASSPORT_HEADER, statement.passport)
 }
 
 function isTraceState(name: string): boolean {
