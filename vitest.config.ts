@@ -24,7 +24,7 @@ const OF_ECRION = ["kit/scoreboard.test.ts", "kit/stored-document.test.ts", "kit
 
 /**
  * Here all files share an isolate: a new one for each, and all modules anew in it, was two thirds of what these tests cost. Only where no file leaves anything behind for
- * the next: no keys that a Worker remembers, no storage that is not emptied first (control-plane/test/harness.ts). tests/setup/as-it-was.ts holds the rest.
+ * the next: no keys that a Worker remembers, no storage that is not emptied first (control-plane/test/harness.ts). tests/setup/as-it-was.ts holds timers, spies, stubs and fetch.
  */
 const SHARED_ISOLATE: readonly string[] = ["dispatcher", "control-plane"]
 

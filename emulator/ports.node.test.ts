@@ -57,8 +57,11 @@ describe("freePorts", () => {
     const [taken, excepted] = first - block < 50 ? [first, first + 1] : [first, first - 1]
     const server = await listen(createServer(), taken)
     const seen = new Set<number>()
-    for (let turn = 0; turn < 9; turn++) for (const port of await freePorts(20, [excepted])) seen.add(port)
-    await server.stop()
+    try {
+      for (let turn = 0; turn < 9; turn++) for (const port of await freePorts(20, [excepted])) seen.add(port)
+    } finally {
+      await server.stop()
+    }
     // Others may be taken too: other tests share this process.
     expect(seen.size).toBeGreaterThan(60)
     for (const port of [block, taken, excepted]) expect(seen.has(port)).toBe(false)

@@ -94,12 +94,21 @@ describe("handle", () => {
     "Fastly-Client-IP",
     "authorization",
     "x-sallyport-pin",
-  ])("lets no client's %s through to a Worker", async (name) => {
-    const bed = await testBed()
-    await send(bed, OPEN, { headers: { [name]: "canary-of-the-client" } })
-    const headers = [...(bed.dispatched[0]?.request.headers ?? [])]
-    expect(headers.length).toBeGreaterThan(0)
-    expect(JSON.stringify(headers)).not.toContain("canary-of-the-client")
+    "x-request-id",
+    "X-Sallyport-Config",
+    "traceparent",
+  ])("lets no client's %s through to a Worker, beside plain text and beside other bytes", async (name) => {
+    for (const beside of ["plain", "\u00f8"]) {
+      const bed = await testBed()
+      const response = await send(bed, OPEN, { headers: { [name]: "canary-of-the-client", "x-name": beside } })
+      const headers = Object.fromEntries(bed.dispatched[0]?.request.headers ?? [])
+      expect(headers).toMatchObject({
+        "x-name": beside,
+        "x-request-id": response.headers.get("x-request-id"),
+        "x-sallyport-config": response.headers.get("x-sallyport-config"),
+      })
+      expect(JSON.stringify(headers)).not.toContain("canary-of-the-client")
+    }
   })
 
   it.each<[string, string, RequestInit, number, string]>([

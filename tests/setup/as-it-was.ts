@@ -1,4 +1,4 @@
-/** Runs before each file of the Worker projects, which may share an isolate: none finds what another changed of it. */
+/** Runs before each file of the Worker projects, which may share an isolate: none finds timers, spies, stubs or the fetch of another. */
 import { vi } from "vitest"
 
 const ORIGINAL_FETCH = Symbol.for("sallyport.original-fetch")

@@ -160,13 +160,18 @@ describe("onwardHeaders", () => {
     expect(headers.getSetCookie()).toEqual(["a=1", "b=2"])
   })
 
-  it("takes time by the number of headers, however many go on and however many do not", () => {
+  const nominating = Array.from({ length: 32 }, (_, at) => `x-a${at}`).join(",")
+  it.each<[string, Sent]>([
+    ["as text", {}],
+    ["as a copy", { "x-name": "\u00f8" }],
+    ["with as many nominated as may be", { connection: nominating }],
+  ])("takes time by the number of headers, however many go on and however many do not: %s", (_way, more) => {
     const make = (count: number) => {
       const headers = Array.from({ length: count }, (_, at): [string, string][] => [
         [`x-a${at}`, ""],
         [`cf-${at}`, ""],
       ])
-      return onwardHeaders(read(headers.flat()), STATEMENT)
+      return onwardHeaders(read([...headers.flat(), ...Object.entries(more)]), STATEMENT)
     }
     expect(growsFasterThan(8_000, make)).toBe(false)
   })

@@ -113,15 +113,16 @@ const ENDS_HERE: ReadonlySet<Role> = new Set([
   "transferEncoding",
   "connection",
 ])
-/** The last character of ASCII that a value may hold; control characters do not reach a Worker, but for a tab. */
-const TILDE = 126
+/** Up to here a character of text is one and the same byte on the wire. */
+const LAST_ASCII = 127
 
 const HOP_BY_HOP: ReadonlySet<string> = new Set(HOP_BY_HOP_HEADERS)
 const MOST_NOMINATED = 32
 const LENGTH = /^[0-9]{1,15}$/
-/** Roles by name as spelled: the same few dozen names come all the time. Not filled beyond its bound, because clients choose what comes. */
+/** Roles by name as spelled: the same few dozen names come all the time. Clients choose what comes: long names are not remembered, and a full map begins anew, so that nobody fills it for good. */
 const roles = new Map<string, Role>()
 const ROLES_AT_MOST = 1000
+const REMEMBERED_AT_MOST = 64
 
 /** Refuses `edge.framing-ambiguous` when the body's length is stated twice or in a way that a next hop could read differently. */
 export function readHeaders(headers: Headers): ReadHeaders {
@@ -202,7 +203,7 @@ function walk(headers: Headers) {
 
 /** By hand: asked for every header, and measured cheaper than a regular expression. */
 function isAscii(value: string): boolean {
-  for (let at = 0; at < value.length; at++) if (value.charCodeAt(at) > TILDE) return false
+  for (let at = 0; at < value.length; at++) if (value.charCodeAt(at) > LAST_ASCII) return false
   return true
 }
 
@@ -216,7 +217,9 @@ function roleOf(name: string): Role {
   const special = SPECIAL.get(normal)
   const isRemoved = special === undefined ? isReservedRequestHeader(normal) : normal !== name.toLowerCase()
   const role = isRemoved ? "remove" : (special ?? "plain")
-  if (roles.size < ROLES_AT_MOST) roles.set(name, role)
+  if (name.length > REMEMBERED_AT_MOST) return role
+  if (roles.size >= ROLES_AT_MOST) roles.clear()
+  roles.set(name, role)
   return role
 }
 
