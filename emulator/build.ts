@@ -1,11 +1,12 @@
 /**
  * Turns the Workers of the platform into bundles that Miniflare runs, with wrangler itself: what runs here is what would be deployed.
- * Called by emulator/platform.ts. A bundle is kept in `.sallyport/build/<name>` and made again when one of its inputs changed.
+ * Called by emulator/platform.ts. A bundle is kept as `.sallyport/build/<name>.json` and made again when one of its inputs changed. It is one file,
+ * put in its place by a rename: several starters may build and read at once, and each has the old bundle whole or the new one.
  */
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises"
 import path from "node:path"
 
 export const ROOT = path.dirname(import.meta.dirname)
@@ -30,45 +31,55 @@ export interface BuiltWorker {
 }
 type ModuleType = "ESModule" | "CompiledWasm" | "Text" | "Data"
 
-/** What was read for a bundle: it is still good while these are unchanged. */
-interface BuildRecord {
+/** A bundle as it is kept. It is still good while the files that were read for it are unchanged. */
+interface Bundle {
   readonly name: string
-  readonly main: string
   readonly options: Readonly<Record<string, unknown>>
   /** Relative to the repository, sorted. */
   readonly inputs: readonly string[]
   readonly digest: string
+  /** The main module first, as Miniflare wants it; `contents` of "CompiledWasm" and "Data" in Base64. */
+  readonly modules: readonly { readonly type: ModuleType; readonly path: string; readonly contents: string }[]
 }
 
 /**
  * The bundle of one wrangler.toml, given relative to the repository. Rejects with wrangler's own message when the code does not build.
- * `onBuild` is called when a bundle has to be made.
+ * `onBuild` is called when a bundle has to be made; `buildDir` is where bundles are kept.
  */
-export async function buildWorker(configFile: string, onBuild: () => void = () => {}): Promise<BuiltWorker> {
-  const folder = path.join(BUILD_DIR, configFile.replaceAll(/[\\/]/g, "-").replace(/\.toml$/, ""))
-  let record = await readRecord(folder)
-  if (record === null || record.digest !== (await digestOf(record.inputs))) {
+export async function buildWorker(
+  configFile: string,
+  onBuild: () => void = () => {},
+  buildDir: string = BUILD_DIR,
+): Promise<BuiltWorker> {
+  const file = path.join(buildDir, `${configFile.replaceAll(/[\\/]/g, "-").replace(/\.toml$/, "")}.json`)
+  let bundle = await readBundle(file)
+  if (bundle === null || bundle.digest !== (await digestOf(bundle.inputs))) {
     onBuild()
-    record = await bundle(configFile, folder)
+    bundle = await makeBundle(configFile, file)
   }
-  return { name: record.name, options: record.options, modules: await readModules(folder, record.main) }
+  const modules = bundle.modules.map(({ type, path, contents }) => ({
+    type,
+    path,
+    contents: isText(type) ? contents : new Uint8Array(Buffer.from(contents, "base64")),
+  }))
+  return { name: bundle.name, options: bundle.options, modules }
 }
 
-/** Made beside its place and then moved there: another starter may read the old one at this moment. */
-async function bundle(configFile: string, folder: string): Promise<BuildRecord> {
-  const temporary = `${folder}.${process.pid}`
+async function makeBundle(configFile: string, file: string): Promise<Bundle> {
+  await mkdir(path.dirname(file), { recursive: true })
+  const temporary = await mkdtemp(`${file}-`)
   try {
-    await mkdir(temporary, { recursive: true })
-    const record = await bundleInto(temporary, configFile)
-    await rm(folder, { recursive: true, force: true })
-    await rename(temporary, folder)
-    return record
+    const bundle = await bundleInto(temporary, configFile)
+    const whole = path.join(temporary, "bundle.json")
+    await writeFile(whole, JSON.stringify(bundle))
+    await rename(whole, file)
+    return bundle
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
 }
 
-async function bundleInto(folder: string, configFile: string): Promise<BuildRecord> {
+async function bundleInto(folder: string, configFile: string): Promise<Bundle> {
   const config = path.join(ROOT, configFile)
   const metafile = path.join(folder, "bundle-meta.json")
   // In the folder of the file: a build command's paths are relative to where wrangler runs.
@@ -93,16 +104,14 @@ async function bundleInto(folder: string, configFile: string): Promise<BuildReco
     ...(read.build.command === undefined ? [] : await filesBelow(read.build.watch_dir)),
   ]
   const ownInputs = [...new Set(inputs)].filter((file) => isOwn(file)).sort()
-  const record: BuildRecord = {
+  return {
     name: String(read.name),
-    main: `${path.parse(main ?? "index.js").name}.js`,
     options: options as Readonly<Record<string, unknown>>,
     inputs: ownInputs,
     // What was saved while wrangler read it may not be what is in the bundle: then it is made again next time.
     digest: (await changedSince(startedAt, ownInputs)) ? "" : await digestOf(ownInputs),
+    modules: await readModules(folder, `${path.parse(main ?? "index.js").name}.js`),
   }
-  await writeFile(path.join(folder, "build.json"), JSON.stringify(record, null, 2))
-  return record
 }
 
 /** Packages are covered by package-lock.json, and what does not exist as a file was made by the bundler. */
@@ -137,9 +146,9 @@ async function digestOf(inputs: readonly string[]): Promise<string> {
   return digest.digest("hex")
 }
 
-async function readRecord(folder: string): Promise<BuildRecord | null> {
+async function readBundle(file: string): Promise<Bundle | null> {
   try {
-    return JSON.parse(await readFile(path.join(folder, "build.json"), "utf8")) as BuildRecord
+    return JSON.parse(await readFile(file, "utf8")) as Bundle
   } catch {
     return null
   }
@@ -155,18 +164,19 @@ const MODULE_TYPES: Readonly<Record<string, ModuleType>> = {
   ".bin": "Data",
 }
 
-/** The main module comes first, as Miniflare wants it. */
-async function readModules(folder: string, main: string): Promise<BuiltWorker["modules"]> {
+async function readModules(folder: string, main: string): Promise<Bundle["modules"]> {
   const entries = await readdir(folder, { recursive: true })
   const names = entries.filter((name) => MODULE_TYPES[path.extname(name)] !== undefined && name !== main)
   return Promise.all(
     [main, ...names.sort()].map(async (name) => {
       const type = MODULE_TYPES[path.extname(name)] ?? "ESModule"
-      const bytes = await readFile(path.join(folder, name))
-      const isText = type === "ESModule" || type === "Text"
-      return { type, path: name, contents: isText ? bytes.toString("utf8") : new Uint8Array(bytes) }
+      return { type, path: name, contents: await readFile(path.join(folder, name), isText(type) ? "utf8" : "base64") }
     }),
   )
+}
+
+function isText(type: ModuleType): boolean {
+  return type === "ESModule" || type === "Text"
 }
 
 /** Runs the wrangler of this repository; resolves with what it printed, rejects with the same when it fails. */

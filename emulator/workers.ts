@@ -1,6 +1,7 @@
 /**
  * The Workers of the platform as Miniflare runs them: each as its own wrangler.toml says, plus what only the starter knows
  * (ports, secrets, addresses). Called by emulator/platform.ts. No binding is repeated here that a wrangler.toml could hold.
+ * `node emulator/workers.ts` only bundles them, which `npm test` does before its tests.
  */
 import { createHash } from "node:crypto"
 import type { MiniflareOptions, V4MiniflareOptions } from "miniflare"
@@ -204,3 +205,5 @@ function bindingsOf(worker: BuiltWorker): Record<string, unknown> {
 function record(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {}
 }
+
+if (process.argv[1] === import.meta.filename) await buildWorkers(() => {})

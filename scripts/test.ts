@@ -4,7 +4,7 @@
  */
 import { mkdir, readFile, rm } from "node:fs/promises"
 import path from "node:path"
-import { CHECKS, ROOT, runStep, runSteps } from "./steps.ts"
+import { CHECKS, ROOT, runStep, runSteps, type Step } from "./steps.ts"
 
 /** The part of vitest's JSON report that is counted. */
 interface Report {
@@ -18,11 +18,15 @@ interface Report {
   }[]
 }
 
+/** Every test that starts a platform runs these: made once here, instead of by each process of vitest at the same time. */
+const BUNDLES: Step = { name: "bundles of the platform's Workers (wrangler)", command: ["node", "emulator/workers.ts"] }
+
 const reportFile = path.join(ROOT, ".sallyport", "test-report.json")
 await mkdir(path.dirname(reportFile), { recursive: true })
 await rm(reportFile, { force: true })
 
-const failedChecks = await runSteps(CHECKS)
+const parameters = process.argv.slice(2)
+const failedChecks = await runSteps(parameters.length === 0 ? [...CHECKS, BUNDLES] : CHECKS)
 const exitCode = await runStep({
   name: "tests",
   command: [
@@ -32,7 +36,7 @@ const exitCode = await runStep({
     "--reporter=json",
     "--silent=passed-only",
     `--outputFile.json=${reportFile}`,
-    ...process.argv.slice(2),
+    ...parameters,
   ],
 })
 const counts = count(await readReport(), exitCode, failedChecks.length)
