@@ -6,7 +6,7 @@ import { page, problem, thing } from "./testing/control-plane-double.ts"
 
 const bench = useBench()
 
-const team = { name: "web", grants: ["zones:read" as const], egress: [], createdAt: AT }
+const team = { name: "web", grants: ["zones:read" as const], egress: [], kill: null, createdAt: AT }
 
 const script = {
   name: "files",
@@ -62,6 +62,22 @@ describe("changes", () => {
     bench.api.on("PUT /v1/teams/web", thing(teamShape, team))
     await bench.run(["teams", "set", "web", "--no-egress"])
     expect(bench.api.received[1]?.body).toEqual({ grants: ["zones:read"], egress: [] })
+  })
+
+  it("switch a team off and on, and leave the switch alone otherwise", async () => {
+    const kill = { mode: "log", reason: "leaked", retryAfterS: 30 } as const
+    bench.api.on("GET /v1/teams/web", thing(teamShape, team))
+    bench.api.on("PUT /v1/teams/web", thing(teamShape, { ...team, kill }))
+    const { out } = await bench.run(["teams", "set", "web", "--kill", "leaked", "--kill-mode", "log"])
+    expect(out).toBe("Changed team web, switched off (log)\n")
+    await bench.run(["teams", "set", "web", "--no-kill"])
+    await bench.run(["teams", "set", "web", "--no-egress"])
+    const sent = bench.api.received.filter(({ line }) => line.startsWith("PUT")).map(({ body }) => body)
+    expect(sent).toEqual([
+      { grants: ["zones:read"], egress: [], kill: { mode: "log", reason: "leaked" } },
+      { grants: ["zones:read"], egress: [], kill: null },
+      { grants: ["zones:read"], egress: [] },
+    ])
   })
 
   it("make a team that is not there", async () => {

@@ -44,9 +44,15 @@ function required<T extends z.ZodType>(shape: T): T {
 export const teamPut = z.strictObject({
   grants: required(team.shape.grants.unwrap()),
   egress: required(team.shape.egress.unwrap()),
+  kill: kill
+    .nullable()
+    .optional()
+    .describe(
+      "Switches off all routes and scripts of the team; null switches them on again; absent leaves it as it is",
+    ),
   message,
 })
-export const teamShape = team.extend({ name: teamName, createdAt: timestamp })
+export const teamShape = team.extend({ name: teamName, kill: kill.nullable(), createdAt: timestamp })
 
 export const tokenCreate = z.strictObject({
   role: role.default("team"),

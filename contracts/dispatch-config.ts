@@ -234,6 +234,8 @@ export const team = z.strictObject({
   grants: z.array(grant).max(200).default([]),
   /** Origins that the team's Workers may call. Empty: none. */
   egress: z.array(origin).max(200).default([]),
+  /** Switches off all routes of the team and all its scripts; in `enforce`, its Workers are granted nothing any more. Thrown by ops alone. Younger than the format. */
+  kill: kill.optional(),
 })
 
 /** `enforce` refuses; `log` lets pass and writes a finding into the trip. */

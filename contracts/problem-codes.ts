@@ -101,6 +101,11 @@ export const PROBLEMS = {
     title: "This script is switched off",
     fix: "Try again later; its team or the operators switched it off on purpose.",
   },
+  "dispatch.team-killed": {
+    status: 503,
+    title: "The team that serves this is switched off",
+    fix: "Try again later; the operators switched it off on purpose.",
+  },
   // Who calls
   "auth.credential-required": {
     status: 401,

@@ -14,6 +14,7 @@ export function teamsGet(io: Io): Command {
         team: value.name,
         grants: value.grants.join(" "),
         egress: value.egress.join(" "),
+        "switched off": value.kill === null ? "no" : `${value.kill.mode}: ${value.kill.reason}`,
         created: value.createdAt,
       })
     })

@@ -10,8 +10,8 @@ export function teamsList(io: Io): Command {
     if (options.json) return printJson(io, teams)
     printTable(
       io,
-      ["TEAM", "GRANTS", "EGRESS", "CREATED"],
-      teams.map((team) => [team.name, team.grants.join(" "), team.egress.join(" "), team.createdAt]),
+      ["TEAM", "GRANTS", "EGRESS", "KILL", "CREATED"],
+      teams.map((team) => [team.name, team.grants.join(" "), team.egress.join(" "), team.kill?.mode, team.createdAt]),
       "There are no teams yet. `sallyport teams set <team>` makes one.",
     )
   })

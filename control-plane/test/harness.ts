@@ -9,6 +9,7 @@ import { sha256Hex } from "../../kit/sha256.ts"
 import init from "../migrations/0001_init.sql?raw"
 import passportKeys from "../migrations/0002_passport_keys.sql?raw"
 import identity from "../migrations/0003_identity.sql?raw"
+import teamKill from "../migrations/0004_team_kill.sql?raw"
 import { controlPlane } from "../src/app.ts"
 import { type Dependencies, type LogRecord, makeDependencies, type Overrides } from "../src/dependencies.ts"
 import type { Env } from "../src/env.ts"
@@ -67,6 +68,7 @@ export async function startControlPlane(overrides: (deps: Env) => Overrides = ()
     { name: "0001_init.sql", queries: statementsOf(init) },
     { name: "0002_passport_keys.sql", queries: statementsOf(passportKeys) },
     { name: "0003_identity.sql", queries: statementsOf(identity) },
+    { name: "0004_team_kill.sql", queries: statementsOf(teamKill) },
   ])
   const logs: LogRecord[] = []
   const now = { ms: NOON }

@@ -430,6 +430,41 @@ describe("what a script itself asks", () => {
   })
 })
 
+describe("a team that ops switched off", () => {
+  const switched = (team: string, mode: "enforce" | "log" = "enforce") => {
+    const { teams, scripts } = exampleConfig()
+    const none = { grants: [], egress: [] }
+    const kill = { mode, reason: "incident", retryAfterS: 7 }
+    const all = { ...teams, guests: none, storage: teams.storage ?? none }
+    return { scripts, teams: { ...all, [team]: { ...(all[team as keyof typeof all] ?? none), kill } } }
+  }
+  const byGuests = (changes: ReturnType<typeof switched>) => testBed({ ...routesWith({ team: "guests" }), ...changes })
+
+  it("answers 503 with Retry-After for every route of its own and every route to a script of its own", async () => {
+    for (const bed of [
+      await testBed(switched("storage")),
+      await byGuests(switched("guests")),
+      await byGuests(switched("storage")),
+    ]) {
+      const response = await send(bed, FILES)
+      expect(response.headers.get("retry-after")).toBe("7")
+      expect(await codeOf(response)).toBe("dispatch.team-killed")
+      expect(bed.dispatched).toEqual([])
+    }
+  })
+
+  it("is only noted in log mode, once where route and script are both its own", async () => {
+    const bed = await testBed({ ...routesWith({}), ...switched("storage", "log") })
+    expect((await send(bed, FILES)).status).toBe(200)
+    expect(bed.trips[0]?.findings).toEqual([{ code: "dispatch.team-killed", mode: "log" }])
+  })
+
+  it("takes nothing from the routes of others to scripts of others", async () => {
+    const bed = await testBed({ ...routesWith({}), ...switched("guests") })
+    expect((await send(bed, FILES)).status).toBe(200)
+  })
+})
+
 describe("a CORS preflight", () => {
   const auth = { mode: "required" as const, issuers: ["example-idp"], scopes: ["read"] }
   const preflight = { origin: "https://app.example.com", "access-control-request-method": "PUT" }

@@ -15,13 +15,13 @@ const FACTS = { ip: "203.0.113.7", country: "GB", colo: null, asn: null, tls: "T
 const alice = makeSubject({ ...ANONYMOUS, kind: "user", id: "alice", idp: "example-idp", company: "42" })
 const ID = "11111111-2222-4333-8444-555555555555"
 
-/** Team `routing` owns router and gateway; `grants` are what it holds, `gateway` what its script asks. */
-function config(grants: string[], gateway: object = {}): Partial<DispatchConfig> {
+/** Team `routing` owns router and gateway; `grants` are what it holds, `gateway` what its script asks, `teams` go over all. */
+function config(grants: string[], gateway: object = {}, teams: object = {}): Partial<DispatchConfig> {
   const base = exampleConfig()
   const script = { team: "routing", releases: [{ version: 1, weightBps: 10_000 }] }
   return dispatchConfigSchema.parse({
     ...base,
-    teams: { ...base.teams, routing: { grants } },
+    teams: { ...base.teams, routing: { grants }, ...teams },
     scripts: { ...base.scripts, router: script, gateway: { ...script, ...gateway } },
   })
 }
@@ -47,9 +47,9 @@ async function dispatch(
   changes: Partial<PassportOrder> = {},
   headers: Record<string, string> = {},
   gateway: object = {},
-  revoked: RevocationTarget | null = null,
+  { revoked = null, teams = {} }: { revoked?: RevocationTarget | null; teams?: object } = {},
 ) {
-  const bed = await testBed(config(grants, gateway))
+  const bed = await testBed(config(grants, gateway, teams))
   if (revoked !== null) await bed.relay.revoke(revoked)
   const { token } = await mintPassport(order(changes), bed.deps as MintDependencies)
   const request = new Request("https://api.example.com/x", { headers: { "x-passport": token, ...headers } })
@@ -155,6 +155,32 @@ describe("dispatchSibling", () => {
     expect(noted.trips[0]?.findings).toEqual([{ code: "dispatch.script-killed", mode: "log" }])
   })
 
+  const off = (mode: string) => ({ kill: { mode, reason: "incident", retryAfterS: 7 } })
+
+  it("dispatches nothing to a script of a team that is switched off, and only notes it in log mode", async () => {
+    const asked = (mode: string) =>
+      dispatch(["dispatch:gateway"], undefined, {}, {}, { team: "others" }, { teams: { others: off(mode) } })
+    expect(await asked("enforce")).toMatchObject({ code: "dispatch.team-killed", call: undefined })
+    const noted = await asked("log")
+    expect(noted.code).toBe("ok")
+    expect(noted.trips[0]?.findings).toEqual([{ code: "dispatch.team-killed", mode: "log" }])
+  })
+
+  it("dispatches nothing for a team that is switched off, whatever it was granted, and all of it in log mode", async () => {
+    const grants = ["dispatch:gateway"]
+    const asked = (mode: string) =>
+      dispatch(
+        grants,
+        undefined,
+        {},
+        {},
+        { team: "others" },
+        { teams: { others: {}, routing: { grants, ...off(mode) } } },
+      )
+    expect(await asked("enforce")).toMatchObject({ code: "platform.not-granted", call: undefined })
+    expect((await asked("log")).code).toBe("ok")
+  })
+
   it.each<[string, RevocationTarget]>([
     ["its session", { kind: "session", session: "A".repeat(43) }],
     ["its subject", { kind: "subject", idp: "example-idp", subject: "alice" }],
@@ -162,17 +188,17 @@ describe("dispatchSibling", () => {
     ["everything", { kind: "everything" }],
   ])("dispatches nothing more for a passport whose credential was revoked meanwhile, by %s", async (_what, target) => {
     const subject = makeSubject({ ...alice, sid: "A".repeat(43), authTimeMs: NOW_S * 1000 })
-    const outcome = await dispatch(["dispatch:gateway"], undefined, { subject }, {}, {}, target)
+    const outcome = await dispatch(["dispatch:gateway"], undefined, { subject }, {}, {}, { revoked: target })
     expect(outcome).toMatchObject({ code: "auth.revoked", call: undefined })
   })
 
   it("dispatches for a passport whose neighbour was revoked, and for anonymous whatever was", async () => {
     const near = { kind: "subject", idp: "example-idp", subject: "alicia" } as const
-    expect((await dispatch(["dispatch:gateway"], undefined, {}, {}, {}, near)).code).toBe("ok")
+    expect((await dispatch(["dispatch:gateway"], undefined, {}, {}, {}, { revoked: near })).code).toBe("ok")
     const everything = { kind: "everything" } as const
-    expect((await dispatch(["dispatch:gateway"], undefined, { subject: ANONYMOUS }, {}, {}, everything)).code).toBe(
-      "ok",
-    )
+    expect(
+      (await dispatch(["dispatch:gateway"], undefined, { subject: ANONYMOUS }, {}, {}, { revoked: everything })).code,
+    ).toBe("ok")
   })
 
   it.each<[string, object, boolean, string]>([

@@ -60,6 +60,7 @@ export async function dispatchSibling(
     deps.revocations.at(claims.facts.colo)
     const sibling = siblingOf(asked.script, config)
     const { access } = sibling
+    refuseKilled(config.loaded.killOf(sibling.team), "dispatch.team-killed", trip.note)
     refuseKilled(sibling.kill, "dispatch.script-killed", trip.note)
     // What the route asks was asked at the entrance, less than a passport's life ago; what this script asks, perhaps nowhere yet.
     await trip.leg("revocation", refuseRevoked(subject, access?.sensitive ?? false, config, deps, around))

@@ -169,6 +169,26 @@ it("gives a route weights of its own, switches it off and on, and deletes it", a
   expect(await sallyport("routes delete cli-files")).toMatchObject({ code: 1 })
 })
 
+it("switches a whole team off and on, for ops alone", async () => {
+  const token = await platform().tokenOf("cli-team")
+  await json("routes set cli-team --hostname cli.example.com --path '/team/*' --script cli-files --auth none", { token })
+  const answered = async () => {
+    await platform().waitForConfig()
+    const { status, body } = await platform().fetch("https://cli.example.com/team/1")
+    await body?.cancel()
+    return status
+  }
+  expect(await sallyport("teams set cli-team --kill 'not I'", { token })).toMatchObject({ code: 1 })
+  expect(await answered()).toBe(200)
+  await json("teams set cli-team --kill 'leaked'")
+  expect(await answered()).toBe(503)
+  const { out } = await sallyport("explain https://cli.example.com/team/1")
+  expect(out).toContain("dispatch.team-killed")
+  await json("teams set cli-team --no-kill")
+  expect(await answered()).toBe(200)
+  await json("routes delete cli-team")
+})
+
 it("leaves a route that ops switched off to ops, and says what is wrong with a name or a hostname", async () => {
   const token = await platform().tokenOf("cli-team")
   const make = "--hostname cli.example.com --path '/off/*' --script cli-files --auth none"

@@ -16,8 +16,8 @@ import {
 import type { ScriptView } from "../store/scripts.ts"
 import type { VersionStore } from "../store/versions.ts"
 
-export function showTeam({ name, grants, egress, createdAt }: TeamRow): Team {
-  return { name, grants, egress, createdAt }
+export function showTeam({ name, grants, egress, kill, createdAt }: TeamRow): Team {
+  return { name, grants, egress, kill, createdAt }
 }
 
 export function showToken(row: TokenRow): Token {

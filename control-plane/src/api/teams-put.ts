@@ -11,7 +11,7 @@ export const teamsPut = defineOperation({
   id: "teams.put",
   method: "PUT",
   path: "/v1/teams/{team}",
-  summary: "Make a team, or replace its grants and egress list",
+  summary: "Make a team, or replace its grants and egress list; switch it off or on",
   access: { who: "ops" },
   params: teamParams,
   query: dryRunQuery,
@@ -28,11 +28,13 @@ export const teamsPut = defineOperation({
         const found = teams.get(name)
         await checkConditions(request.headers, found === undefined ? null : showTeam(found))
         const createdAt = found?.createdAt ?? new Date(deps.clock.now()).toISOString()
-        const put = { name, grants, egress, createdAt }
+        // Only who names the switch moves it: a change of grants must not bring a team back that an incident took off.
+        const kill = body.kill === undefined ? (found?.kill ?? null) : body.kill
+        const put = { name, grants, egress, kill, createdAt }
         return {
           edits: [{ table: "teams", put }],
           bodyAt: () => `/teams/${name}`,
-          audit: { action: "team.put", target: `teams/${name}`, detail: { grants, egress, message } },
+          audit: { action: "team.put", target: `teams/${name}`, detail: { grants, egress, kill, message } },
           result: { body: showTeam(put), created: found === undefined },
         }
       },

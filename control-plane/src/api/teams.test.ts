@@ -15,6 +15,7 @@ describe("teams: works", () => {
       name: "web",
       grants: ["zones:read"],
       egress: [],
+      kill: null,
       createdAt: "2026-11-20T12:00:00.000Z",
     })
     expect(made.status).toBe(201)
@@ -40,6 +41,29 @@ describe("teams: works", () => {
       cursor = page.body.nextCursor
     }
     expect(seen).toEqual(["a", "b", "c", "d", "e"])
+  })
+
+  it("switches a team off and on again; a change that does not name the switch leaves it as it is", async ({
+    expect,
+  }) => {
+    const kill = { mode: "enforce", reason: "incident 42", retryAfterS: 30 }
+    await platform.send("PUT /v1/teams/web", { body: PLAIN_TEAM })
+    const { retryAfterS: _, ...asked } = kill
+    const off = await platform.send("PUT /v1/teams/web", { body: { ...PLAIN_TEAM, kill: asked } })
+    expect(off.body.kill).toEqual(kill)
+    const published = async () => (await platform.published()).teams.web
+    expect(await published()).toEqual({ ...PLAIN_TEAM, kill })
+    const [record] = (await platform.send("GET /v1/audit")).body.items
+    expect(record.detail).toMatchObject({ kill })
+
+    const grants = ["flags:read"]
+    await platform.send("PUT /v1/teams/web", { body: { ...PLAIN_TEAM, grants } })
+    expect(await published()).toEqual({ ...PLAIN_TEAM, grants, kill })
+    expect((await platform.send("GET /v1/teams/web")).body.kill).toEqual(kill)
+
+    const on = await platform.send("PUT /v1/teams/web", { body: { ...PLAIN_TEAM, kill: null } })
+    expect(on.body.kill).toBeNull()
+    expect(await published()).toEqual(PLAIN_TEAM)
   })
 
   it("keeps who, when and why in the audit, in the same order as it happened", async ({ expect }) => {

@@ -30,7 +30,9 @@ function registry(turn: <T>(rows: T[]) => T[]): Registry {
   })
   const releases = [{ version: 1, weightBps: 10_000 }]
   return {
-    teams: new Map(turn(["web", "alpha"]).map((name) => [name, { name, grants: [], egress: [], createdAt: at }])),
+    teams: new Map(
+      turn(["web", "alpha"]).map((name) => [name, { name, grants: [], egress: [], kill: null, createdAt: at }]),
+    ),
     scripts: new Map(
       turn([script("router"), script("pages"), script("claimed"), script("gone", at)]).map((row) => [row.name, row]),
     ),

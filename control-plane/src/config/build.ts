@@ -32,7 +32,10 @@ export function buildContent(registry: Registry, passportIssuer: string): Config
     scripts: scriptsOf(registry),
     ...passportKeysOf(registry),
     teams: Object.fromEntries(
-      [...registry.teams.values()].map(({ name, grants, egress }) => [name, { grants, egress }]),
+      [...registry.teams.values()].map(({ name, grants, egress, kill }) => [
+        name,
+        { grants, egress, ...(kill === null ? {} : { kill }) },
+      ]),
     ),
   }
 }

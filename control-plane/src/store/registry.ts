@@ -179,10 +179,16 @@ export function statementsOf(db: D1Database, edit: Edit): D1PreparedStatement[] 
 function putTeam(db: D1Database, row: TeamRow): D1PreparedStatement {
   return db
     .prepare(
-      `INSERT INTO teams (name, grants, egress, created_at) VALUES (?, ?, ?, ?)
-       ON CONFLICT (name) DO UPDATE SET grants = excluded.grants, egress = excluded.egress`,
+      `INSERT INTO teams (name, grants, egress, kill, created_at) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (name) DO UPDATE SET grants = excluded.grants, egress = excluded.egress, kill = excluded.kill`,
     )
-    .bind(row.name, JSON.stringify(row.grants), JSON.stringify(row.egress), row.createdAt)
+    .bind(
+      row.name,
+      JSON.stringify(row.grants),
+      JSON.stringify(row.egress),
+      row.kill === null ? null : JSON.stringify(row.kill),
+      row.createdAt,
+    )
 }
 
 function putHostname(db: D1Database, row: HostnameRow): D1PreparedStatement {

@@ -12,8 +12,9 @@ import type {
   TeamConfig,
 } from "../../../contracts/dispatch-config.ts"
 
-export interface TeamRow extends TeamConfig {
+export interface TeamRow extends Omit<TeamConfig, "kill"> {
   readonly name: string
+  readonly kill: KillSwitch | null
   readonly createdAt: string
 }
 
@@ -158,6 +159,7 @@ export function toTeam(row: RawRow): TeamRow {
     name: text(row, "name"),
     grants: JSON.parse(text(row, "grants")),
     egress: JSON.parse(text(row, "egress")),
+    kill: JSON.parse(textOrNull(row, "kill") ?? "null"),
     createdAt: text(row, "created_at"),
   }
 }

@@ -17,7 +17,7 @@ export interface FoundRoute {
 /** What a preflight is asked for on a route that hands it to its script. */
 const NO_CONDITIONS: RouteAuth = Object.freeze({ mode: "none", issuers: [], scopes: [] })
 
-/** Refuses `route.hostname-unknown`, `route.not-found`, `route.service-worker-refused`, `route.killed`, `dispatch.script-killed`. `note` receives what a kill switch in `log` mode would have done. */
+/** Refuses `route.hostname-unknown`, `route.not-found`, `route.service-worker-refused`, `dispatch.team-killed`, `route.killed`, `dispatch.script-killed`. `note` receives what a kill switch in `log` mode would have done. */
 export function findRoute(
   inbound: {
     readonly hostname: string
@@ -37,16 +37,18 @@ export function findRoute(
   // The parser holds that every route's script exists; a hole here is a bug, and refusing is the safe reading of it.
   if (script === undefined) throw refuse("route.not-found", { log: { script: match.config.script } })
   if (inbound.isServiceWorkerScript) refuseForeignServiceWorker(inbound.path, match)
+  refuseKilled(config.killOf(match.config.team), "dispatch.team-killed", note)
+  if (script.team !== match.config.team) refuseKilled(config.killOf(script.team), "dispatch.team-killed", note)
   refuseKilled(match.config.kill, "route.killed", note)
   refuseKilled(script.kill, "dispatch.script-killed", note)
   if (inbound.isPreflight && match.config.preflight === "worker") return preflightRoute(match, script)
   return { hostname: match.hostname, config: match.config, script }
 }
 
-/** The kill switch of a route, or of a script: `note` hears of it in either mode. */
+/** The kill switch of a team, a route or a script: `note` hears of it in either mode. */
 export function refuseKilled(
   kill: KillSwitch | undefined,
-  code: "route.killed" | "dispatch.script-killed",
+  code: "dispatch.team-killed" | "route.killed" | "dispatch.script-killed",
   note: (finding: Finding) => void,
 ): void {
   if (kill === undefined) return

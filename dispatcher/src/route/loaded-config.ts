@@ -1,7 +1,7 @@
 /**
  * A dispatch config made ready for requests: route table, compiled checks, release targets. One object per revision, replaced as a whole.
  */
-import type { DispatchConfig } from "../../../contracts/dispatch-config.ts"
+import type { DispatchConfig, KillSwitch } from "../../../contracts/dispatch-config.ts"
 import { scriptAudience } from "../../../contracts/passport.ts"
 import type { EgressPolicyParameter } from "../../../contracts/platform.ts"
 import { placedName } from "../../../contracts/script-name.ts"
@@ -30,11 +30,16 @@ export class LoadedConfig {
   readonly document: DispatchConfig
   readonly routes: RouteTable
   readonly #targets = new Map<string, ReleaseTarget>()
+  /** Teams whose switch is thrown: nearly always none. */
+  readonly #killed: ReadonlyMap<string, KillSwitch>
 
   constructor(document: DispatchConfig) {
     this.revision = document.revision
     this.document = document
     this.routes = new RouteTable(document.hostnames)
+    this.#killed = new Map(
+      Object.entries(document.teams).flatMap(([team, { kill }]) => (kill === undefined ? [] : [[team, kill] as const])),
+    )
   }
 
   /** The target of a version; null when the script is unknown. The same object for the same version as long as the revision lasts. */
@@ -62,8 +67,14 @@ export class LoadedConfig {
     return target
   }
 
-  /** True when the team holds the grant, as of this revision. */
+  /** The kill switch of a team; undefined while nobody threw it. */
+  killOf(team: string): KillSwitch | undefined {
+    return this.#killed.size === 0 ? undefined : this.#killed.get(team)
+  }
+
+  /** True when the team holds the grant, as of this revision. One that is switched off holds none. */
   isGranted(team: string, grant: string): boolean {
+    if (this.killOf(team)?.mode === "enforce") return false
     if (!Object.hasOwn(this.document.teams, team)) return false
     return this.document.teams[team]?.grants.includes(grant) ?? false
   }
