@@ -171,7 +171,9 @@ it("gives a route weights of its own, switches it off and on, and deletes it", a
 
 it("switches a whole team off and on, for ops alone", async () => {
   const token = await platform().tokenOf("cli-team")
-  await json("routes set cli-team --hostname cli.example.com --path '/team/*' --script cli-files --auth none", { token })
+  await json("routes set cli-team --hostname cli.example.com --path '/team/*' --script cli-files --auth none", {
+    token,
+  })
   const answered = async () => {
     await platform().waitForConfig()
     const { status, body } = await platform().fetch("https://cli.example.com/team/1")
