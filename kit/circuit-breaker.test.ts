@@ -101,6 +101,48 @@ describe("circuitBreaker: open", () => {
   })
 })
 
+describe("circuitBreaker: closed again", () => {
+  /** Opened and closed by a probe while two calls from before are still under way. */
+  function closedAgain() {
+    const breaker = make({ consecutiveFailures: 2, minimumCalls: 100 })
+    const before = [enter(breaker), enter(breaker)]
+    run(breaker, "fail", "fail")
+    nowMs += 5_000
+    enter(breaker).succeed()
+    return { breaker, before }
+  }
+
+  it("learns nothing from failures of calls that began before it opened", ({ expect }) => {
+    const { breaker, before } = closedAgain()
+    for (const permit of before) permit.fail()
+    expect(breaker.snapshot()).toMatchObject([{ state: "closed", calls: 0, failures: 0, opened: 1 }])
+  })
+
+  it("forgets no failure by a success of a call that began before it opened", ({ expect }) => {
+    const { breaker, before } = closedAgain()
+    run(breaker, "fail")
+    for (const permit of before) permit.succeed()
+    run(breaker, "fail")
+    expect(breaker.snapshot()).toMatchObject([{ state: "open", opened: 2 }])
+  })
+
+  it("learns from calls that began since", ({ expect }) => {
+    const { breaker } = closedAgain()
+    const since = [enter(breaker), enter(breaker)]
+    for (const permit of since) permit.fail()
+    expect(breaker.snapshot()).toMatchObject([{ state: "open", opened: 2 }])
+  })
+
+  it("learns nothing from those of two openings ago", ({ expect }) => {
+    const { breaker, before } = closedAgain()
+    run(breaker, "fail", "fail")
+    nowMs += 5_000
+    enter(breaker).succeed()
+    for (const permit of before) permit.fail()
+    expect(breaker.snapshot()).toMatchObject([{ state: "closed", calls: 0, opened: 2 }])
+  })
+})
+
 describe("circuitBreaker: half-open", () => {
   it("lets one probe through at a time", ({ expect }) => {
     const breaker = opened()

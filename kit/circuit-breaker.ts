@@ -67,6 +67,7 @@ interface Circuit {
   openedAt: number | null
   /** When the probe under way began; null when there is none. */
   probeAt: number | null
+  /** How often it opened: its generation, too. */
   opened: number
   refused: number
 }
@@ -146,11 +147,12 @@ function stateAt(circuit: Circuit, nowMs: number, openMs: number): BreakerState 
 
 /** `probeAt` is null for a call while closed. */
 function permitOf(circuit: Circuit, probeAt: number | null, settings: Settings): Permit {
+  const generation = circuit.opened
   let isSettled = false
   const settle = (outcome: "succeeded" | "failed" | "unknown") => {
     if (isSettled) return
     isSettled = true
-    if (probeAt === null) countOutcome(circuit, outcome, settings)
+    if (probeAt === null) countOutcome(circuit, generation, outcome, settings)
     else endProbe(circuit, probeAt, outcome, settings)
   }
   return {
@@ -161,9 +163,17 @@ function permitOf(circuit: Circuit, probeAt: number | null, settings: Settings):
   }
 }
 
-/** Calls that began while it was closed and end after it opened are not counted: they know only what it knows already. */
-function countOutcome(circuit: Circuit, outcome: "succeeded" | "failed" | "unknown", settings: Settings): void {
-  if (outcome === "unknown" || circuit.openedAt !== null) return
+/**
+ * Calls that began while it was closed and end after it opened are not counted, even when a probe has closed it meanwhile: they know only what it knew when it opened.
+ * `generation`: how often it had opened when the call began.
+ */
+function countOutcome(
+  circuit: Circuit,
+  generation: number,
+  outcome: "succeeded" | "failed" | "unknown",
+  settings: Settings,
+): void {
+  if (outcome === "unknown" || circuit.opened !== generation) return
   const nowMs = settings.clock.now()
   const slice = sliceAt(circuit, nowMs, settings)
   slice.calls += 1

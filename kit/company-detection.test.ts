@@ -19,6 +19,12 @@ describe("companyOf", () => {
     [null, "/rest/v1.0/projects", "?a=1&company_id=3&b=2", "3"],
     [null, "/rest/v1.0/projects", "company_id=3&company_id=3", "3"],
     [null, "/rest/v1.0/companies/search", "company_id=3", "3"],
+    [null, "/companies/2/copies/companies/2", "company_id=3", "2"],
+    [null, "/companies/copy/companies/2", "company_id=3", "2"],
+    [null, "/companies/companies/2", "", "2"],
+    [null, "/companies/2/companies", "", "2"],
+    [null, "/companies/2/companies/", "", "2"],
+    [null, "/companies/2/companies/search", "", "2"],
   ]
   for (const [header, path, query, expected] of found) {
     it(`finds ${expected} in header ${header}, path ${path}, query ${query}`, ({ expect }) => {
@@ -33,6 +39,9 @@ describe("companyOf", () => {
     [null, "/rest/v1.0/mycompanies/1", ""],
     [null, "/rest/v1.0/companies/1e3", ""],
     [null, "/rest/v1.0/companies/123456789012345678901", ""],
+    [null, "/companies/2/companies/3", ""],
+    [null, "/companies/2/companies/3", "company_id=2"],
+    [null, "/companies/02/companies/2", ""],
     [null, "/", "my_company_id=3"],
     [null, "/", "company_id="],
     [null, "/", "company_id=-3"],
@@ -98,6 +107,8 @@ describe("companyDetection", () => {
       "/a?company_id=%32",
       "/a?company%5fid=2",
       "/a?company_id=1&%63ompany_id=2",
+      "/companies/1/companies/2",
+      "/companies/copy/companies/2",
     ])
       it(`refuses ${path} beside another company in the header, from ${from}`, async ({ expect }) => {
         expect(await (await detect("1", path, { from })).json()).toMatchObject({ code: "company.ambiguous" })
@@ -113,6 +124,9 @@ describe("companyDetection", () => {
       "/a?company_id=%31",
       "/a?company_id=%252",
       "/a?mycompany_id=2",
+      "/companies/1/companies/1",
+      "/companies/1/companies/search",
+      "/companies/copy/2",
     ])
       it(`takes ${path} beside a company in the header, from ${from}`, async ({ expect }) => {
         expect(await (await detect("1", path, { from })).json()).toEqual({ company: "1" })
@@ -143,6 +157,17 @@ describe("decideCompany", () => {
     ["/companies/2", "?company_id=2e1"],
     ["/companies/2", "?company_id=2.3E1"],
     ["/companies/20", "?company_id=20e-1"],
+    ["/companies/2/companies/3", ""],
+    ["/rest/v1.0/companies/2/projects/4/companies/3/a", ""],
+    ["/companies/2/companies/2/companies/3", ""],
+    ["/companies/2/companies/02", ""],
+    ["/companies/2/companies/%33", ""],
+    ["/companies/2%2fcompanies%2f3", ""],
+    ["/companies/2/%63ompanies/3-acme", ""],
+    ["/companies/copy/companies/2", "?company_id=3"],
+    ["/companies/companies/2", "?company_id=3"],
+    ["/companies//companies/2", "?company_id=3"],
+    ["/companies/2/companies/3", "?company_id=2"],
   ] as const)
     it(`refuses ${path}${query}, which can be read as another company`, ({ expect }) => {
       expect(() => decideCompany(null, path, query)).toThrow("company.ambiguous")
@@ -161,6 +186,18 @@ describe("decideCompany", () => {
     ["/a", "?company_ids=3;b=company_id=3", null],
     ["/companies/x3", "?a=%33", null],
     ["/companies/", "?company_id", null],
+    ["/companies/2/projects/companies/2", "", "2"],
+    ["/companies/2/companies/%32", "?company_id=2", "2"],
+    ["/companies/2/companies", "", "2"],
+    ["/companies/2/companies/", "", "2"],
+    ["/companies/2/companies/search", "", "2"],
+    ["/companies/search/companies/2", "", "2"],
+    ["/companies/copy/5", "", null],
+    ["/companies/2/copy/5", "", "2"],
+    ["/companies/2/mycompanies/3", "", "2"],
+    ["/companies/2/companies-3/4", "", "2"],
+    ["/rest/v1.0/companies", "", null],
+    ["/companies/companies/companies", "", null],
   ] as const)
     it(`takes ${path}${query} for ${company}`, ({ expect }) => {
       expect(decideCompany(null, path, query)).toBe(company)

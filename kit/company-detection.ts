@@ -17,13 +17,16 @@ const NONE: readonly string[] = []
 
 /**
  * The company id, 1–20 decimal digits, from the first of these that names one: the header, the path (`…/companies/{id}…`), the query (`company_id`).
- * Null when none does, and also when the header or the query holds something that is not exactly one id: a malformed one never falls
+ * Null when none does, and also when the header or the query holds something that is not exactly one id, or the path names two: that never falls
  * through to the next, so that a request cannot mean two companies. A path segment that is not a number (`/companies/search`) names none.
  * `header`: value of {@link COMPANY_HEADER}. `path` without query; `query` with or without its `?`.
  */
 export function companyOf(header: string | null, path: string, query: string): string | null {
   if (header !== null) return COMPANY_ID.test(header) ? header : null
-  return companyInPath(path) ?? companyInQuery(query)
+  const inPath = segmentsInPath(path).filter((segment) => COMPANY_ID.test(segment))
+  const [first] = inPath
+  if (first === undefined) return companyInQuery(query)
+  return inPath.every((each) => each === first) ? first : null
 }
 
 export interface CompanyVariables {
@@ -60,7 +63,8 @@ export function companyDetection(
 
 /**
  * The one company that a request may be acted on for, wherever it is named; null when it names none. For whoever lets a request go by its company, since whoever gets it may read another place:
- * `company.required` for a header that is there but is no id, `company.ambiguous` when header, path and query do not all name the same, or write it with zeros in front. What names one is read as
+ * `company.required` for a header that is there but is no id, `company.ambiguous` when header, path and query do not all name the same, or write it with zeros in front: the path wherever it says
+ * `/companies/{id}`, since which of two counts is its reader's to say. What names one is read as
  * generously as servers do: escaped or not, between `&` or `;`, in brackets, and by the number that it begins with. What begins with none names none. Arguments as those of {@link companyOf}.
  */
 export function decideCompany(header: string | null, path: string, query: string): string | null {
@@ -75,9 +79,9 @@ export function decideCompany(header: string | null, path: string, query: string
 
 /** Every company in path and query, as whoever decodes them may read it: `to_i` of Ruby takes `901-acme` for 901. */
 function companiesNamed(path: string, query: string): readonly string[] {
-  const segment = segmentInPath(unescaped(path))
-  if (segment === null && !QUERY_MAY_NAME.test(query)) return NONE
-  const values = segment === null ? [] : [segment]
+  const segments = segmentsInPath(unescaped(path))
+  if (segments.length === 0 && !QUERY_MAY_NAME.test(query)) return NONE
+  const values = [...segments]
   for (const pair of query.replace(/^\?/, "").split(/[&;]/)) {
     const [name = "", ...value] = pair.split("=")
     if (READ_AS_QUERY_NAME.test(unescaped(name))) values.push(unescaped(value.join("=")).replaceAll("+", " "))
@@ -106,17 +110,19 @@ function pathAndQueryOf(url: string): [path: string, query: string] {
   return query === -1 || query > end ? [url.slice(start, end), ""] : [url.slice(start, query), url.slice(query, end)]
 }
 
-function companyInPath(path: string): string | null {
-  const segment = segmentInPath(path)
-  return segment !== null && COMPANY_ID.test(segment) ? segment : null
-}
-
-function segmentInPath(path: string): string | null {
-  const at = path.indexOf(PATH_MARK)
-  if (at === -1) return null
-  const start = at + PATH_MARK.length
-  const slash = path.indexOf("/", start)
-  return slash === -1 ? path.slice(start) : path.slice(start, slash)
+/** What stands behind each {@link PATH_MARK}, in their order. */
+function segmentsInPath(path: string): readonly string[] {
+  let at = path.indexOf(PATH_MARK)
+  if (at === -1) return NONE
+  const segments: string[] = []
+  while (at !== -1) {
+    const start = at + PATH_MARK.length
+    const slash = path.indexOf("/", start)
+    segments.push(slash === -1 ? path.slice(start) : path.slice(start, slash))
+    // The slash that ends one mark may begin the next.
+    at = path.indexOf(PATH_MARK, start - 1)
+  }
+  return segments
 }
 
 function companyInQuery(query: string): string | null {

@@ -237,6 +237,26 @@ describe("cors: options that can never be right", () => {
       expect(() => cors(options)).toThrow(TypeError)
     })
 
+  for (const [origin, words] of [
+    ["", "empty"],
+    [" ", "blank"],
+    [`${APP}/`, "no slash at the end"],
+    [` ${APP}`, "blank"],
+    ["app.example.com", "scheme"],
+  ] as const)
+    it(`says of the origin ${JSON.stringify(origin)} what it is and what one looks like`, ({ expect }) => {
+      const make = () => cors({ origins: [origin] })
+      expect(make).toThrow(JSON.stringify(origin))
+      expect(make).toThrow("https://app.example.com")
+      expect(make).toThrow(words)
+    })
+
+  it("says of a text that is empty where it may come from", ({ expect }) => {
+    expect(() => cors({ origins: "".split(/\s+/) })).toThrow(/variable that is not set/)
+    expect(() => cors({ origins: `${APP} `.split(/\s+/) })).toThrow(/blank at its end/)
+    expect(() => cors({ origins: [`${APP}/`] })).not.toThrow(/variable/)
+  })
+
   it("takes their near-misses", ({ expect }) => {
     for (const options of [
       { origins: ["http://app.example.com"] },

@@ -1,6 +1,10 @@
 /**
  * Cross-origin requests: which web origins may read a Worker's answers. It stands before everything that could refuse, `requirePassport` too, because a preflight
  * carries no credential. What a Worker behind it, or an origin behind that, says of CORS is taken away: one place decides.
+ *
+ * It decides for answers of the Worker alone. What the dispatcher refuses or answers in a Worker's place (401, 403, 413, 503, 504 and every other problem of its own) is read by the origins
+ * that the route names in `problemsReadableBy`. By a page of another it is not: that sees a network error, and neither the status nor the problem; nor does anybody read what is refused before a
+ * route is found, such as 429 of the brake.
  * @see Fetch Standard §3.3 (CORS protocol), RFC 6454 §6.2 (serialized origin)
  */
 import type { MiddlewareHandler } from "hono"
@@ -30,6 +34,9 @@ const FORBIDDEN_METHODS: readonly string[] = ["CONNECT", "TRACE", "TRACK"]
 const UNREADABLE_HEADERS: readonly string[] = ["set-cookie", "set-cookie2"]
 /** Longer than any hostname with scheme and port. */
 const MAX_ORIGIN_LENGTH = 300
+/** What a list as text gives when it is split. */
+const EMPTY_ORIGIN =
+  ". An empty one comes of a variable that is not set, or that has a blank at its end, and is split all the same: trim it first, and use cors() only where an origin is left"
 const DECIDED_HERE = [
   "access-control-allow-origin",
   "access-control-allow-credentials",
@@ -136,7 +143,10 @@ function isOneOrigin(origin: string): boolean {
 function assertOrigin(origin: string, credentials: boolean): void {
   const url = URL.canParse(origin) ? new URL(origin) : null
   if (url === null || (url.protocol !== "https:" && url.protocol !== "http:") || url.origin !== origin)
-    throw new TypeError(`cors: ${JSON.stringify(origin)} is not an origin such as "https://app.example.com"`)
+    throw new TypeError(
+      `cors: ${JSON.stringify(origin)} is not an origin as browsers send it, such as "https://app.example.com": scheme and hostname in small letters, ` +
+        `a port unless it is the default, no path, no slash at the end, no blank${origin.trim() === "" ? EMPTY_ORIGIN : ""}`,
+    )
   if (/[*]/.test(origin))
     throw new TypeError(`cors: ${origin} holds a wildcard; give a predicate for a family of origins`)
   if (credentials && url.protocol === "http:" && !isLoopback(url.hostname))

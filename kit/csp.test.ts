@@ -217,6 +217,29 @@ describe("policyApplier", () => {
   }
 })
 
+describe("the length of a page by nonce", () => {
+  const page = '<!doctype html><script nonce="x">1</script>'
+  const headers = { "content-type": "text/html", "content-length": String(page.length), etag: '"1"' }
+  const apply = policyApplier({ enforce: { scripts: "nonce" } })
+
+  it("is not said to HEAD, nor to GET: neither knows that of the page with its nonce", ({ expect }) => {
+    for (const body of [null, page]) {
+      const answer = apply(new Response(body, { headers }))
+      expect(answer.headers.get("content-length")).toBeNull()
+      expect(answer.headers.get("content-type")).toBe("text/html")
+    }
+  })
+
+  it("is said of what stays as it is: another type, another policy, and nothing modified", ({ expect }) => {
+    const length = (answer: Response) => answer.headers.get("content-length")
+    const asJson = { ...headers, "content-type": "application/json" }
+    expect(length(apply(new Response(null, { headers: asJson })))).toBe(headers["content-length"])
+    expect(length(apply(new Response(null, { status: 304, headers })))).toBe(headers["content-length"])
+    const bySelf = policyApplier({ enforce: { scripts: "self" } })
+    expect(length(bySelf(new Response(null, { headers })))).toBe(headers["content-length"])
+  })
+})
+
 describe("csp", () => {
   it("puts the policy on answers and on refusals, and takes off what a nonce forbids", async ({ expect }) => {
     const app = worker()

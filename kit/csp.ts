@@ -126,7 +126,7 @@ export async function cspHash(text: string): Promise<string> {
  * Makes what puts a policy on a response, checked once. Throws TypeError as {@link policyText}, and for options without a policy.
  *
  * Of HTML under a policy by nonce, the elements that carry a `nonce` attribute get the response's nonce. It is for pages of the own build: HTML that a
- * server fills with others' text could bring such elements of its own. Its ETag is removed and it is not to be stored: a stored page holds a nonce that the next
+ * server fills with others' text could bring such elements of its own. Its ETag and its length are removed, for HEAD too, and it is not to be stored: a stored page holds a nonce that the next
  * response's policy does not name. For the same reason a 304 keeps the policy that it was stored with.
  */
 export function policyApplier(options: CspOptions): (response: Response) => Response {
@@ -191,6 +191,8 @@ function withNonce(page: Response, nonce: string): Response {
   page.headers.set("cache-control", "no-store")
   page.headers.delete("etag")
   page.headers.delete("last-modified")
+  // Of the page as it was. An answer to HEAD has no body that would be measured anew.
+  page.headers.delete("content-length")
   if (page.body === null) return page
   const mark = { element: (element: Element) => void element.setAttribute("nonce", nonce) }
   return new HTMLRewriter().on("script[nonce], style[nonce], link[nonce]", mark).transform(page)

@@ -1,7 +1,8 @@
 import { InMemoryProvider } from "@openfeature/server-sdk"
-import { describe, it } from "vitest"
+import { afterEach, beforeEach, describe, it, vi } from "vitest"
 import {
   type FlagContext,
+  type FlagDetails,
   type FlagProvider,
   type FlagsOptions,
   type FlagsVariables,
@@ -187,6 +188,19 @@ describe("flags", () => {
     expect(await keysBy({ targetBy: "subject" })).toEqual(["alice", "alice", "anonymous"])
   })
 
+  it("keep a request alive for what others may wait for with it, until it is answered or given up", async ({
+    expect,
+  }) => {
+    const app = worker<object, FlagsVariables>()
+    app.use(flags(providerOf(() => ({ value: true }))))
+    app.get("/", async (c) => c.text(String(await c.var.flags.boolean("a", false))))
+    const behind: Promise<unknown>[] = []
+    const context = { waitUntil: (work: Promise<unknown>) => void behind.push(work) } as unknown as ExecutionContext
+    const response = await app.fetch(new Request("https://app.example.com/"), {}, context)
+    expect(await response.text()).toBe("true")
+    expect(await Promise.all(behind)).toHaveLength(1)
+  })
+
   it("knows nobody where there is no passport, whatever the client says", async ({ expect }) => {
     const app = worker<object, FlagsVariables>()
     app.use(flags(providerOf((_key, _fallback, { targetingKey }) => ({ value: targetingKey }))))
@@ -270,12 +284,142 @@ describe("platformFlags", () => {
     expect(platform.asked).toBe(2)
   })
 
-  it("gives defaults while it knows nothing, and asks each time", async ({ expect }) => {
-    const { platform, details } = make()
+  it("gives defaults while it knows nothing, and asks again after its time", async ({ expect }) => {
+    const { clock, platform, details } = make()
     platform.answer = () => Promise.reject(new Error("platform.not-granted"))
     const failed = { reason: "ERROR", errorCode: "PROVIDER_NOT_READY", errorMessage: "platform.not-granted" }
     expect(await details("on", true)).toEqual({ value: true, ...failed })
+    clock.ms = 4_999
     expect(await details("on", false)).toEqual({ value: false, ...failed })
+    expect(await details("other", false)).toEqual({ value: false, ...failed })
+    expect(platform.asked).toBe(1)
+    clock.ms = 5_000
+    expect(await details("on", true)).toEqual({ value: true, ...failed })
     expect(platform.asked).toBe(2)
+    platform.answer = async () => ({ on: false })
+    clock.ms = 10_000
+    expect(await details("on", true)).toEqual({ value: false, reason: "STATIC" })
+  })
+
+  it("asks once for flags and requests that come before the first answer", async ({ expect }) => {
+    const { platform, provider, details } = make()
+    const { promise, resolve } = Promise.withResolvers<Record<string, boolean>>()
+    platform.answer = () => promise
+    const client = flagsFor(provider, ALICE)
+    const asked = [client.details("on", false), client.details("off", true), details("on", false)]
+    resolve({ on: true, off: false })
+    expect((await Promise.all(asked)).map(({ value, reason }) => [value, reason])).toEqual([
+      [true, "STATIC"],
+      [false, "STATIC"],
+      [true, "STATIC"],
+    ])
+    expect(platform.asked).toBe(1)
+  })
+
+  it("tells all of them of the same failure", async ({ expect }) => {
+    const { platform, details } = make()
+    platform.answer = () => Promise.reject(new Error("down"))
+    for (const { errorMessage } of await Promise.all([details("a", true), details("b", true)]))
+      expect(errorMessage).toBe("down")
+    expect(platform.asked).toBe(1)
+  })
+
+  it("takes a platform that cannot even be asked for one that fails", async ({ expect }) => {
+    const provider = platformFlags({
+      flags: () => {
+        throw new TypeError("no such method")
+      },
+    })
+    expect(await flagsFor(provider, ALICE).details("on", true)).toMatchObject({ errorCode: "PROVIDER_NOT_READY" })
+  })
+})
+
+describe("platformFlags while the platform hangs from the beginning", () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }))
+  afterEach(() => void vi.useRealTimers())
+
+  function make(options: PlatformFlagsOptions = {}) {
+    const clock = { ms: 0, now: () => clock.ms }
+    const answers: PromiseWithResolvers<Record<string, boolean>>[] = []
+    const flags = () => {
+      const answer = Promise.withResolvers<Record<string, boolean>>()
+      answers.push(answer)
+      return answer.promise
+    }
+    const provider = platformFlags({ flags }, { clock, ...options })
+    const pass = async (ms: number) => {
+      clock.ms += ms
+      await vi.advanceTimersByTimeAsync(ms)
+    }
+    /** What came of the flag, as soon as something did. */
+    const ask = (key: string) => {
+      const asked: { details: FlagDetails<boolean> | null } = { details: null }
+      void flagsFor(provider, ALICE, { giveUpMs: 2_000 })
+        .details(key, true)
+        .then((details) => (asked.details = details))
+      return asked
+    }
+    return { ask, pass, answers }
+  }
+  const notReady = {
+    value: true,
+    reason: "ERROR",
+    errorCode: "PROVIDER_NOT_READY",
+    errorMessage: "no answer within 1000 ms",
+  }
+
+  it("costs one wait and one question, however many flags and requests there are", async ({ expect }) => {
+    const { ask, pass, answers } = make()
+    const first = ask("a")
+    await pass(600)
+    const joining = ask("b")
+    await pass(399)
+    expect([first.details, joining.details]).toEqual([null, null])
+    await pass(1)
+    expect([first.details, joining.details]).toEqual([notReady, notReady])
+    for (let count = 0; count < 5; count++) {
+      const later = ask(`c${count}`)
+      await pass(0)
+      expect(later.details).toEqual(notReady)
+    }
+    await pass(3_999)
+    expect(answers).toHaveLength(1)
+    await pass(1)
+    const again = ask("d")
+    await pass(1_000)
+    expect([again.details, answers.length]).toEqual([notReady, 2])
+  })
+
+  it("waits as long as it is told to", async ({ expect }) => {
+    const { ask, pass } = make({ firstLookMs: 50 })
+    const first = ask("a")
+    await pass(49)
+    expect(first.details).toBeNull()
+    await pass(1)
+    expect(first.details?.errorCode).toBe("PROVIDER_NOT_READY")
+  })
+
+  it("loses no answer that comes late, and none undoes a newer one", async ({ expect }) => {
+    const { ask, pass, answers } = make()
+    ask("on")
+    await pass(5_000)
+    const second = ask("on")
+    answers[1]?.resolve({ on: false })
+    await pass(0)
+    expect(second.details).toEqual({ value: false, reason: "STATIC" })
+    answers[0]?.resolve({ on: true })
+    await pass(0)
+    const third = ask("on")
+    await pass(0)
+    expect([third.details?.value, answers.length]).toEqual([false, 2])
+
+    const late = make()
+    late.ask("on")
+    await late.pass(1_500)
+    late.answers[0]?.resolve({ on: false })
+    await late.pass(0)
+    const then = late.ask("on")
+    await late.pass(0)
+    expect([then.details?.value, late.answers.length]).toEqual([false, 1])
   })
 })

@@ -7,7 +7,7 @@ import { trace } from "@opentelemetry/api"
 import type { MiddlewareHandler } from "hono"
 import type { PassportClaims, SubjectKind } from "../contracts/passport.ts"
 import type { PlatformApi } from "../contracts/platform.ts"
-import { within } from "./within.ts"
+import { awaitFor, within } from "./within.ts"
 
 export type FlagValue = boolean | string | number
 
@@ -73,6 +73,11 @@ export interface FlagsOptions {
   readonly targetBy?: "issuer-and-subject" | "subject"
 }
 
+export interface KeptAlive {
+  /** The request's own, where it has one: a provider's first look may be one that other requests wait for, and must not end with the client of the first. */
+  readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
+}
+
 /** What is known of a caller whose request has no passport. */
 const NOBODY: FlagContext = { targetingKey: "anonymous", kind: "anonymous" }
 /** Reasons travel in the answer; a provider's own words would be one line per flag and request. */
@@ -94,7 +99,8 @@ export function flags<Bindings extends object = object>(
 ): MiddlewareHandler<{ Bindings: Bindings; Variables: FlagsVariables & { readonly passport?: PassportClaims } }> {
   const made = new WeakMap<Bindings, FlagProvider>()
   return async function flags(c, next) {
-    c.set("flags", flagsFor(providerOf(c.env), contextOf(c.get("passport"), options), options))
+    const context = contextOf(c.get("passport"), options)
+    c.set("flags", flagsFor(providerOf(c.env), context, { ...options, waitUntil: waitUntilOf(c) }))
     await next()
   }
 
@@ -105,6 +111,18 @@ export function flags<Bindings extends object = object>(
     const fresh = tryToMake(() => provider(env))
     made.set(env, fresh)
     return fresh
+  }
+}
+
+function waitUntilOf(c: {
+  readonly executionCtx: { waitUntil(work: Promise<unknown>): void }
+}): KeptAlive["waitUntil"] {
+  try {
+    const { executionCtx } = c
+    return (work) => executionCtx.waitUntil(work)
+  } catch {
+    // No execution context, as in a unit test.
+    return undefined
   }
 }
 
@@ -138,8 +156,12 @@ function contextOf(
 }
 
 /** The client of one request; also for use without Hono. No method of it rejects: what cannot be evaluated gives its default, with reason `ERROR`. */
-export function flagsFor(provider: FlagProvider, context: FlagContext, options: FlagsOptions = {}): FlagClient {
-  const { giveUpMs = DEFAULT_GIVE_UP_MS } = options
+export function flagsFor(
+  provider: FlagProvider,
+  context: FlagContext,
+  options: FlagsOptions & KeptAlive = {},
+): FlagClient {
+  const { giveUpMs = DEFAULT_GIVE_UP_MS, waitUntil } = options
   const answered = new Map<string, Promise<FlagDetails<FlagValue>>>()
 
   function evaluate<T extends FlagValue>(key: string, fallback: T): Promise<FlagDetails<T>> {
@@ -148,6 +170,7 @@ export function flagsFor(provider: FlagProvider, context: FlagContext, options: 
     // Same key and default: the same type.
     if (before !== undefined) return before as Promise<FlagDetails<T>>
     const details = safely(provider, key, fallback, context, giveUpMs)
+    waitUntil?.(details)
     answered.set(id, details)
     return details
   }
@@ -216,44 +239,103 @@ function nameOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : typeof thrown
 }
 
-export interface PlatformFlagsOptions {
-  /** Milliseconds between two looks; default 5000. What ops switch is seen after this and the edge's own delay. */
+/** How often a provider looks at what it evaluates from, and how long its flags wait for that. */
+export interface LookOptions {
+  /** Milliseconds between two looks, also where the first came to nothing; default 5000. What ops switch is seen after this and the edge's own delay. */
   readonly refreshMs?: number
   /** Milliseconds that a look may take before what is known is given, below the flags' `giveUpMs`; default 500. */
   readonly lookMs?: number
+  /** Milliseconds that flags wait for the first look, all of them together, before their defaults are given; default 1000. Nothing is known then, and the edge may be as cold as the Worker. */
+  readonly firstLookMs?: number
   /** Milliseconds; default `Date`. */
   readonly clock?: { now(): number }
 }
 
-/**
- * The flags that ops keep in the dispatch config (`sallyport policy set flags`), the same for everybody: reason `STATIC`, or `STALE` while the platform does not answer.
- * Needs the grant `flags:read`. Only values are held between requests; a request asks by itself when they are too old.
- */
-export function platformFlags(platform: Pick<PlatformApi, "flags">, options: PlatformFlagsOptions = {}): FlagProvider {
-  const { refreshMs = 5_000, lookMs = 500, clock = Date } = options
-  let held: Readonly<Record<string, FlagValue>> | null = null
-  let askedAt = Number.NEGATIVE_INFINITY
-  let isStale = false
+/** A look while nothing is known. `fault` is plain data, set before `done` settles, which never rejects. */
+interface FirstLook {
+  readonly startedAt: number
+  done: Promise<void>
+  fault: unknown
+}
 
-  async function current(): Promise<Readonly<Record<string, FlagValue>>> {
-    if (held !== null && clock.now() - askedAt < refreshMs) return held
-    // Those who come meanwhile take what there is.
-    if (held !== null) askedAt = clock.now()
+/**
+ * What a provider evaluates from: asked for once per `refreshMs` and isolate by whichever request finds it too old, and kept while there is no answer, with `isStale`.
+ * Before the first answer all wait for one look, none longer than `firstLookMs` from its beginning by a timer of its own, and when it came to nothing the next begins in its time:
+ * until then it rejects at once, with what `ask` or `take` threw.
+ * `take` makes of an answer what is kept, in the order of the looks; one that throws leaves what was kept before.
+ */
+export function lookSparingly<A, T>(
+  ask: () => Promise<A>,
+  take: (answer: A) => T | Promise<T>,
+  options: LookOptions,
+): () => Promise<{ readonly known: T; readonly isStale: boolean }> {
+  const { refreshMs = 5_000, lookMs = 500, firstLookMs = DEFAULT_GIVE_UP_MS, clock = Date } = options
+  let held: { readonly known: T } | null = null
+  let lookedAt = Number.NEGATIVE_INFINITY
+  let isStale = false
+  let first: FirstLook | null = null
+
+  async function run(look: FirstLook): Promise<void> {
     try {
-      held = { ...(await (held === null ? platform.flags() : within(lookMs, platform.flags()))) }
-      askedAt = clock.now()
-      isStale = false
+      const answer = await ask()
+      // Another that began later was quicker.
+      if (held !== null) return
+      held = { known: await take(answer) }
+      lookedAt = clock.now()
     } catch (thrown) {
-      if (held === null) throw Object.assign(new Error(nameOf(thrown)), { code: "PROVIDER_NOT_READY" })
-      isStale = true
+      look.fault = thrown
     }
+  }
+
+  async function lookFirst(): Promise<{ readonly known: T }> {
+    const now = clock.now()
+    if (first === null || now - first.startedAt >= refreshMs) {
+      first = { startedAt: now, done: Promise.resolve(), fault: new Error(`no answer within ${firstLookMs} ms`) }
+      first.done = run(first)
+    }
+    const look = first
+    await awaitFor(look.startedAt + firstLookMs - now, look.done)
+    if (held === null) throw look.fault
     return held
   }
 
+  async function lookAgain(known: { readonly known: T }): Promise<{ readonly known: T }> {
+    // Those who come meanwhile take what there is.
+    lookedAt = clock.now()
+    try {
+      held = { known: await take(await within(lookMs, ask())) }
+      lookedAt = clock.now()
+      isStale = false
+      return held
+    } catch {
+      isStale = true
+      return known
+    }
+  }
+
+  return async function current() {
+    if (held === null) return { ...(await lookFirst()), isStale }
+    const { known } = clock.now() - lookedAt < refreshMs ? held : await lookAgain(held)
+    return { known, isStale }
+  }
+}
+
+export type PlatformFlagsOptions = LookOptions
+
+/**
+ * The flags that ops keep in the dispatch config (`sallyport policy set flags`), the same for everybody: reason `STATIC`, or `STALE` while the platform does not answer.
+ * `PROVIDER_NOT_READY` when it never has. Needs the grant `flags:read`. Only values are held between requests; a request asks by itself when they are too old.
+ */
+export function platformFlags(platform: Pick<PlatformApi, "flags">, options: PlatformFlagsOptions = {}): FlagProvider {
+  const ask = async () => platform.flags()
+  const current = lookSparingly(ask, (all): Readonly<Record<string, FlagValue>> => ({ ...all }), options)
+
   async function resolve<T extends FlagValue>(key: string, fallback: T): Promise<FlagDetails<T>> {
-    const all = await current()
-    if (!Object.hasOwn(all, key)) return failed(fallback, "FLAG_NOT_FOUND")
-    const value = all[key]
+    const { known, isStale } = await current().catch((thrown: unknown) => {
+      throw Object.assign(new Error(nameOf(thrown)), { code: "PROVIDER_NOT_READY" })
+    })
+    if (!Object.hasOwn(known, key)) return failed(fallback, "FLAG_NOT_FOUND")
+    const value = known[key]
     if (typeof value !== typeof fallback) return failed(fallback, "TYPE_MISMATCH")
     return { value: value as T, reason: isStale ? "STALE" : "STATIC" }
   }

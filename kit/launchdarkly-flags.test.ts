@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers"
 import { afterAll, afterEach, beforeEach, describe, it, vi } from "vitest"
-import { type FlagContext, flagsFor } from "./flags.ts"
+import { type FlagContext, flagsFor, type LookOptions } from "./flags.ts"
 import { launchDarklyFlags } from "./launchdarkly-flags.ts"
 
 /** A real namespace: the one in which the runtime of these tests holds its config. */
@@ -63,7 +63,7 @@ const ENVIRONMENT = {
   },
 }
 
-async function make(environment: unknown = ENVIRONMENT) {
+async function make(environment: unknown = ENVIRONMENT, options: LookOptions = {}) {
   const clock = { ms: 0, now: () => clock.ms }
   const clientSideId = `client-side-${ids++}`
   const write = (value: unknown) => KV.put(`LD-Env-${clientSideId}`, JSON.stringify(value))
@@ -76,7 +76,7 @@ async function make(environment: unknown = ENVIRONMENT) {
       return reads.isDown ? Promise.reject(new Error("down")) : KV.get(key)
     },
   }
-  const provider = launchDarklyFlags({ clientSideId, kv, clock, lookMs: 100 })
+  const provider = launchDarklyFlags({ clientSideId, kv, clock, lookMs: 100, ...options })
   /** As a new request. */
   const client = (context: FlagContext = ALICE) => flagsFor(provider, context)
   return { client, write, clock, reads }
@@ -178,10 +178,44 @@ describe("launchDarklyFlags", () => {
   })
 
   it("gives defaults while KV holds nothing, and begins when it does", async ({ expect }) => {
-    const { client, write } = await make(null)
+    const { client, write, clock } = await make(null)
     expect(await client().details("on", false)).toMatchObject({ value: false, errorCode: "PROVIDER_NOT_READY" })
     await write(ENVIRONMENT)
+    clock.ms = 5_000
     expect(await client().boolean("on", false)).toBe(true)
+  })
+
+  it("reads KV once in its time while there is nothing, however many flags there are", async ({ expect }) => {
+    for (const failing of ["nothing", "down", "something else"]) {
+      const { client, clock, reads } = await make(failing === "something else" ? { flags: 1 } : null)
+      reads.isDown = failing === "down"
+      for (const key of ["on", "off", "limit"])
+        expect(await client().details(key, false)).toMatchObject({ errorCode: "PROVIDER_NOT_READY" })
+      clock.ms = 4_999
+      await client().boolean("on", false)
+      expect([failing, reads.count]).toEqual([failing, 1])
+      clock.ms = 5_000
+      await client().boolean("on", false)
+      expect([failing, reads.count]).toEqual([failing, 2])
+    }
+  })
+
+  it("reads KV once for flags and requests that come before the first answer", async ({ expect }) => {
+    const { client, reads } = await make()
+    const flags = client()
+    const asked = [flags.boolean("on", false), flags.boolean("off", true), client().boolean("on", false)]
+    expect(await Promise.all(asked)).toEqual([true, false, true])
+    expect(reads.count).toBe(1)
+  })
+
+  it("waits once for a KV that hangs from the beginning", async ({ expect }) => {
+    const { client, reads, clock } = await make(ENVIRONMENT, { firstLookMs: 5 })
+    reads.hangs = true
+    for (const key of ["on", "off"])
+      expect(await client().details(key, false)).toMatchObject({ errorCode: "PROVIDER_NOT_READY" })
+    clock.ms = 5
+    expect(await client().details("limit", 0)).toMatchObject({ errorCode: "PROVIDER_NOT_READY" })
+    expect(reads.count).toBe(1)
   })
 
   it("throws without a client-side id", ({ expect }) => {

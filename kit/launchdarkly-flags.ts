@@ -6,20 +6,21 @@
  * evaluated from memory; between requests live nothing but values.
  */
 import * as sdk from "@launchdarkly/cloudflare-server-sdk"
-import type { FlagContext, FlagDetails, FlagProvider, FlagValue } from "./flags.ts"
-import { within } from "./within.ts"
+import {
+  type FlagContext,
+  type FlagDetails,
+  type FlagProvider,
+  type FlagValue,
+  type LookOptions,
+  lookSparingly,
+} from "./flags.ts"
 
-export interface LaunchDarklyOptions {
+/** Looks are at KV: a switch is seen after `refreshMs` and KV's own delay. */
+export interface LaunchDarklyOptions extends LookOptions {
   /** The environment's client-side id: it names the KV key, `LD-Env-{clientSideId}`. It is no secret. */
   readonly clientSideId: string
   /** The namespace that LaunchDarkly's integration writes to. */
   readonly kv: Text
-  /** Milliseconds between two looks at KV; default 5000. A switch is seen after this and KV's own delay. */
-  readonly refreshMs?: number
-  /** Milliseconds that a look may take before what is known is given, below the flags' `giveUpMs`; default 500. */
-  readonly lookMs?: number
-  /** Milliseconds; default `Date`. */
-  readonly clock?: { now(): number }
 }
 
 type Items = Readonly<Record<string, object>>
@@ -80,32 +81,23 @@ const ERRORS: Readonly<Record<string, string>> = {
  * ```
  */
 export function launchDarklyFlags(options: LaunchDarklyOptions): FlagProvider {
-  const { clientSideId, kv, refreshMs = 5_000, lookMs = 500, clock = Date } = options
+  const { clientSideId, kv } = options
   if (clientSideId === "") throw new TypeError("launchDarklyFlags: clientSideId is empty")
   const memory = new ParsedEnvironment(clientSideId)
   let client: Client | null = null
-  let lookedAt = Number.NEGATIVE_INFINITY
-  let isStale = false
-
-  async function current(): Promise<Client> {
-    if (client !== null && clock.now() - lookedAt < refreshMs) return client
-    // Those who come meanwhile take what there is.
-    if (client !== null) lookedAt = clock.now()
-    try {
-      const text = kv.get(`LD-Env-${clientSideId}`)
-      await memory.take(await (client === null ? text : within(lookMs, text)))
-      isStale = false
-    } catch (thrown) {
-      if (client === null) throw Object.assign(new Error("no environment in KV", { cause: thrown }), NOT_READY)
-      isStale = true
-    }
-    lookedAt = clock.now()
+  const ask = async () => kv.get(`LD-Env-${clientSideId}`)
+  const take = async (text: string | null): Promise<Client> => {
+    await memory.take(text)
     client ??= await memory.makeClient()
     return client
   }
+  const current = lookSparingly(ask, take, options)
 
   async function resolve<T extends FlagValue>(key: string, fallback: T, context: FlagContext): Promise<FlagDetails<T>> {
-    const { value, variationIndex, reason } = await (await current()).variationDetail(key, contextOf(context), fallback)
+    const { known, isStale } = await current().catch((cause: unknown) => {
+      throw Object.assign(new Error("no environment in KV", { cause }), NOT_READY)
+    })
+    const { value, variationIndex, reason } = await known.variationDetail(key, contextOf(context), fallback)
     const variant = variationIndex == null ? {} : { variant: String(variationIndex) }
     if (reason.kind === "ERROR")
       return { value: fallback, reason: "ERROR", errorCode: ERRORS[reason.errorKind ?? ""] ?? "GENERAL" }

@@ -1,6 +1,13 @@
 import { TracerProvider } from "@opentelemetry/sdk-trace"
 import { describe, it } from "vitest"
-import { OtlpExporter, otlpDestination, type ReadableSpan, type SpansLost } from "./otlp-exporter.ts"
+import {
+  OtlpExporter,
+  otlpDestination,
+  type ReadableSpan,
+  type SpansLost,
+  type TracingNotConfigured,
+  unreadableOtlpVariable,
+} from "./otlp-exporter.ts"
 
 const DESTINATION = { url: "https://collector.example/v1/traces", headers: { "x-key": "k" } }
 const finished: ReadableSpan[] = []
@@ -54,6 +61,30 @@ describe("otlpDestination", () => {
   })
 })
 
+describe("unreadableOtlpVariable", () => {
+  const endpoint = "https://collector.example"
+  it.for([
+    [{}, null],
+    [{ OTLP_ENDPOINT: "" }, null],
+    [{ OTLP_ENDPOINT: endpoint }, null],
+    [{ OTLP_ENDPOINT: endpoint, OTLP_HEADERS: "" }, null],
+    [{ OTLP_ENDPOINT: endpoint, OTLP_HEADERS: "a=b" }, null],
+    // Nothing is to be sent, and so no header is missing.
+    [{ OTLP_HEADERS: "a" }, null],
+    [{ OTLP_ENDPOINT: "", OTLP_HEADERS: "a" }, null],
+    [{ OTLP_ENDPOINT: " " }, "OTLP_ENDPOINT"],
+    [{ OTLP_ENDPOINT: "collector.example" }, "OTLP_ENDPOINT"],
+    [{ OTLP_ENDPOINT: "ftp://collector.example" }, "OTLP_ENDPOINT"],
+    [{ OTLP_ENDPOINT: `${endpoint}/?key=1` }, "OTLP_ENDPOINT"],
+    [{ OTLP_ENDPOINT: "collector.example", OTLP_HEADERS: "a" }, "OTLP_ENDPOINT"],
+    [{ OTLP_ENDPOINT: endpoint, OTLP_HEADERS: "a" }, "OTLP_HEADERS"],
+    [{ OTLP_ENDPOINT: endpoint, OTLP_HEADERS: "a=%" }, "OTLP_HEADERS"],
+  ] as const)("of %j is %s", ([variables, name], { expect }) => {
+    expect(unreadableOtlpVariable(variables)).toBe(name)
+    if (name !== null) expect(otlpDestination(variables)).toBeNull()
+  })
+})
+
 interface Circumstances {
   /** What the collector answers to each call, in order, and then always `{}`. */
   readonly answers?: (() => Promise<Response>)[]
@@ -65,6 +96,7 @@ function exporterWith({ answers = [] }: Circumstances = {}) {
   let waits: { readonly until: number; readonly over: () => void }[] = []
   const calls: Request[] = []
   const said: SpansLost[] = []
+  const notConfigured: TracingNotConfigured[] = []
   const exporter = new OtlpExporter(
     (input, init) => {
       calls.push(new Request(input, init))
@@ -73,13 +105,14 @@ function exporterWith({ answers = [] }: Circumstances = {}) {
     {
       clock: { now: () => nowMs },
       wait: (ms) => new Promise((over) => waits.push({ until: nowMs + ms, over: () => over() })),
-      log: (record) => said.push(record),
+      log: (record) => (record.event === "spans-lost" ? said.push(record) : notConfigured.push(record)),
     },
   )
   return {
     exporter,
     calls,
     said,
+    notConfigured,
     waiting: () => waits.length,
     /** As if the requests that wait were cancelled: none of their timers will come. */
     cancel: () => {
@@ -204,6 +237,17 @@ describe("OtlpExporter: a batch", () => {
     expect(calls.length).toBeGreaterThan(1)
     expect(exporter.counts).toEqual({ sent: 8, failed: 0, dropped: 1 })
     expect(said).toEqual([{ event: "spans-lost", sent: expect.any(Number), failed: 0, dropped: 1 }])
+  })
+})
+
+describe("OtlpExporter: what cannot be configured", () => {
+  it("is said once, by the name of the variable alone", ({ expect }) => {
+    const { exporter, notConfigured, said } = exporterWith()
+    exporter.sayNotConfigured("OTLP_HEADERS")
+    exporter.sayNotConfigured("OTLP_ENDPOINT")
+    exporter.sayNotConfigured("OTLP_HEADERS")
+    expect(notConfigured).toEqual([{ event: "tracing-not-configured", variable: "OTLP_HEADERS" }])
+    expect(said).toEqual([])
   })
 })
 

@@ -39,12 +39,18 @@ export interface ExportCounts {
 /** One record for each batch that was lost, or lost some; the counts are those since the isolate began. */
 export type SpansLost = { readonly event: "spans-lost" } & Readonly<ExportCounts>
 
+/** Once an isolate: what was to be traced is not, because a variable that is there cannot be read. Its value is no part of it: either may hold a key. */
+export interface TracingNotConfigured {
+  readonly event: "tracing-not-configured"
+  readonly variable: keyof OtlpVariables
+}
+
 export interface OtlpExporterOptions {
   /** Milliseconds since the epoch; default `Date`. */
   readonly clock?: { now(): number }
   /** Resolves after so many milliseconds; default `setTimeout`. */
   readonly wait?: (ms: number) => Promise<void>
-  readonly log?: (record: SpansLost) => void
+  readonly log?: (record: SpansLost | TracingNotConfigured) => void
 }
 
 /** Milliseconds for one call, until the collector has answered. */
@@ -69,14 +75,30 @@ export function resourceOf(
   return resourceFromAttributes({ "service.name": service, ...attributes })
 }
 
-/** Where to send to, or null when the variables name nothing, or something that is neither http nor https: then nothing is sent anywhere. */
+/**
+ * Where to send to, or null when the variables name nothing, or something that is neither http nor https, or headers that are none: then nothing is sent anywhere, and
+ * {@link unreadableOtlpVariable} says whether that was meant.
+ */
 export function otlpDestination({ OTLP_ENDPOINT = "", OTLP_HEADERS = "" }: OtlpVariables): OtlpDestination | null {
-  if (OTLP_ENDPOINT === "" || !URL.canParse(OTLP_ENDPOINT)) return null
-  const url = new URL(OTLP_ENDPOINT)
-  if ((url.protocol !== "https:" && url.protocol !== "http:") || url.search !== "" || url.hash !== "") return null
-  url.pathname = `${trimEnd(url.pathname, (character) => character === "/")}/v1/traces`
+  const url = urlOf(OTLP_ENDPOINT)
   const headers = headersOf(OTLP_HEADERS)
-  return headers === null ? null : { url: url.href, headers }
+  return url === null || headers === null ? null : { url, headers }
+}
+
+/** The first of the variables that is there and cannot be read; null when they can, and when no endpoint is set, with which nothing is to be sent. */
+export function unreadableOtlpVariable(variables: OtlpVariables): keyof OtlpVariables | null {
+  const { OTLP_ENDPOINT = "", OTLP_HEADERS = "" } = variables
+  if (OTLP_ENDPOINT === "") return null
+  if (urlOf(OTLP_ENDPOINT) === null) return "OTLP_ENDPOINT"
+  return headersOf(OTLP_HEADERS) === null ? "OTLP_HEADERS" : null
+}
+
+function urlOf(endpoint: string): string | null {
+  const url = URL.parse(endpoint)
+  if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) return null
+  if (url.search !== "" || url.hash !== "") return null
+  url.pathname = `${trimEnd(url.pathname, (character) => character === "/")}/v1/traces`
+  return url.href
 }
 
 function headersOf(list: string): Record<string, string> | null {
@@ -116,6 +138,7 @@ export class OtlpExporter {
   readonly #options: Required<OtlpExporterOptions>
   #batch: Batch | null = null
   #underWay: UnderWay[] = []
+  #isSaidNotConfigured = false
 
   /** `send` is the runtime's own fetch: a traced one would make spans of its own calls. */
   constructor(send: typeof fetch, options: OtlpExporterOptions = {}) {
@@ -152,6 +175,13 @@ export class OtlpExporter {
     if (spans === 0) return
     this.counts.dropped += spans
     this.#sayLost()
+  }
+
+  /** That nothing is exported, and why; once, whatever else is wrong. */
+  sayNotConfigured(variable: keyof OtlpVariables): void {
+    if (this.#isSaidNotConfigured) return
+    this.#isSaidNotConfigured = true
+    this.#options.log({ event: "tracing-not-configured", variable })
   }
 
   #isDue({ spans, beganAt, destination }: Batch, next: OtlpDestination): boolean {

@@ -1,4 +1,4 @@
-import { describe, it } from "vitest"
+import { afterEach, beforeEach, describe, it, vi } from "vitest"
 import { type PassportClaims, scriptAudience } from "../contracts/passport.ts"
 import { Refusal } from "./problem.ts"
 import { type PassportVariables, passportRequirement, requirePassport } from "./require-passport.ts"
@@ -280,6 +280,236 @@ describe("passportRequirement: keys", () => {
   })
 })
 
+describe("passportRequirement: the wait for keys", () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }))
+  afterEach(() => void vi.useRealTimers())
+
+  /** Time that passes where a test says so, a platform that answers when it is told to, and tokens that nobody has seen yet. */
+  function make() {
+    const clock = { ms: NOW_S * 1000, now: () => clock.ms }
+    const requirePassport = passportRequirement({ script: "gateway", clock })
+    const platform = {
+      asked: 0,
+      answer: async (): Promise<{ readonly keys: readonly JsonWebKey[] }> => ({ keys: [current.jwk] }),
+      keys: () => {
+        platform.asked++
+        return platform.answer()
+      },
+    }
+    const behind: Promise<unknown>[] = []
+    const waitUntil = (work: Promise<unknown>) => void behind.push(work)
+    /** `under`: the kid and the key of the passport. */
+    const freshToken = (under = "k1") => {
+      const iat = Math.floor(clock.ms / 1000)
+      const times = { iat, nbf: iat, exp: iat + 60, jti: crypto.randomUUID() }
+      return sign({ ...header, kid: under }, { ...claims, ...times }, under === "k2" ? other : current)
+    }
+    /** When it returns, whatever the check waits for is waited for. */
+    const present = (token: string, inBackground: typeof waitUntil | null = waitUntil) =>
+      refusalOf(requirePassport(carrying(token), platform, inBackground ?? undefined))
+    const ask = async (under = "k1", inBackground: typeof waitUntil | null = waitUntil) =>
+      present(await freshToken(under), inBackground)
+    return { ask, freshToken, present, platform, behind, waitUntil, pass: (ms: number) => (clock.ms += ms) }
+  }
+  const hanging = () => new Promise<never>(() => {})
+
+  it("is none while a key is younger than a minute: one request renews it behind its answer", async ({ expect }) => {
+    const { ask, platform, behind, pass } = make()
+    await ask("k1", null)
+    platform.answer = hanging
+    pass(44_999)
+    expect(await ask()).toBe("accepted")
+    expect([platform.asked, behind.length]).toEqual([1, 0])
+    pass(1)
+    for (const ms of [0, 1, 14_998]) {
+      pass(ms)
+      expect(await ask()).toBe("accepted")
+    }
+    expect([platform.asked, behind.length]).toEqual([2, 1])
+  })
+
+  it("is none where a renewal behind a request has answered, whose keys count from when it began", async ({
+    expect,
+  }) => {
+    const { ask, platform, behind, pass } = make()
+    await ask()
+    pass(45_000)
+    platform.answer = async () => ({ keys: [other.jwk] })
+    expect(await ask()).toBe("accepted")
+    await Promise.all(behind)
+    platform.answer = hanging
+    pass(44_999)
+    expect([await ask("k2"), platform.asked]).toEqual(["accepted", 2])
+  })
+
+  it("lets no key live on that a renewal no longer found", async ({ expect }) => {
+    const { ask, platform, behind, pass } = make()
+    await ask()
+    pass(45_000)
+    platform.answer = async () => ({ keys: [other.jwk] })
+    await ask()
+    await Promise.all(behind)
+    expect(await ask()).toBe("platform.passport-required")
+  })
+
+  it("is no renewal where nothing keeps it alive", async ({ expect }) => {
+    const { ask, platform, pass } = make()
+    await ask()
+    pass(59_999)
+    for (let count = 0; count < 3; count++) expect(await ask("k1", null)).toBe("accepted")
+    expect(platform.asked).toBe(1)
+  })
+
+  it("is a second at most for one request a minute while the platform hangs, and then the known keys go on", async ({
+    expect,
+  }) => {
+    for (const inBackground of ["kept alive", null] as const) {
+      const { ask, freshToken, present, platform, waitUntil, pass } = make()
+      await ask()
+      platform.answer = hanging
+      pass(60_000)
+      let isOver = false
+      const kept = inBackground === null ? null : waitUntil
+      const first = present(await freshToken(), kept)
+      void first.then(() => (isOver = true))
+      expect(await ask("k1", kept)).toBe("accepted")
+      await vi.advanceTimersByTimeAsync(999)
+      expect(await ask("k1", kept)).toBe("accepted")
+      expect(isOver).toBe(false)
+      await vi.advanceTimersByTimeAsync(1)
+      expect(await first).toBe("accepted")
+      expect(platform.asked).toBe(2)
+    }
+  })
+
+  it("is five seconds at most where no key is known, and then there is no answer", async ({ expect }) => {
+    const { freshToken, present, platform } = make()
+    platform.answer = hanging
+    let isOver = false
+    const first = present(await freshToken(), null)
+    void first.then(() => (isOver = true))
+    await vi.advanceTimersByTimeAsync(4_999)
+    expect(isOver).toBe(false)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(await first).toBe("platform.unavailable")
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it("is five seconds at most for a key that the known set lacks", async ({ expect }) => {
+    const { ask, freshToken, present, platform } = make()
+    await ask()
+    platform.answer = hanging
+    const first = present(await freshToken("k2"), null)
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(await first).toBe("platform.passport-required")
+  })
+
+  it("loses no answer that comes after it", async ({ expect }) => {
+    const { ask, freshToken, present, platform, behind, pass } = make()
+    await ask()
+    await Promise.all(behind)
+    pass(60_000)
+    const late = Promise.withResolvers<{ keys: JsonWebKey[] }>()
+    platform.answer = () => late.promise
+    const first = present(await freshToken())
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(await first).toBe("accepted")
+    late.resolve({ keys: [other.jwk] })
+    await Promise.all(behind)
+    expect([await ask("k2"), platform.asked]).toEqual(["accepted", 2])
+  })
+
+  it("believes no answer that a later question overtook", async ({ expect }) => {
+    const { ask, freshToken, present, platform, behind, pass } = make()
+    await ask()
+    pass(60_000)
+    const late = Promise.withResolvers<{ keys: JsonWebKey[] }>()
+    platform.answer = () => late.promise
+    const first = present(await freshToken())
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(await first).toBe("accepted")
+    pass(60_000)
+    platform.answer = async () => ({ keys: [other.jwk] })
+    expect(await ask("k2")).toBe("accepted")
+    late.resolve({ keys: [current.jwk] })
+    await Promise.all(behind)
+    expect(await ask()).toBe("platform.passport-required")
+    expect(await ask("k2")).toBe("accepted")
+  })
+
+  it("keeps a Worker's request alive no longer than its own bound", async ({ expect }) => {
+    const { ask, platform, behind, pass } = make()
+    await ask("k1", null)
+    platform.answer = hanging
+    pass(45_000)
+    await ask()
+    let isOver = false
+    const all = Promise.all(behind).then(() => (isOver = true))
+    await vi.advanceTimersByTimeAsync(4_999)
+    expect(isOver).toBe(false)
+    await vi.advanceTimersByTimeAsync(1)
+    await all
+    expect(behind).toHaveLength(1)
+  })
+
+  it("counts questions for unknown keys by the minute, renewed or not", async ({ expect }) => {
+    const { ask, platform, behind, pass } = make()
+    await ask()
+    for (let count = 0; count < 30; count++) await ask("k9")
+    expect(platform.asked).toBe(21)
+    pass(45_000)
+    await ask()
+    await Promise.all(behind)
+    for (let count = 0; count < 30; count++) await ask("k9")
+    expect(platform.asked).toBe(22)
+    pass(15_000)
+    for (let count = 0; count < 30; count++) await ask("k9")
+    expect(platform.asked).toBe(42)
+  })
+})
+
+describe("passportRequirement: a key set with unusable keys", () => {
+  const { jwk } = current
+  const unusable: Record<string, unknown> = {
+    "a point that is too short": { ...jwk, kid: "k0", x: "AAAA" },
+    "a point that is on no curve": { ...jwk, kid: "k0", y: jwk.x },
+    "a point that is no base64url": { ...jwk, kid: "k0", x: "!" },
+    "a point that is no text": { ...jwk, kid: "k0", x: 1 },
+    null: null,
+    text: "k0",
+    "no member": {},
+  }
+  const outcome = async (keys: readonly unknown[], requirePassport = atNow()) =>
+    refusalOf(requirePassport(carrying(await sign(header, claims)), keysOf(...(keys as JsonWebKey[]))))
+  const atNow = () => passportRequirement({ script: "gateway", clock: { now: () => NOW_S * 1000 } })
+
+  for (const [name, key] of Object.entries(unusable))
+    it(`goes by the others beside ${name}`, async ({ expect }) => {
+      expect(await outcome([key, jwk])).toBe("accepted")
+      expect(await outcome([jwk, key])).toBe("accepted")
+    })
+
+  it("trusts no key whose name an unusable one bears too", async ({ expect }) => {
+    const twin = { ...jwk, x: "AAAA" }
+    expect(await outcome([twin, jwk])).toBe("platform.passport-required")
+    expect(await outcome([jwk, twin])).toBe("platform.passport-required")
+  })
+
+  it("says nothing where none can be used: unavailable at first, and later what was known goes on", async ({
+    expect,
+  }) => {
+    const clock = { ms: NOW_S * 1000, now: () => clock.ms }
+    const requirePassport = passportRequirement({ script: "gateway", clock })
+    const bad = [{ ...jwk, x: "AAAA" }]
+    expect(await outcome(bad, requirePassport)).toBe("platform.unavailable")
+    expect(await outcome([jwk], requirePassport)).toBe("accepted")
+    clock.ms += 60_000
+    const iat = NOW_S + 60
+    const token = await sign(header, { ...claims, iat, nbf: iat, exp: iat + 60 })
+    expect(await refusalOf(requirePassport(carrying(token), keysOf(...(bad as JsonWebKey[]))))).toBe("accepted")
+  })
+})
+
 const failing = { keys: () => Promise.reject(new Error("down")) }
 
 function keysOf(...keys: JsonWebKey[]) {
@@ -334,6 +564,31 @@ describe("requirePassport", () => {
 
   it("sets what the passport says", async ({ expect }) => {
     expect(await (await ask(await sign(header, claims))).json()).toEqual(claims)
+  })
+
+  it("renews keys behind the answer where the runtime says how", async ({ expect }) => {
+    const clock = { ms: NOW_S * 1000, now: () => clock.ms }
+    let asked = 0
+    const PLATFORM = {
+      keys: async () => {
+        asked++
+        return asked === 1 ? { keys: [current.jwk] } : new Promise<never>(() => {})
+      },
+    }
+    const app = worker<{ PLATFORM: typeof PLATFORM }, PassportVariables>()
+    app.use(requirePassport({ script: "gateway", clock }))
+    app.get("/", (c) => c.text(c.var.passport.jti))
+    const behind: Promise<unknown>[] = []
+    const context = { waitUntil: (work: Promise<unknown>) => void behind.push(work) } as unknown as ExecutionContext
+    const request = async () => {
+      const token = await sign(header, { ...claims, jti: crypto.randomUUID() })
+      return app.fetch(carrying(token), { PLATFORM }, context)
+    }
+    expect((await request()).status).toBe(200)
+    await Promise.all(behind.splice(0))
+    clock.ms += 45_000
+    expect((await request()).status).toBe(200)
+    expect([asked, behind.length]).toEqual([2, 1])
   })
 
   it("lets nothing behind it run without one, or with one for another script", async ({ expect }) => {

@@ -1,7 +1,9 @@
+import type { MiddlewareHandler } from "hono"
 import { describe, it } from "vitest"
 import type { PassportClaims } from "../contracts/passport.ts"
+import { companyDetection } from "./company-detection.ts"
 import { checkCompany, requireValidCompany, type ValidCompanyOptions } from "./require-valid-company.ts"
-import { worker } from "./worker.ts"
+import { type FailureRecord, worker } from "./worker.ts"
 
 const codeOf = (work: () => void) => {
   try {
@@ -86,6 +88,50 @@ describe("requireValidCompany", () => {
     expect(await statusOf("/a", null, { isKnown, except: () => true })).toBe(200)
     expect(asked).toEqual(["1", "2"])
   })
+})
+
+describe("requireValidCompany in the wrong place", () => {
+  const pass = { kind: "user" } as PassportClaims
+  const detected = companyDetection()
+  const asked = requireValidCompany({ except: () => true })
+  const passport: MiddlewareHandler = async (c, next) => {
+    c.set("passport", pass)
+    await next()
+  }
+  const orders: Record<string, [chain: MiddlewareHandler[], missing: string]> = {
+    "without companyDetection": [[passport, asked], "companyDetection"],
+    "before companyDetection": [[passport, asked, detected], "companyDetection"],
+    "without requirePassport": [[detected, asked], "requirePassport"],
+    "before requirePassport": [[detected, asked, passport], "requirePassport"],
+  }
+  for (const [name, [chain, missing]] of Object.entries(orders))
+    it(`answers internal ${name}, and tells the log what must stand before it`, async ({ expect }) => {
+      const { response, said, isReached } = await through(chain)
+      expect([response.status, isReached]).toEqual([500, false])
+      expect(await response.json()).toMatchObject({ code: "internal" })
+      expect(said[0]?.cause).toMatch(new RegExp(`^TypeError: requireValidCompany.*behind.*${missing}`))
+    })
+
+  it("goes on where both stand before it, in either order", async ({ expect }) => {
+    for (const chain of [
+      [passport, detected, asked],
+      [detected, passport, asked],
+    ])
+      expect((await through(chain)).response.status).toBe(200)
+  })
+
+  async function through(chain: readonly MiddlewareHandler[]) {
+    const said: FailureRecord[] = []
+    let isReached = false
+    const app = worker({ log: (record) => said.push(record) })
+    for (const each of chain) app.use(each)
+    app.get("/", (c) => {
+      isReached = true
+      return c.text("ok")
+    })
+    const headers = { "procore-company-id": "1" }
+    return { response: await app.request("https://api.example.com/", { headers }), said, isReached }
+  }
 })
 
 async function statusOf(

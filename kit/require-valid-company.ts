@@ -18,10 +18,14 @@ interface Variables {
   readonly passport: PassportClaims
 }
 
+const STANDS_BEHIND = "requireValidCompany() stands behind"
+const ORDER = "app.use(requirePassport(…), companyDetection(), requireValidCompany())"
+
 /**
  * Refuses `company.required` when there is none, and `company.unknown` for one that is not the passport's own, where that names one, for one that its subject is no member of, where that is
  * known, and for one that the directory does not know:
- * the same answer, so that it cannot be used to find out which companies there are. Sets nothing.
+ * the same answer, so that it cannot be used to find out which companies there are. Sets nothing. Where the passport check or company detection does not stand before it, every request ends
+ * with a TypeError: "not looked for" is not "none".
  *
  * ```ts
  * app.use(requirePassport({ script: "example" }), companyDetection(), requireValidCompany())
@@ -33,8 +37,12 @@ export function requireValidCompany<Bindings extends object = object>(
   const except = options.except ?? (() => false)
 
   return async function requireValidCompany(c, next) {
-    const { company } = c.var
-    checkCompany(company, c.var.passport, except(c.req.raw))
+    const { company, passport } = c.var
+    if (company === undefined)
+      throw new TypeError(`${STANDS_BEHIND} companyDetection(), which sets "company": ${ORDER}`)
+    if (passport === undefined)
+      throw new TypeError(`${STANDS_BEHIND} requirePassport(), which sets "passport": ${ORDER}`)
+    checkCompany(company, passport, except(c.req.raw))
     if (company !== null && options.isKnown !== undefined && !(await options.isKnown(company, c.env)))
       throw refuse("company.unknown")
     await next()

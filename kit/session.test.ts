@@ -59,4 +59,13 @@ describe("session", () => {
     const other = await app.fetch(await passports.request(url, "other", {}, claims), { PLATFORM: passports })
     expect(other.status).toBe(401)
   })
+
+  it("answers internal without requirePassport before it, and tells the log so", async ({ expect }) => {
+    const said: (string | null)[] = []
+    const app = worker({ log: ({ cause }) => said.push(cause) })
+    app.use(session())
+    app.get("/", (c) => c.text("ok"))
+    expect((await app.request("https://api.example.com/")).status).toBe(500)
+    expect(said[0]).toMatch(/^TypeError: session.*behind requirePassport/)
+  })
 })

@@ -34,7 +34,7 @@ interface Variables extends SessionVariables {
 }
 
 /**
- * Sets `session`. Refuses nobody: whether a caller must be somebody is the route's to ask, and a Worker's own conditions are one look.
+ * Sets `session`. Without the passport check before it every request ends with a TypeError. Refuses nobody: whether a caller must be somebody is the route's to ask, and a Worker's own conditions are one look.
  *
  * ```ts
  * const app = worker<Env, PassportVariables & SessionVariables>({ log: writeLog })
@@ -48,7 +48,12 @@ interface Variables extends SessionVariables {
  */
 export function session(): MiddlewareHandler<{ Variables: Variables }> {
   return async function session(c, next) {
-    c.set("session", sessionOf(c.var.passport))
+    const { passport } = c.var
+    if (passport === undefined)
+      throw new TypeError(
+        'session() stands behind requirePassport(), which sets "passport": app.use(requirePassport(…), session())',
+      )
+    c.set("session", sessionOf(passport))
     await next()
   }
 }

@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers"
 import { describe, it } from "vitest"
+import { COMPANY_HEADER } from "./company-detection.ts"
 import {
   type AnswerStore,
   type AskingRequest,
@@ -323,12 +324,55 @@ describe("staleWhileRevalidate: keys", () => {
       { ...alice, scope: "read write" },
       { ...alice, company: "10" },
       { ...alice, zone: "uk01" },
+      { ...alice, level: 1 },
+      { ...alice, level: 3 },
       { kind: "user", sub: "alice" },
     ] as const
     for (const [index, passport] of callers.entries())
       expect((await ask({}, { passport })).text).toBe(`answer ${index + 1}`)
     expect((await ask({}, { passport: { ...alice } })).text).toBe("answer 1")
     expect(behind.count).toBe(callers.length)
+  })
+
+  for (const keyedBy of ["everybody", "subject"] as const) {
+    const { company: _bound, ...passport } = alice
+
+    it(`hold the company that the header names, an absent one apart from an empty one, keyed by ${keyedBy}`, async ({
+      expect,
+    }) => {
+      const { ask, behind } = make({ keyedBy })
+      const of = (company: string) => ask({ headers: { [COMPANY_HEADER]: company } }, { passport })
+      for (const [at, company] of ["1", "2", "12", "01", ""].entries())
+        expect((await of(company)).text).toBe(`answer ${at + 1}`)
+      expect((await ask({}, { passport })).text).toBe("answer 6")
+      expect((await of("2")).text).toBe("answer 2")
+      expect(behind.count).toBe(6)
+    })
+
+    it(`hold the company that path or query name, since they hold the URL, keyed by ${keyedBy}`, async ({ expect }) => {
+      const { ask, behind } = make({ keyedBy })
+      const urls = ["/companies/1/a", "/companies/2/a", "/a?company_id=1", "/a?company_id=2"]
+      for (const each of [...urls, ...urls]) await ask({}, { passport, url: `https://app.example.com${each}` })
+      expect(behind.count).toBe(4)
+    })
+
+    it(`hold the company that the credential is bound to, keyed by ${keyedBy}`, async ({ expect }) => {
+      const { ask, behind } = make({ keyedBy })
+      for (const company of ["1", "2", "1"]) await ask({}, { passport: { ...alice, company } })
+      expect(behind.count).toBe(2)
+    })
+  }
+
+  it("are not made of a company that is endless", async ({ expect }) => {
+    const headers = { [COMPANY_HEADER]: "1".repeat(257) }
+    expect((await make().ask({ headers })).status).toBe("kit; fwd=bypass")
+    expect((await make().ask({ headers: { [COMPANY_HEADER]: "1".repeat(256) } })).status).toMatch(/stored$/)
+  })
+
+  it("hold no subject where answers are everybody's", async ({ expect }) => {
+    const { ask, behind } = make()
+    for (const passport of [alice, { ...alice, sub: "bob", level: 3, scope: "write" }]) await ask({}, { passport })
+    expect(behind.count).toBe(1)
   })
 
   it("are no one's own for anonymous callers: only what is public is kept for them", async ({ expect }) => {

@@ -2,7 +2,8 @@
  * Answers kept in a named cache or in KV: given out while fresh, and for a while longer as they are while one request behind the others makes a new one.
  *
  * What is kept is what says that it may be: `Cache-Control: public` for everybody and for anonymous callers, who are many, or any answer without `no-store` where the key holds a subject. A request's own
- * `Vary`, `Cache-Control` or `Pragma` means nothing, so that no client chooses a key or makes the work be done again.
+ * `Vary`, `Cache-Control` or `Pragma` means nothing, so that no client chooses a key or makes the work be done again. Whoever's it is, an answer is of one company:
+ * the key holds every place in which a request names one.
  * @see RFC 9111 §3 (what may be stored), §4.1 (keys), RFC 5861 §3, RFC 9211 (Cache-Status)
  */
 import type { PassportClaims } from "../contracts/passport.ts"
@@ -14,7 +15,11 @@ export interface StaleWhileRevalidateOptions {
   readonly freshS: number
   /** Seconds after that in which it is still given out while a new one is made, at least 0; less where the answer says less (`stale-while-revalidate`, `must-revalidate`). */
   readonly staleS: number
-  /** Whose answers they are: `everybody`'s, or each `subject`'s own. */
+  /**
+   * Whose answers they are. The key of each holds the method, the URL with its query, the headers of `vary`, and the company: what `procore-company-id` says, whatever it is, what path and query
+   * name, since they are in the URL, and the one that the passport is bound to, where one is given.
+   * `everybody`: that alone, so that all who ask for one company share an answer. `subject`: each their own, by kind, issuer and subject, and by scope, zone and level (contracts/passport.ts).
+   */
   readonly keyedBy: "everybody" | "subject"
   /** Request headers that the answer may depend on; an answer whose `Vary` names another is not kept. Default none. */
   readonly vary?: readonly string[]
@@ -26,8 +31,8 @@ export interface StaleWhileRevalidateOptions {
 
 /** Who asks and what keeps the work behind the answer alive: in a Hono handler `{ passport: c.var.passport, waitUntil: (work) => c.executionCtx.waitUntil(work) }`. */
 export interface AskingRequest {
-  /** Needed where the key holds the subject: with its issuer, since two issuers may have an `alice`, and with scope, company and zone, of which its answers are. */
-  readonly passport?: Pick<PassportClaims, "kind" | "idp" | "sub" | "scope" | "company" | "zone">
+  /** Needed where the key holds the subject: with its issuer, since two issuers may have an `alice`, and with scope, company, zone and level, of which its answers are. */
+  readonly passport?: Pick<PassportClaims, "kind" | "idp" | "sub" | "scope" | "company" | "zone" | "level">
   readonly waitUntil: (work: Promise<unknown>) => void
 }
 
@@ -61,6 +66,8 @@ export interface AnswerStore {
 const DEFAULT_MAX_BYTES = 1024 * 1024
 /** Characters of one header that the key may hold; what is longer is not worth an entry. */
 const MAX_VARY_VALUE = 256
+/** As kit/company-detection.ts, which the test holds it to: what a request may say there decides whose data it gets, whether or not a Worker thought of it. */
+const COMPANY_HEADER = "procore-company-id"
 /** Milliseconds after which another request may begin a renewal that has not come back. */
 const RENEWAL_LOST_MS = 30_000
 /** Not modified, and "later": the answer itself may be as it was. */
@@ -80,6 +87,7 @@ const NOT_KEPT: ReadonlySet<string> = new Set([
 
 /**
  * Answers GET from what is kept, or from `produce`. Everything else, and a request for a range, goes to `produce` and is not kept. A store that fails is as good as an empty one.
+ * `request` is the one that came: what a Worker has changed of it before, the company above all, the key does not hold.
  * The answer carries `Age` when it was kept, and `Cache-Status: kit; …`. Throws `TypeError` when made with bounds that can never be right, or asked without the passport that its key needs.
  *
  * ```ts
@@ -117,13 +125,12 @@ export function staleWhileRevalidate(options: StaleWhileRevalidateOptions): Stal
     if (keyedBy === "subject" && passport === undefined)
       throw new TypeError("staleWhileRevalidate: the key needs a passport")
     if (request.method !== "GET" || request.headers.has("range")) return null
-    const values = vary.map((name) => request.headers.get(name))
+    const values = [...vary, COMPANY_HEADER].map((name) => request.headers.get(name))
     if (values.some((value) => value !== null && value.length > MAX_VARY_VALUE)) return null
     const [url = ""] = request.url.split("#")
     // As JSON, so that no two lists are one text.
-    return sha256Hex(
-      JSON.stringify([keyedBy === "subject" ? identityOf(passport) : null, request.method, url, vary, values]),
-    )
+    const whose = keyedBy === "subject" ? identityOf(passport) : [passport?.company ?? null]
+    return sha256Hex(JSON.stringify([whose, request.method, url, vary, values]))
   }
 
   async function produceAndKeep(
@@ -198,9 +205,17 @@ function allowedStaleS(control: ReadonlyMap<string, string>, isShared: boolean):
   return isForbidden ? 0 : secondsOf(stated)
 }
 
-function identityOf(passport: AskingRequest["passport"]): readonly (string | null)[] {
-  const { kind = null, idp = null, sub = null, scope = null, company = null, zone = null } = passport ?? {}
-  return [kind, idp, sub, scope, company, zone]
+function identityOf(passport: AskingRequest["passport"]): readonly (string | number | null)[] {
+  const {
+    kind = null,
+    idp = null,
+    sub = null,
+    scope = null,
+    company = null,
+    zone = null,
+    level = null,
+  } = passport ?? {}
+  return [kind, idp, sub, scope, company, zone, level]
 }
 
 /** Directives in lower case with their value, or "" for none. A quoted list (`private="set-cookie"`) counts as the directive itself. */

@@ -132,6 +132,23 @@ beforeEach(() => {
   collectorAnswers = async () => new Response("{}")
 })
 
+/** Lines of the log that say that tracing is off. */
+const log = vi.spyOn(console, "log").mockImplementation(() => undefined)
+const saidOff = () => log.mock.calls.map(([line]) => String(line)).filter((line) => line.includes("not-configured"))
+
+describe("variables that cannot be read", () => {
+  it("are said in the log, once an isolate, by the name of the variable and never its value", async ({ expect }) => {
+    for (const env of [{}, { OTLP_ENDPOINT: "" }, { OTLP_HEADERS: "bad" }, COLLECTOR])
+      await ask("/files/7", {}, {}, env)
+    expect(saidOff()).toEqual([])
+    const wrong = { ...COLLECTOR, OTLP_HEADERS: "x-key secret" }
+    for (const env of [wrong, { ...wrong }, { OTLP_ENDPOINT: "secret.example" }]) {
+      expect((await ask("/files/7", {}, {}, env)).response.status).toBe(200)
+      expect(saidOff()).toEqual([JSON.stringify({ event: "tracing-not-configured", variable: "OTLP_HEADERS" })])
+    }
+  })
+})
+
 describe("the span of a request", () => {
   it("continues the trace that came, and says what was asked and answered", async ({ expect }) => {
     await ask("/files/7?token=secret", { traceparent: SAMPLED, cookie: "c=secret", authorization: "Bearer secret" })

@@ -41,6 +41,7 @@ import {
   otlpDestination,
   type ReadableSpan,
   resourceOf,
+  unreadableOtlpVariable,
 } from "./otlp-exporter.ts"
 import { Refusal } from "./problem.ts"
 
@@ -67,7 +68,8 @@ const TRACESTATE = "tracestate"
 
 /**
  * A span for each request, named by method and route, and where `OTLP_ENDPOINT` (and `OTLP_HEADERS`) are set among the Worker's variables the finished spans go there
- * in `waitUntil`, with OTLP over HTTP; the team's egress must list that origin. Without an endpoint nothing is recorded, and the trace is handed on as it came.
+ * in `waitUntil`, with OTLP over HTTP; the team's egress must list that origin. Without an endpoint nothing is recorded, and the trace is handed on as it came; nor is it with a variable that
+ * is there and cannot be read, which the log says once an isolate (`tracing-not-configured`).
  * Add it first. Throws a TypeError when made with a service without name or a sample beyond its bounds.
  *
  * ```ts
@@ -86,7 +88,7 @@ export function tracing({ service, isRoot = false, sampleBps = FULL_BPS }: Traci
   const provider = makeProvider(service, sampleBps)
   const { exporter } = installOnce(provider)
   const tracer = provider.getTracer(TRACER)
-  const destinationOf = rememberedDestination()
+  const destinationOf = rememberedDestination(exporter)
 
   return async function tracing(c, next) {
     const destination = destinationOf(c.env ?? {})
@@ -128,12 +130,14 @@ const HEADERS: TextMapGetter<Headers> & TextMapSetter<Headers> = {
 }
 
 /** Reads the variables again only when they are others: they are the same for an isolate's life, and parsing a URL for each request is not. */
-function rememberedDestination(): (variables: OtlpVariables) => OtlpDestination | null {
+function rememberedDestination(exporter: OtlpExporter): (variables: OtlpVariables) => OtlpDestination | null {
   let known: { readonly from: OtlpVariables; readonly destination: OtlpDestination | null } | null = null
   return ({ OTLP_ENDPOINT = "", OTLP_HEADERS = "" }) => {
     if (known?.from.OTLP_ENDPOINT !== OTLP_ENDPOINT || known.from.OTLP_HEADERS !== OTLP_HEADERS) {
       const from = { OTLP_ENDPOINT, OTLP_HEADERS }
       known = { from, destination: otlpDestination(from) }
+      const unreadable = unreadableOtlpVariable(from)
+      if (unreadable !== null) exporter.sayNotConfigured(unreadable)
     }
     return known.destination
   }

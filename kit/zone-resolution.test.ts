@@ -1,7 +1,9 @@
+import type { MiddlewareHandler } from "hono"
 import { describe, it } from "vitest"
 import type { PassportClaims } from "../contracts/passport.ts"
 import type { ZoneOfCompany } from "../contracts/platform.ts"
-import { worker } from "./worker.ts"
+import { companyDetection } from "./company-detection.ts"
+import { type FailureRecord, worker } from "./worker.ts"
 import {
   type AskZone,
   checkZone,
@@ -189,6 +191,45 @@ describe("zoneResolution", () => {
     })
     expect(seen).toEqual([["1", 5, { NAME: "binding" }]])
   })
+})
+
+describe("zoneResolution in the wrong place", () => {
+  const detected = companyDetection()
+  const passport: MiddlewareHandler = async (c, next) => {
+    c.set("passport", { facts: { country: "US" } })
+    await next()
+  }
+  const orders: Record<string, (resolve: MiddlewareHandler) => [chain: MiddlewareHandler[], missing: string]> = {
+    "without companyDetection": (resolve) => [[passport, resolve], "companyDetection"],
+    "before companyDetection": (resolve) => [[passport, resolve, detected], "companyDetection"],
+    "without requirePassport": (resolve) => [[detected, resolve], "requirePassport"],
+    "before requirePassport": (resolve) => [[detected, resolve, passport], "requirePassport"],
+  }
+  for (const [name, orderOf] of Object.entries(orders))
+    for (const headers of [{}, { "procore-company-id": "1" }] as Record<string, string>[])
+      it(`answers internal ${name} for ${JSON.stringify(headers)}, asks nobody, and tells the log what must stand before it`, async ({
+        expect,
+      }) => {
+        const said: FailureRecord[] = []
+        const reached: string[] = []
+        const [chain, missing] = orderOf(
+          zoneResolution<object>({
+            ask: async () => {
+              reached.push("directory")
+              return ZONE
+            },
+          }) as MiddlewareHandler,
+        )
+        const app = worker({ log: (record) => said.push(record) })
+        for (const each of chain) app.use(each)
+        app.get("/", (c) => {
+          reached.push("handler")
+          return c.text("ok")
+        })
+        const response = await app.request("https://api.example.com/", { headers })
+        expect([response.status, reached]).toEqual([500, []])
+        expect(said[0]?.cause).toMatch(new RegExp(`^TypeError: zoneResolution.*behind.*${missing}`))
+      })
 })
 
 function answering(...answers: Partial<ZoneOfCompany>[]) {

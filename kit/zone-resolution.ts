@@ -33,8 +33,12 @@ interface Variables extends ZoneVariables {
   readonly passport: PassportClaims
 }
 
+const STANDS_BEHIND = "zoneResolution() stands behind"
+const ORDER = "app.use(requirePassport(…), companyDetection(), requireValidCompany(), zoneResolution(…))"
+
 /**
- * Sets `zone`. Stands behind the passport check and company detection. Refuses `company.unknown`, `company.moving`, `zone.country-refused`, and whatever `ask` does.
+ * Sets `zone`. Stands behind the passport check and company detection: without them before it every request ends with a TypeError. Refuses `company.unknown`, `company.moving`,
+ * `zone.country-refused`, and whatever `ask` does.
  *
  * ```ts
  * app.use(zoneResolution<Env>({ ask: (company, atLeast, env) => askPlatform(() => env.PLATFORM.zoneOf(company, atLeast)) }))
@@ -48,6 +52,10 @@ export function zoneResolution<Bindings extends object = object>(
 
   return async function zoneResolution(c, next) {
     const { company, passport } = c.var
+    if (company === undefined)
+      throw new TypeError(`${STANDS_BEHIND} companyDetection(), which sets "company": ${ORDER}`)
+    if (passport === undefined)
+      throw new TypeError(`${STANDS_BEHIND} requirePassport(), which sets "passport": ${ORDER}`)
     if (company === null) {
       c.set("zone", null)
     } else {

@@ -258,7 +258,11 @@ describe("flags in a user Worker", () => {
   it("are LaunchDarkly's from KV, by company, switched without a deploy and without a call outside", async () => {
     expect(await detailsOf("launchdarkly")).toMatchObject({ value: false, errorCode: "PROVIDER_NOT_READY" })
     await write({})
-    expect(await detailsOf("launchdarkly")).toMatchObject({ value: false, reason: "DEFAULT" })
+    const found = await until(
+      () => detailsOf("launchdarkly"),
+      ({ errorCode }) => errorCode === undefined,
+    )
+    expect(found).toMatchObject({ value: false, reason: "DEFAULT" })
     await write(forCompany100)
     await until(
       () => detailsOf("launchdarkly"),
