@@ -16,3 +16,12 @@ export interface Env {
   readonly RULES_REFRESH_MS: string
 }
 export type Call = Context<{ Bindings: Env; Variables: PassportVariables }>
+
+/** Throws for a variable that is empty or no whole number: as a time it would be none at all, and every answer late. */
+export function msOf(
+  env: Env,
+  name: "LEGACY_TIMEOUT_MS" | "NEW_TIMEOUT_MS" | "NEW_OPEN_MS" | "RULES_REFRESH_MS",
+): number {
+  if (!/^[0-9]{1,9}$/.test(env[name])) throw new TypeError(`${name} must be whole milliseconds`)
+  return Number(env[name])
+}

@@ -17,7 +17,7 @@ afterEach(() => {
 
 interface Circumstances {
   readonly service?: (request: Request) => Response | Promise<Response>
-  readonly vars?: Readonly<Record<string, string>>
+  readonly vars?: Readonly<Record<string, string | undefined>>
 }
 
 /** One request through ecrion, with its background work done. */
@@ -159,6 +159,14 @@ describe("ecrion: to the services", () => {
     expect(await asked("/lively/1")).toEqual(["new"])
   })
 
+  for (const name of ["LEGACY_TIMEOUT_MS", "NEW_TIMEOUT_MS", "NEW_OPEN_MS", "RULES_REFRESH_MS"])
+    it(`asks nobody where ${name} is no number, which would be no time at all`, async ({ expect }) => {
+      for (const value of ["", " ", "5s", "-1", undefined]) {
+        const { response, sent } = await call("/documents/1", {}, {}, { vars: { [name]: value } })
+        expect([response.status, sent.length]).toEqual([500, 0])
+      }
+    })
+
   it("keeps what belongs to one connection from the client", async ({ expect }) => {
     const headers = { connection: "keep-alive", "keep-alive": "timeout=5" }
     const { response } = await call("/", {}, {}, { service: () => new Response("a", { headers }) })
@@ -226,6 +234,42 @@ describe("ecrion: rules", () => {
         ...(status === 400 ? { errors: [{ pointer: "/rules/0/mode" }] } : {}),
       })
     })
+
+  /** Without saying how long it is. */
+  async function putStreamed(chunks: Iterable<Uint8Array>) {
+    const left = chunks[Symbol.iterator]()
+    const body = new ReadableStream<Uint8Array>({
+      pull(stream) {
+        const next = left.next()
+        if (next.done === true) stream.close()
+        else stream.enqueue(next.value)
+      },
+    })
+    const etag = (await call("/.strangler/rules", {}, operator)).response.headers.get("etag") ?? ""
+    const headers = { "content-type": "application/json", "if-match": etag }
+    const init = { method: "PUT", body, headers }
+    return (await call("/.strangler/rules", init, operator)).response
+  }
+  const sized = (text: string, sizeBytes: number) => new TextEncoder().encode(text.padEnd(sizeBytes, " "))
+
+  it("are taken from a body of unstated length, to the last byte that they may have", async ({ expect }) => {
+    const text = '{"rules":[{"path":"/streamed","mode":"new"}]}'
+    expect((await putStreamed([sized(text, 100), sized("", 100)])).status).toBe(204)
+    expect(await (await call("/.strangler/rules", {}, operator)).response.text()).toBe(text.padEnd(200))
+    expect((await putStreamed([sized(text, 200_000), sized("", 62_144)])).status).toBe(204)
+  })
+
+  it("are refused a byte beyond that, without hearing the rest", async ({ expect }) => {
+    let sent = 0
+    function* endless() {
+      for (; sent < 100; sent++) yield sized("{", 100_000)
+    }
+    for (const chunks of [[sized("{}", 200_000), sized("", 62_145)], endless()]) {
+      const response = await putStreamed(chunks)
+      expect([response.status, await response.json()]).toMatchObject([413, { code: "api.too-large" }])
+    }
+    expect(sent).toBeLessThan(10)
+  })
 
   for (const claims of [
     {},

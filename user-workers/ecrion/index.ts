@@ -28,7 +28,7 @@ import { tracing } from "../../kit/tracing.ts"
 import { worker } from "../../kit/worker.ts"
 import { writeLog } from "../../kit/write-log.ts"
 import { revisionOf } from "../../kit/zone-resolution.ts"
-import type { Call, Env } from "./env.ts"
+import { type Call, type Env, msOf } from "./env.ts"
 import { requestTo } from "./request-to.ts"
 import { answerRules, answerScoreboard, RULES_PATH, SCOREBOARD_PATH } from "./strangler-api.ts"
 
@@ -58,6 +58,7 @@ export default app
 /** A path without a rule is the legacy service's. */
 async function migrate(c: Call, path: string): Promise<Response> {
   const { env } = c
+  const timeoutMs = { legacy: msOf(env, "LEGACY_TIMEOUT_MS"), new: msOf(env, "NEW_TIMEOUT_MS") }
   const ofNew = healthOf(env)
   const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
   const { value: rules } = await rulesOf(env).current(env.DB, waitUntil)
@@ -80,14 +81,14 @@ async function migrate(c: Call, path: string): Promise<Response> {
       return { audience, origin }
     },
     send: (access, options) => fetch(requestTo(access, request, c.var.passport.host, options)),
-    timeoutMs: { legacy: Number(env.LEGACY_TIMEOUT_MS), new: Number(env.NEW_TIMEOUT_MS) },
+    timeoutMs,
     // By rule: what one part of the new service does says nothing of the others.
     enterNew: () => ofNew.enter(rule?.path ?? ""),
     waitUntil,
     shadows,
     compare: async (first, ask, signal) => {
-      const newTimeoutMs = Number(env.NEW_TIMEOUT_MS)
-      if (rule !== null) await compare({ rule, method: request.method, signal, newTimeoutMs, requestId }, first, ask)
+      const { method } = request
+      if (rule !== null) await compare({ rule, method, signal, newTimeoutMs: timeoutMs.new, requestId }, first, ask)
       await writeScores(env)
     },
     note: (event) => {
@@ -105,8 +106,9 @@ async function migrate(c: Call, path: string): Promise<Response> {
 }
 
 /** Asked for by every request: a variable that cannot be read stops the Worker rather than being met when the new service fails. */
-function healthOf({ NEW_OPEN_MS }: Env): CircuitBreaker {
-  health ??= circuitBreaker({ ...OPENS, openMs: Number(NEW_OPEN_MS) })
+function healthOf(env: Env): CircuitBreaker {
+  const openMs = msOf(env, "NEW_OPEN_MS")
+  health ??= circuitBreaker({ ...OPENS, openMs })
   return health
 }
 
@@ -154,7 +156,7 @@ async function writeScores(env: Env): Promise<void> {
 }
 
 function rulesOf(env: Env): StoredDocument<StrangleRules> {
-  const refreshMs = Number(env.RULES_REFRESH_MS)
+  const refreshMs = msOf(env, "RULES_REFRESH_MS")
   const note = (fault: string, revision: number | null) => {
     const record = { event: `rules-${fault}`, revision }
     writeLog(record)

@@ -1,4 +1,5 @@
 /** What ecrion answers itself: its scoreboard, and the rules that its team reads and writes. Both end any route that leads here, and are for those with a scope. */
+import { boundedText } from "../../kit/bounded-text.ts"
 import { refuse } from "../../kit/problem.ts"
 import type { Scoreboard } from "../../kit/scoreboard.ts"
 import { scoreboardPage } from "../../kit/scoreboard-page.ts"
@@ -26,7 +27,7 @@ export async function answerScoreboard(c: Call, scoreboard: Scoreboard): Promise
 
 /**
  * `GET`: the newest rule set as it was written, its revision as ETag. `PUT` with that ETag in `If-Match`: refuses a set that does not parse
- * (`api.body-invalid`), and one that is not on top of the newest (`api.precondition-failed`).
+ * (`api.body-invalid`), one that is longer than 256 KiB or not UTF-8 (`api.too-large`), and one that is not on top of the newest (`api.precondition-failed`).
  */
 export async function answerRules(c: Call, stored: StoredDocument<StrangleRules>): Promise<Response> {
   requireScope(c, c.env.RULES_SCOPE)
@@ -42,8 +43,8 @@ async function changeRules(c: Call, stored: StoredDocument<StrangleRules>): Prom
   if (!/^application\/json\b/i.test(c.req.header("content-type") ?? "")) throw refuse("api.media-type")
   const expected = /^"(0|[1-9][0-9]{0,14})"$/.exec(c.req.header("if-match") ?? "")?.[1]
   if (expected === undefined) throw refuse("api.precondition-failed")
-  if (!(Number(c.req.header("content-length")) <= MAX_RULES_TEXT)) throw refuse("api.too-large")
-  const text = await c.req.text()
+  const text = await boundedText(c.req.raw, MAX_RULES_TEXT)
+  if (text === null) throw refuse("api.too-large", { detail: "Send JSON in UTF-8, at most 256 KiB." })
   const parsed = parseStrangleRules(text)
   if (!parsed.ok) throw refuse("api.body-invalid", { errors: parsed.faults })
   const { idp = "", sub } = c.var.passport

@@ -285,6 +285,58 @@ describe("files: beside uploads", () => {
   })
 })
 
+describe("files: variables", () => {
+  const preflight = (CORS_ORIGINS: string) =>
+    files.fetch(
+      new Request(`https://storage.procore.com${UPLOAD}`, {
+        method: "OPTIONS",
+        headers: { origin: "https://app.example", "access-control-request-method": "PUT" },
+      }),
+      { ...environment([]), CORS_ORIGINS },
+      executionContext,
+    )
+
+  for (const CORS_ORIGINS of ["", "  "])
+    it(`serve no web application while CORS_ORIGINS is ${JSON.stringify(CORS_ORIGINS)}, and all else as ever`, async ({
+      expect,
+    }) => {
+      const { response, stored } = await upload({ vars: { CORS_ORIGINS } })
+      expect([response.status, stored]).toEqual([200, [CONTENT]])
+      expect((await preflight(CORS_ORIGINS)).headers.has("access-control-allow-origin")).toBe(false)
+    })
+
+  for (const CORS_ORIGINS of [
+    " https://app.example",
+    "https://app.example\n",
+    "https://other.example  https://app.example",
+  ])
+    it(`name origins between any blanks: ${JSON.stringify(CORS_ORIGINS)}`, async ({ expect }) => {
+      expect((await upload({ vars: { CORS_ORIGINS } })).response.status).toBe(200)
+      expect((await preflight(CORS_ORIGINS)).headers.get("access-control-allow-origin")).toBe("https://app.example")
+    })
+
+  it("stop everything where CORS_ORIGINS names what is no origin", async ({ expect }) => {
+    expect((await upload({ vars: { CORS_ORIGINS: "https://app.example/" } })).response.status).toBe(500)
+  })
+
+  it("let uploads go to no store while STORE_ORIGINS is empty, and to those between any blanks", async ({ expect }) => {
+    for (const STORE_ORIGINS of ["", " "])
+      await expectProblem((await upload({ vars: { STORE_ORIGINS } })).response, 502, "upload.target-refused")
+    expect((await upload({ vars: { STORE_ORIGINS: `  ${STORE}\n` } })).response.status).toBe(200)
+  })
+
+  for (const name of ["SERVICE_TIMEOUT_MS", "STORE_TIMEOUT_MS", "UPLOAD_TIMEOUT_MS"])
+    it(`stop an upload before anything is claimed where ${name} is no number, and blame no service`, async ({
+      expect,
+    }) => {
+      for (const value of ["", " ", "1s", "-1", undefined]) {
+        const { response, fus } = await upload({ vars: { [name]: value } })
+        await expectProblem(response, 500, "internal")
+        expect(fus).toEqual([])
+      }
+    })
+})
+
 interface Circumstances {
   readonly path?: string
   /** Default PUT, for both. */
@@ -304,6 +356,7 @@ interface Circumstances {
   readonly burnAnswers?: readonly (number | null)[]
   /** It takes requests and answers none. */
   readonly isServiceSilent?: boolean
+  readonly vars?: Readonly<Record<string, string | undefined>>
 }
 
 async function upload(given: Circumstances = {}) {
@@ -360,7 +413,8 @@ async function upload(given: Circumstances = {}) {
     return "claimStatus" in given ? answerOf(given.claimStatus, given.claimBody) : answerOf(200, announced)
   })
   const asked: string[] = []
-  const env = { ...environment(asked), ...(given.isServiceSilent === true ? { SERVICE_TIMEOUT_MS: "20" } : {}) }
+  const silent = given.isServiceSilent === true ? { SERVICE_TIMEOUT_MS: "20" } : {}
+  const env = { ...environment(asked), ...silent, ...given.vars }
   const response = await files.fetch(request, env, executionContext)
   return { response, stored, fus, asked, own: request.headers.get("x-passport") }
 }

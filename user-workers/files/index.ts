@@ -55,7 +55,7 @@ const directory = new ZoneDirectory()
 const services = new AudienceDirectory()
 /** Made from the environment by the first request of an isolate. */
 let keys: { readonly inward: HmacUrl; readonly outward: ServiceKeys } | null = null
-let answerCors: MiddlewareHandler | null = null
+let answerCors: { readonly origins: string; readonly answer: MiddlewareHandler } | null = null
 
 const app = worker<Env, PassportVariables>({ log: writeLog })
 app.use(tracing({ service: "files" }))
@@ -86,8 +86,8 @@ async function takeUpload(c: Call): Promise<string> {
 
   const service = await serviceOf(ids.company, passport.facts.country, request, env)
   const claim = { path: `${path}/url`, userId, id: crypto.randomUUID() }
-  const storeOrigins = env.STORE_ORIGINS.split(/\s+/)
-  const limits = { storeTimeoutMs: Number(env.STORE_TIMEOUT_MS), uploadTimeoutMs: Number(env.UPLOAD_TIMEOUT_MS) }
+  const storeOrigins = wordsOf(env.STORE_ORIGINS)
+  const limits = { storeTimeoutMs: msOf(env, "STORE_TIMEOUT_MS"), uploadTimeoutMs: msOf(env, "UPLOAD_TIMEOUT_MS") }
   let etag: string
   try {
     const target = await timed("fetch_cloud_storage_url", () => claimTarget(service, claim, storeOrigins))
@@ -105,15 +105,27 @@ async function takeUpload(c: Call): Promise<string> {
   return etag
 }
 
-function corsOf(env: Env): MiddlewareHandler {
-  answerCors ??= cors({
-    origins: env.CORS_ORIGINS.split(/\s+/),
-    methods: ["GET", "PUT"],
-    headers: ["content-type"],
-    exposeHeaders: ["etag", "x-request-id"],
-    maxAgeS: 7_200,
-  })
-  return answerCors
+function corsOf({ CORS_ORIGINS }: Env): MiddlewareHandler {
+  if (answerCors?.origins !== CORS_ORIGINS) answerCors = { origins: CORS_ORIGINS, answer: corsFor(CORS_ORIGINS) }
+  return answerCors.answer
+}
+
+/** Without an origin no script of any may read an answer: browsers see to that where nothing is said. */
+function corsFor(text: string): MiddlewareHandler {
+  const origins = wordsOf(text)
+  if (origins.length === 0) return (_, next) => next()
+  const exposeHeaders = ["etag", "x-request-id"]
+  return cors({ origins, methods: ["GET", "PUT"], headers: ["content-type"], exposeHeaders, maxAgeS: 7_200 })
+}
+
+function wordsOf(text: string): readonly string[] {
+  return text.split(/\s+/).filter((word) => word !== "")
+}
+
+/** Throws for a variable that is empty or no whole number: as a time it would be none at all, and every upload the service's or the store's failure. */
+function msOf(env: Env, name: "SERVICE_TIMEOUT_MS" | "STORE_TIMEOUT_MS" | "UPLOAD_TIMEOUT_MS"): number {
+  if (!/^[0-9]{1,9}$/.test(env[name])) throw new TypeError(`${name} must be whole milliseconds`)
+  return Number(env[name])
 }
 
 function keysOf(env: Env) {
@@ -154,7 +166,7 @@ async function serviceOf(company: string, country: string | null, request: Reque
   )
   const ownPassport = request.headers.get(PASSPORT_HEADER) ?? ""
   const configRevision = request.headers.get(CONFIG_HEADER) ?? ""
-  const timeoutMs = Number(env.SERVICE_TIMEOUT_MS)
+  const timeoutMs = msOf(env, "SERVICE_TIMEOUT_MS")
   return { origin, audience, ownPassport, configRevision, keys: keysOf(env).outward, timeoutMs }
 }
 

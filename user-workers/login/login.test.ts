@@ -177,6 +177,12 @@ describe("settings", () => {
     ["sessions too short for the store to keep", { SESSION_LIFETIME_S: "119" }],
     ["a public origin with more than an origin", { PUBLIC_ORIGIN: "https://app.example.com/" }],
     ["a public origin that is no web address", { PUBLIC_ORIGIN: "mailto:a" }],
+    ["no providers", { PROVIDERS: "" }],
+    ["no length of a session", { SESSION_LIFETIME_S: "" }],
+    ["no time of idleness", { SESSION_IDLE_S: " " }],
+    ["no key to seal sessions with", { SESSION_KEYS: "" }],
+    ["a key that is too short to seal sessions with", { SESSION_KEYS: "c2hvcnQ" }],
+    ["no key to seal sessions with at all", { SESSION_KEYS: undefined }],
     [
       "an address in capitals, which nobody could log in by",
       { PIN_ADDRESSES: JSON.stringify({ "Alice@example.com": { idp: "example", subject: "alice" } }) },

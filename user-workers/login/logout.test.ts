@@ -134,6 +134,7 @@ describe("logging out", () => {
     ["an old browser on another port", { origin: "https://app.procore.com:8443" }, 403],
     ["an old browser elsewhere", { origin: "null" }, 403],
     ["who says nothing", {}, 403],
+    ["who says that it is nowhere", { origin: "" }, 403],
   ] as const)
     it(`from ${name} is answered with ${status}`, async ({ expect }) => {
       const browser = open()

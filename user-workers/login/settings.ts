@@ -3,6 +3,7 @@ import { z } from "zod"
 import { companyId, idpName, scopeName } from "../../contracts/dispatch-config.ts"
 import { MAX_CREDENTIAL_LIFETIME_S } from "../../contracts/revocation.ts"
 import { authenticationLevel } from "../../contracts/session.ts"
+import { parseHmacKeys } from "../../kit/hmac-keys.ts"
 import { refuse } from "../../kit/problem.ts"
 import { clientSecretOf, type Env } from "./env.ts"
 
@@ -83,8 +84,18 @@ export function settingsOf(env: Env): Settings {
   for (const { idp, clientAuth } of parsed.data.providers)
     if (clientAuth !== "none" && clientSecretOf(env, idp) === null)
       throw refuse("login.not-configured", { cause: new Error(`no client secret for ${idp}`) })
+  requireSealingKeys(env)
   known = { of, settings: parsed.data }
   return parsed.data
+}
+
+/** Otherwise everybody would be sent to the provider, and nobody let in who comes back. */
+function requireSealingKeys({ SESSION_KEYS }: Env): void {
+  try {
+    parseHmacKeys(SESSION_KEYS)
+  } catch (cause) {
+    throw refuse("login.not-configured", { cause })
+  }
 }
 
 /** Whether PINs are sent, as far as this isolate has looked. */

@@ -3,7 +3,8 @@ import { env as bound } from "cloudflare:workers"
 import { exportJWK, generateKeyPair, SignJWT } from "jose"
 import { beforeEach, describe, it, vi } from "vitest"
 import type { PlatformApi } from "../../contracts/platform.ts"
-import type { Revocation } from "../../contracts/revocation.ts"
+import { type Revocation, targetHash } from "../../contracts/revocation.ts"
+import { sessionKey, sessionRecord } from "../../contracts/session.ts"
 import { makeTestPassports } from "../../kit/sign-test-passport.ts"
 import sessions from "./index.ts"
 import { CREDENTIAL_CHANGE, SESSION_REVOKED } from "./receive-event.ts"
@@ -109,10 +110,30 @@ describe("events: what they do", () => {
   it("ends those of an e-mail address at the provider whose subjects are addresses", async ({ expect }) => {
     const mail = { format: "email", email: "Alice@Example.com" }
     expect((await push(about(mail))).revoked).toMatchObject([
+      { target: { kind: "subject", idp: "mail", subject: "Alice@Example.com" } },
       { target: { kind: "subject", idp: "mail", subject: "alice@example.com" } },
     ])
     const { emailIdp: _, ...without } = transmitter
     expect((await push(about(mail), { transmitters: [without] })).body).toMatchObject({ err: "invalid_request" })
+  })
+
+  for (const subject of ["Alice@Example.com", "alice@example.com"])
+    it(`ends a session that began as ${subject}, by the hash that the edge looks for`, async ({ expect }) => {
+      const handle = await putSession(kv, { idp: "mail", subject })
+      const kept = [
+        await putSession(kv, { idp: "mail", subject: "malice@example.com" }),
+        await putSession(kv, { subject }),
+      ]
+      const record = sessionRecord.parse(JSON.parse((await kv.get(sessionKey(handle))) ?? ""))
+      const { status, revoked } = await push(about({ format: "email", email: "Alice@Example.com" }))
+      const hashes = await Promise.all(revoked.map(({ target }) => targetHash(target)))
+      expect(status).toBe(202)
+      expect(hashes).toContainEqual(await targetHash({ kind: "subject", idp: record.idp, subject: record.subject }))
+      expect((await keysOf(kv, "session/")).sort()).toEqual(kept.map((each) => sessionKey(each)).sort())
+    })
+
+  it("names an address once that has no capital", async ({ expect }) => {
+    expect((await push(about({ format: "email", email: "alice@example.com" }))).revoked).toHaveLength(1)
   })
 
   for (const [change, count] of Object.entries({ revoke: 1, update: 1, delete: 1, create: 0 }))
@@ -234,6 +255,19 @@ describe("events: what is refused, by RFC 8935", () => {
       expect(headers.get("content-type")).toContain("application/json")
       expect(headers.get("content-language")).toBe("en")
     })
+
+  it("takes the media type with parameters, and in other letters", async ({ expect }) => {
+    for (const type of ["application/secevent+jwt; charset=utf-8", "Application/SecEvent+JWT ;charset=UTF-8"])
+      expect((await push({}, { type })).status).toBe(202)
+    for (const type of [
+      "",
+      "; application/secevent+jwt",
+      "application/jwt; charset=application/secevent+jwt",
+      "application/secevent+jwts; charset=utf-8",
+      "application/secevent+jwt, application/jwt",
+    ])
+      expect([type, (await push({}, { type })).body]).toMatchObject([type, { err: "invalid_request" }])
+  })
 
   for (const [what, iat] of Object.entries({
     "an iat 60 s ahead": NOON_S + 60,

@@ -21,7 +21,7 @@ const CAEP = "https://schemas.openid.net/secevent/caep/event-type"
 export const SESSION_REVOKED = `${CAEP}/session-revoked`
 export const CREDENTIAL_CHANGE = `${CAEP}/credential-change`
 
-/** TRANSMITTERS: `subjectIssuer` is the `iss` of its subjects when that is not its own, `emailIdp` the provider whose subjects are e-mail addresses. It speaks for no other. */
+/** TRANSMITTERS: `subjectIssuer` is the `iss` of its subjects when that is not its own, `emailIdp` the provider whose subjects are e-mail addresses, as the event spells them or in lower case. It speaks for no other. */
 const transmitters = z
   .array(
     z.strictObject({
@@ -80,7 +80,8 @@ export async function receiveEvent(
   env: Bindings,
   revoke: (list: readonly Revocation[]) => Promise<unknown>,
 ): Promise<Response> {
-  if (token === null || mediaType.trim().toLowerCase() !== SECURITY_EVENT_TYPE)
+  const essence = mediaType.split(";")[0]?.trim().toLowerCase()
+  if (token === null || essence !== SECURITY_EVENT_TYPE)
     return badRequest("invalid_request", `Send ${SECURITY_EVENT_TYPE}, at most 8 KiB.`)
   const nowMs = Date.now()
   const read = await readSecurityEvent(token, transmitters.parse(JSON.parse(env.TRANSMITTERS)), nowMs)
@@ -106,7 +107,7 @@ export async function receiveEvent(
         list.push(...found.map((each) => endOf(each, reason)))
         isYoung ||= nowMs - event.issuedAtMs < KV_LAG_MS
       } else if (about.data.user !== undefined)
-        list.push({ target: targetOf(about.data.user, event.transmitter), beforeMs, reason })
+        list.push(...targetsOf(about.data.user, event.transmitter).map((target) => ({ target, beforeMs, reason })))
       else if (type === CREDENTIAL_CHANGE || about.data.session === undefined)
         throw new Refused("invalid_request", "The event must name a user, or a session that was revoked.")
       else isYoung ||= nowMs - event.issuedAtMs < KV_LAG_MS
@@ -130,14 +131,17 @@ function endOf(handle: string, reason: string): Revocation {
   return { target: { kind: "session", session: handle }, reason }
 }
 
-function targetOf(about: z.output<typeof user>, transmitter: Transmitter): Revocation["target"] {
+function targetsOf(about: z.output<typeof user>, transmitter: Transmitter): readonly Revocation["target"][] {
+  const { idp, emailIdp } = transmitter
   if (about.format === "email") {
-    if (transmitter.emailIdp === undefined) throw new Refused("invalid_request", "Subjects are not known by e-mail.")
-    return { kind: "subject", idp: transmitter.emailIdp, subject: about.email.toLowerCase() }
+    if (emailIdp === undefined) throw new Refused("invalid_request", "Subjects are not known by e-mail.")
+    // A session's subject is the provider's own spelling, capitals and all, and credentials are refused by that to the letter. PINs are for addresses in lower case.
+    const spellings = new Set([about.email, about.email.toLowerCase()])
+    return [...spellings].map((subject) => ({ kind: "subject", idp: emailIdp, subject }))
   }
   if (about.iss !== (transmitter.subjectIssuer ?? transmitter.iss))
     throw new Refused("access_denied", "The transmitter does not speak for this issuer's subjects.")
-  return { kind: "subject", idp: transmitter.idp, subject: about.sub }
+  return [{ kind: "subject", idp, subject: about.sub }]
 }
 
 /**

@@ -45,7 +45,7 @@ const (
 	// After which the key set is read again, and that one request may take.
 	keysMaxAge  = 5 * time.Minute
 	keysTimeout = 5 * time.Second
-	// An unknown key id makes us look again, but no oftener than this: anybody can invent key ids.
+	// An unknown key id makes us look again, but not before this has passed since the last look ended: anybody can invent key ids.
 	keysMinInterval = 2 * time.Second
 )
 
@@ -59,21 +59,31 @@ type Verifier struct {
 	Type string
 	// Now is the clock.
 	Now func() time.Time
+	// Elapsed is the time since any moment, by a clock that nobody sets: the age of the keys goes by it.
+	Elapsed func() time.Duration
 	// ReadKeySet gives the key set's text.
 	ReadKeySet func() ([]byte, error)
 
-	mutex  sync.Mutex
-	keys   map[string]*ecdsa.PublicKey
-	readAt time.Time
+	// mutex is for those below; it is never held while the key set is read.
+	mutex sync.Mutex
+	keys  map[string]*ecdsa.PublicKey
+	// hasRead and readAt say when the last read ended, whatever came of it.
+	hasRead bool
+	readAt  time.Duration
+	// reading is closed when the read under way ends, and nil while there is none.
+	reading chan struct{}
 }
 
 // NewVerifier accepts passports of issuer for audience alone, by the keys at keySetURL.
 func NewVerifier(issuer, audience, keySetURL string) *Verifier {
+	// A time.Time of this process has a monotonic reading, which time.Since goes by.
+	start := time.Now()
 	return &Verifier{
 		Issuer:     issuer,
 		Audience:   audience,
 		Type:       TypePassport,
 		Now:        time.Now,
+		Elapsed:    func() time.Duration { return time.Since(start) },
 		ReadKeySet: func() ([]byte, error) { return fetch(keySetURL) },
 	}
 }
@@ -165,58 +175,84 @@ func (v *Verifier) checkClaims(claims Claims) error {
 	return nil
 }
 
-// find lets one goroutine read while the others wait for it, as long as keysTimeout at most.
+// find lets one goroutine read the key set; whose key is held does not wait for it.
 func (v *Verifier) find(kid string) *ecdsa.PublicKey {
 	v.mutex.Lock()
-	defer v.mutex.Unlock()
-	age := v.Now().Sub(v.readAt)
-	_, known := v.keys[kid]
-	if v.readAt.IsZero() || age > keysMaxAge || (!known && age > keysMinInterval) {
-		v.readAt = v.Now()
-		// The keys we have stay good; a backend that has none refuses everything until the gateway answers.
-		if text, err := v.ReadKeySet(); err == nil {
-			if keys, err := importKeys(text); err == nil {
-				v.keys = keys
-			}
-		}
+	key := v.keys[kid]
+	due := keysMaxAge
+	if key == nil {
+		due = keysMinInterval
 	}
+	isDue := !v.hasRead || v.Elapsed()-v.readAt > due
+	underWay := v.reading
+	if underWay == nil && isDue {
+		v.reading = make(chan struct{})
+	}
+	v.mutex.Unlock()
+	switch {
+	case underWay == nil && isDue:
+		v.refresh()
+	case underWay != nil && key == nil:
+		<-underWay
+	default:
+		return key
+	}
+	v.mutex.Lock()
+	defer v.mutex.Unlock()
 	return v.keys[kid]
 }
 
-// importKeys leaves out keys that are not exactly ES256 public keys; a kid that occurs twice is trusted in neither.
-func importKeys(text []byte) (map[string]*ecdsa.PublicKey, error) {
-	var set struct {
-		Keys []struct {
-			Kty, Crv, Kid, X, Y string
-			Alg, Use, D         *string
-		} `json:"keys"`
+func (v *Verifier) refresh() {
+	var keys map[string]*ecdsa.PublicKey
+	defer func() {
+		v.mutex.Lock()
+		defer v.mutex.Unlock()
+		// Without any the keys we have stay good; a backend that has none refuses everything until the gateway answers.
+		if keys != nil {
+			v.keys = keys
+		}
+		v.hasRead, v.readAt = true, v.Elapsed()
+		close(v.reading)
+		v.reading = nil
+	}()
+	if text, err := v.ReadKeySet(); err == nil {
+		keys = importKeys(text)
 	}
-	if err := json.Unmarshal(text, &set); err != nil {
-		return nil, err
+}
+
+type jwk struct {
+	Kty, Crv, Kid, X, Y string
+	Alg, Use, D         *string
+}
+
+// importKeys leaves out keys that are not exactly ES256 public keys, and those that cannot be read; a kid that occurs twice is trusted in neither. Nil for what is no key set.
+func importKeys(text []byte) map[string]*ecdsa.PublicKey {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(text, &set); err != nil || set.Keys == nil {
+		return nil
 	}
 	keys := map[string]*ecdsa.PublicKey{}
-	twice := map[string]bool{}
-	for _, jwk := range set.Keys {
-		if jwk.Kty != "EC" || jwk.Crv != "P-256" || jwk.D != nil || jwk.Kid == "" {
+	seen := map[string]bool{}
+	for _, each := range set.Keys {
+		var one jwk
+		if err := json.Unmarshal(each, &one); err != nil || one.Kty != "EC" || one.Crv != "P-256" || one.D != nil || one.Kid == "" {
 			continue
 		}
-		if (jwk.Alg != nil && *jwk.Alg != algorithm) || (jwk.Use != nil && *jwk.Use != "sig") {
+		if (one.Alg != nil && *one.Alg != algorithm) || (one.Use != nil && *one.Use != "sig") {
 			continue
 		}
-		key, err := importKey(jwk.X, jwk.Y)
-		if err != nil {
-			return nil, fmt.Errorf("key %s: %w", jwk.Kid, err)
+		// One that is no point on the curve is no reason to do without the others.
+		key, err := importKey(one.X, one.Y)
+		if err != nil || seen[one.Kid] {
+			delete(keys, one.Kid)
+		} else {
+			keys[one.Kid] = key
 		}
-		_, there := keys[jwk.Kid]
-		twice[jwk.Kid] = there
-		keys[jwk.Kid] = key
+		seen[one.Kid] = true
 	}
-	for kid, isTwice := range twice {
-		if isTwice {
-			delete(keys, kid)
-		}
-	}
-	return keys, nil
+	return keys
 }
 
 // spkiPrefix stands before the 65 bytes of an uncompressed point on P-256 in a SubjectPublicKeyInfo (RFC 5480).

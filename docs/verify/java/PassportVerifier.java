@@ -12,10 +12,13 @@ import java.security.GeneralSecurityException;
 import java.security.KeyFactory;
 import java.security.Signature;
 import java.security.interfaces.ECPublicKey;
+import java.security.spec.ECFieldFp;
 import java.security.spec.ECGenParameterSpec;
 import java.security.spec.ECParameterSpec;
 import java.security.spec.ECPoint;
 import java.security.spec.ECPublicKeySpec;
+import java.security.spec.EllipticCurve;
+import java.security.spec.InvalidKeySpecException;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -28,6 +31,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
 
 /**
  * Checks the passport of a request. Copy this file into a backend (and give it a package); it needs JDK 11 or newer and nothing else.
@@ -37,7 +44,8 @@ import java.util.concurrent.Callable;
  * PassportVerifier verifier = new PassportVerifier(
  *     "https://passports.example.com", "cell:us01", URI.create("https://api.example.com/.well-known/jwks.json"));
  * try {
- *   Map<String, Object> claims = verifier.verify(request.getHeader("x-passport"));
+ *   // All of them: getHeader gives the first of several.
+ *   Map<String, Object> claims = verifier.verify(Collections.list(request.getHeaders("x-passport")));
  * } catch (PassportVerifier.Refused refused) {
  *   log.info("refused: {}", refused.getMessage()); // a caller learns nothing but 401
  *   response.setStatus(401);
@@ -57,7 +65,7 @@ public final class PassportVerifier {
   /** After which the key set is read again, and that one request may take. */
   private static final long KEYS_MAX_AGE_MS = 300_000;
   private static final Duration KEYS_TIMEOUT = Duration.ofSeconds(5);
-  /** An unknown key id makes us look again, but no oftener than this: anybody can invent key ids. */
+  /** An unknown key id makes us look again, but not before this has passed since the last look ended: anybody can invent key ids. */
   private static final long KEYS_MIN_INTERVAL_MS = 2_000;
 
   /** Why, for your log; a caller learns nothing but 401. */
@@ -74,8 +82,15 @@ public final class PassportVerifier {
   private final String type;
   private final Clock clock;
   private final Callable<String> readKeySet;
+  private final LongSupplier nanoTime;
+  /** For the four below; never held while the key set is read. */
+  private final Object lock = new Object();
   private Map<String, ECPublicKey> keys = Map.of();
-  private long readAtMs = Long.MIN_VALUE;
+  /** When the last read ended, whatever came of it. */
+  private long readAtNanos;
+  private boolean hasRead;
+  /** Zero when the read under way ends; null while there is none. */
+  private CountDownLatch reading;
 
   public PassportVerifier(String issuer, String audience, URI keySet) {
     this(issuer, audience, "passport+jwt", Clock.systemUTC(), () -> fetch(keySet));
@@ -83,6 +98,13 @@ public final class PassportVerifier {
 
   /** {@code type} is {@code txntoken+jwt} for an audience that gets Transaction Tokens; {@code readKeySet} gives the key set's text. */
   public PassportVerifier(String issuer, String audience, String type, Clock clock, Callable<String> readKeySet) {
+    this(issuer, audience, type, clock, readKeySet, System::nanoTime);
+  }
+
+  /** {@code nanoTime} is a clock that nobody sets: the age of the keys goes by it. */
+  PassportVerifier(
+      String issuer, String audience, String type, Clock clock, Callable<String> readKeySet, LongSupplier nanoTime) {
+    this.nanoTime = nanoTime;
     this.issuer = issuer;
     this.audience = audience;
     this.type = type;
@@ -90,11 +112,12 @@ public final class PassportVerifier {
     this.readKeySet = readKeySet;
   }
 
-  /** The claims of a good passport: text, Long, Double, Boolean, List, Map or null. */
-  public Map<String, Object> verify(String token) throws Refused {
-    if (token == null) throw new Refused("no passport");
-    // Servers join repeated headers with a comma, which no token holds.
-    if (token.indexOf(',') >= 0) throw new Refused("more than one passport");
+  /** Takes all values of the header and gives the claims of a good passport: text, Long, Double, Boolean, List, Map or null. */
+  public Map<String, Object> verify(List<String> values) throws Refused {
+    if (values.isEmpty()) throw new Refused("no passport");
+    String token = values.get(0);
+    // Some proxies join repeated headers with a comma, which no token holds.
+    if (values.size() > 1 || token.indexOf(',') >= 0) throw new Refused("more than one passport");
     String[] parts = token.split("\\.", -1);
     if (token.length() > MAX_LENGTH || parts.length != 3) throw new Refused("not a JWT");
     byte[] head = decode(parts[0]);
@@ -161,54 +184,114 @@ public final class PassportVerifier {
     return true;
   }
 
-  /** One thread reads, the others wait for it: as long as {@link #KEYS_TIMEOUT} at most. */
-  private synchronized ECPublicKey find(String kid) {
-    long age = readAtMs == Long.MIN_VALUE ? Long.MAX_VALUE : clock.millis() - readAtMs;
-    if (age > KEYS_MAX_AGE_MS || (!keys.containsKey(kid) && age > KEYS_MIN_INTERVAL_MS)) {
-      readAtMs = clock.millis();
-      try {
-        keys = importKeys(readKeySet.call());
-      } catch (Exception failure) {
-        // The keys we have stay good; a backend that has none refuses everything until the gateway answers.
+  /** One thread reads the key set; the others go by the keys that are held, and never wait where theirs is among them. */
+  private ECPublicKey find(String kid) {
+    CountDownLatch underWay;
+    synchronized (lock) {
+      ECPublicKey key = keys.get(kid);
+      long ageMs = hasRead ? (nanoTime.getAsLong() - readAtNanos) / 1_000_000 : Long.MAX_VALUE;
+      underWay = reading;
+      if (underWay == null) {
+        if (ageMs <= (key == null ? KEYS_MIN_INTERVAL_MS : KEYS_MAX_AGE_MS)) return key;
+        reading = new CountDownLatch(1);
+      } else if (key != null || (!keys.isEmpty() && ageMs <= KEYS_MAX_AGE_MS)) {
+        // Threads are few: who invents key ids holds one at a time. Only where nothing is held, or nothing new enough, all wait.
+        return key;
       }
     }
-    return keys.get(kid);
+    if (underWay == null) refresh();
+    else await(underWay);
+    synchronized (lock) {
+      return keys.get(kid);
+    }
   }
 
-  /** Keys that are not exactly ES256 public keys are left out; a kid that occurs twice is trusted in neither. */
+  private void refresh() {
+    Map<String, ECPublicKey> read = null;
+    try {
+      read = importKeys(readKeySet.call());
+    } catch (InterruptedException interrupted) {
+      Thread.currentThread().interrupt();
+    } catch (Exception failure) {
+      // The keys we have stay good; a backend that has none refuses everything until the gateway answers.
+    } finally {
+      synchronized (lock) {
+        if (read != null) keys = read;
+        readAtNanos = nanoTime.getAsLong();
+        hasRead = true;
+        reading.countDown();
+        reading = null;
+      }
+    }
+  }
+
+  private static void await(CountDownLatch underWay) {
+    try {
+      underWay.await();
+    } catch (InterruptedException interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** Keys that are not exactly ES256 public keys are left out, and so are those that cannot be read; a kid that occurs twice is trusted in neither. */
   private static Map<String, ECPublicKey> importKeys(String text) throws Exception {
     Map<String, ECPublicKey> imported = new HashMap<>();
-    Set<String> twice = new HashSet<>();
+    Set<String> seen = new HashSet<>();
     for (Object each : (List<?>) ((Map<?, ?>) new Json(text).parse()).get("keys")) {
+      if (!(each instanceof Map)) continue;
       Map<?, ?> jwk = (Map<?, ?>) each;
       Object kid = jwk.get("kid");
       boolean isOurs = "EC".equals(jwk.get("kty")) && "P-256".equals(jwk.get("crv")) && !jwk.containsKey("d");
       Object alg = jwk.containsKey("alg") ? jwk.get("alg") : ALGORITHM;
       Object use = jwk.containsKey("use") ? jwk.get("use") : "sig";
       if (!isOurs || !ALGORITHM.equals(alg) || !"sig".equals(use) || !isText(kid)) continue;
-      ECPoint point = new ECPoint(coordinate(jwk.get("x")), coordinate(jwk.get("y")));
-      if (imported.put((String) kid, publicKey(point)) != null) twice.add((String) kid);
+      ECPublicKey key = importKey(jwk.get("x"), jwk.get("y"));
+      if (!seen.add((String) kid) || key == null) imported.remove(kid);
+      else imported.put((String) kid, key);
     }
-    imported.keySet().removeAll(twice);
     return imported;
   }
 
+  /** Null for what is no point on the curve: one such key is no reason to do without the others. */
+  private static ECPublicKey importKey(Object x, Object y) throws GeneralSecurityException {
+    AlgorithmParameters parameters = AlgorithmParameters.getInstance("EC");
+    parameters.init(new ECGenParameterSpec("secp256r1"));
+    ECParameterSpec curve = parameters.getParameterSpec(ECParameterSpec.class);
+    try {
+      ECPoint point = new ECPoint(coordinate(x), coordinate(y));
+      if (!isOn(curve.getCurve(), point)) return null;
+      return (ECPublicKey) KeyFactory.getInstance("EC").generatePublic(new ECPublicKeySpec(point, curve));
+    } catch (InvalidKeySpecException | Refused malformed) {
+      return null;
+    }
+  }
+
   private static BigInteger coordinate(Object text) throws Refused {
+    if (!isText(text)) throw new Refused("not a JWT");
     return new BigInteger(1, decode((String) text));
   }
 
-  private static ECPublicKey publicKey(ECPoint point) throws GeneralSecurityException {
-    AlgorithmParameters parameters = AlgorithmParameters.getInstance("EC");
-    parameters.init(new ECGenParameterSpec("secp256r1"));
-    ECPublicKeySpec spec = new ECPublicKeySpec(point, parameters.getParameterSpec(ECParameterSpec.class));
-    return (ECPublicKey) KeyFactory.getInstance("EC").generatePublic(spec);
+  /** y² = x³ + ax + b: the JDK does not look. */
+  private static boolean isOn(EllipticCurve curve, ECPoint point) {
+    BigInteger p = ((ECFieldFp) curve.getField()).getP();
+    BigInteger x = point.getAffineX();
+    BigInteger y = point.getAffineY();
+    if (x.compareTo(p) >= 0 || y.compareTo(p) >= 0) return false;
+    BigInteger right = x.pow(3).add(curve.getA().multiply(x)).add(curve.getB());
+    return y.multiply(y).subtract(right).mod(p).signum() == 0;
   }
 
-  private static String fetch(URI keySet) throws IOException, InterruptedException {
+  /** Asynchronous, so that its time ends the body too: that of the request ends with the headers, and a body that never ends would be waited for without end. */
+  static String fetch(URI keySet) throws Exception {
     HttpRequest request = HttpRequest.newBuilder(keySet).timeout(KEYS_TIMEOUT).build();
-    HttpResponse<String> response = CLIENT.send(request, HttpResponse.BodyHandlers.ofString());
-    if (response.statusCode() != 200) throw new IOException("The key set answered " + response.statusCode());
-    return response.body();
+    CompletableFuture<HttpResponse<String>> asked = CLIENT.sendAsync(request, HttpResponse.BodyHandlers.ofString());
+    try {
+      HttpResponse<String> response = asked.get(KEYS_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS);
+      if (response.statusCode() != 200) throw new IOException("The key set answered " + response.statusCode());
+      return response.body();
+    } finally {
+      asked.cancel(true);
+    }
   }
 
   private static final HttpClient CLIENT =

@@ -36,7 +36,7 @@ final class RunVectors {
         new PassportVerifier(
             (String) document.get("issuer"), (String) document.get("audience"), "passport+jwt", clock, () -> keySet);
     try {
-      verifier.verify((String) vector.get("token"));
+      verifier.verify(List.of((String) vector.get("token")));
       return "";
     } catch (PassportVerifier.Refused refused) {
       return refused.getMessage();

@@ -25,7 +25,7 @@ const MAX_LIFETIME_S = 60
 /** Milliseconds after which the key set is read again, and for which one request may take. */
 const KEYS_MAX_AGE_MS = 5 * 60_000
 const KEYS_TIMEOUT_MS = 5_000
-/** An unknown key id makes us look again, but no oftener than this: anybody can invent key ids. */
+/** An unknown key id makes us look again, but not before this has passed since the last look ended: anybody can invent key ids. */
 const KEYS_MIN_INTERVAL_MS = 2_000
 
 export interface VerifierOptions {
@@ -41,6 +41,8 @@ export interface VerifierOptions {
   readonly type?: string
   /** Milliseconds since the epoch. */
   readonly now?: () => number
+  /** Milliseconds since any moment, by a clock that nobody sets: the age of the keys goes by it. */
+  readonly monotonicMs?: () => number
 }
 
 export type Claims = Readonly<Record<string, unknown>>
@@ -52,7 +54,7 @@ export function passportVerifier(
   options: VerifierOptions,
 ): (token: string | readonly string[] | undefined) => Promise<Verdict> {
   const now = options.now ?? Date.now
-  const keyOf = keyCache(options, now)
+  const keyOf = keyCache(options)
 
   return async (token) => {
     if (token === undefined) return refused("no passport")
@@ -102,13 +104,15 @@ function claimsFault(
   return exp - iat > MAX_LIFETIME_S ? "lives too long" : null
 }
 
-function keyCache(options: VerifierOptions, now: () => number): (kid: string) => Promise<KeyObject | null> {
+/** One request reads, and whose key is held does not wait for it. */
+function keyCache(options: VerifierOptions): (kid: string) => Promise<KeyObject | null> {
+  const now = options.monotonicMs ?? (() => performance.now())
   let keys: ReadonlyMap<string, KeyObject> = new Map()
+  /** When the last read ended, whatever came of it. */
   let readAt = Number.NEGATIVE_INFINITY
   let reading: Promise<void> | null = null
 
   const read = async () => {
-    readAt = now()
     try {
       keys = importKeys(await (options.readKeySet ?? (() => fetchText(options.keySetUrl)))())
     } catch {
@@ -117,8 +121,11 @@ function keyCache(options: VerifierOptions, now: () => number): (kid: string) =>
   }
   return async (kid) => {
     const age = now() - readAt
-    if (age > KEYS_MAX_AGE_MS || (!keys.has(kid) && (age > KEYS_MIN_INTERVAL_MS || reading !== null))) {
+    const isHeld = keys.has(kid)
+    const isDue = age > (isHeld ? KEYS_MAX_AGE_MS : KEYS_MIN_INTERVAL_MS)
+    if (reading === null ? isDue : !isHeld) {
       reading ??= read().finally(() => {
+        readAt = now()
         reading = null
       })
       await reading
@@ -127,19 +134,32 @@ function keyCache(options: VerifierOptions, now: () => number): (kid: string) =>
   }
 }
 
-/** Keys that are not exactly ES256 public keys are left out; a `kid` that occurs twice is trusted in neither. */
+/** Keys that are not exactly ES256 public keys are left out, and so are those that cannot be read; a `kid` that occurs twice is trusted in neither. */
 function importKeys(text: string): Map<string, KeyObject> {
-  const { keys } = JSON.parse(text) as { keys: (JsonWebKey & { kid?: unknown; alg?: unknown; use?: unknown })[] }
-  const imported = new Map<string, KeyObject>()
-  const twice = new Set<string>()
-  for (const { kty, crv, x, y, d, kid, alg = ALGORITHM, use = "sig" } of keys) {
-    if (kty !== "EC" || crv !== "P-256" || alg !== ALGORITHM || use !== "sig" || d !== undefined) continue
-    if (typeof kid !== "string" || kid === "" || x === undefined || y === undefined) continue
-    if (imported.has(kid)) twice.add(kid)
-    imported.set(kid, createPublicKey({ key: { kty, crv, x, y }, format: "jwk" }))
+  const { keys } = JSON.parse(text) as {
+    keys: ((JsonWebKey & { kid?: unknown; alg?: unknown; use?: unknown }) | null)[]
   }
-  for (const kid of twice) imported.delete(kid)
+  const imported = new Map<string, KeyObject>()
+  const seen = new Set<string>()
+  for (const each of keys) {
+    const { kty, crv, x, y, d, kid, alg = ALGORITHM, use = "sig" } = each ?? {}
+    if (kty !== "EC" || crv !== "P-256" || alg !== ALGORITHM || use !== "sig" || d !== undefined) continue
+    if (typeof kid !== "string" || kid === "") continue
+    const key = seen.has(kid) ? null : importKey({ kty, crv, x, y } as JsonWebKey)
+    seen.add(kid)
+    if (key === null) imported.delete(kid)
+    else imported.set(kid, key)
+  }
   return imported
+}
+
+/** Null for what is no point on the curve: one such key is no reason to do without the others. */
+function importKey(key: JsonWebKey): KeyObject | null {
+  try {
+    return createPublicKey({ key, format: "jwk" })
+  } catch {
+    return null
+  }
 }
 
 async function fetchText(url: string): Promise<string> {

@@ -12,6 +12,9 @@ The rules, and vectors to try a change with, are in docs/verify.
     except PassportRefused as refused:
         log.info("refused: %s", refused)  # a caller learns nothing but 401
         return 401
+
+In Flask, Django and other WSGI frameworks that is right, as the server has joined repeated headers. Where `get` gives the first of several, give the verifier the list
+of all: `request.headers.getlist("x-passport")` in FastAPI and Starlette, `request.headers.getall("x-passport", [])` in aiohttp.
 """
 
 import base64
@@ -35,10 +38,10 @@ MAX_LENGTH = 8_192
 SKEW_S = 5
 # A passport lives at most this long, so one that claims more was not made by the gateway.
 MAX_LIFETIME_S = 60
-# Seconds after which the key set is read again, and that one request may take.
+# Seconds after which the key set is read again, and that each step of one request may take.
 KEYS_MAX_AGE_S = 300
 KEYS_TIMEOUT_S = 5
-# An unknown key id makes us look again, but no oftener than this: anybody can invent key ids.
+# An unknown key id makes us look again, but not before this has passed since the last look ended: anybody can invent key ids.
 KEYS_MIN_INTERVAL_S = 2
 
 _PART = re.compile(r"[A-Za-z0-9_-]+\Z")
@@ -51,21 +54,26 @@ class PassportRefused(Exception):
 class PassportVerifier:
     """Keeps a key cache of its own: make one and keep it. Safe to share between threads."""
 
-    def __init__(self, issuer, audience, key_set_url, type=PASSPORT_TYPE, now=time.time, read_key_set=None):
-        """`type` is `txntoken+jwt` for an audience that gets Transaction Tokens. `read_key_set` gives the key set's text; default: HTTP."""
+    def __init__(self, issuer, audience, key_set_url, type=PASSPORT_TYPE, now=time.time, read_key_set=None, monotonic=time.monotonic):
+        """`type` is `txntoken+jwt` for an audience that gets Transaction Tokens. `read_key_set` gives the key set's text; default: HTTP.
+
+        `now` gives seconds since the epoch, `monotonic` seconds by a clock that nobody sets: the age of the keys goes by that one.
+        """
         self._issuer = issuer
         self._audience = audience
         self._type = type
         self._now = now
-        self._keys = _KeyCache(read_key_set or (lambda: _fetch(key_set_url)), now)
+        self._keys = _KeyCache(read_key_set or (lambda: _fetch(key_set_url)), monotonic)
 
-    def __call__(self, token):
-        """The claims of a good passport, a dict. Raises PassportRefused for anything else."""
-        if token is None:
+    def __call__(self, values):
+        """The claims of a good passport, a dict. Takes the header as the framework gives it: None, a str, or the list of all its values. Raises PassportRefused for anything else."""
+        values = [] if values is None else [values] if isinstance(values, str) else list(values)
+        if not values:
             raise PassportRefused("no passport")
-        # Frameworks join repeated headers with a comma, which no token holds.
-        if "," in token:
+        # WSGI servers join repeated headers with a comma, which no token holds.
+        if len(values) > 1 or "," in values[0]:
             raise PassportRefused("more than one passport")
+        token = values[0]
         parts = token.split(".")
         if len(token) > MAX_LENGTH or len(parts) != 3:
             raise PassportRefused("not a JWT")
@@ -111,43 +119,81 @@ class PassportVerifier:
 
 
 class _KeyCache:
-    def __init__(self, read, now):
+    """One thread reads the key set; the others go by the keys that are held, and never wait where theirs is among them."""
+
+    def __init__(self, read, monotonic):
         self._read = read
-        self._now = now
+        self._monotonic = monotonic
         self._keys = {}
+        # When the last read ended, whatever came of it.
         self._read_at = None
+        # Set when the read under way ends; None while there is none.
+        self._reading = None
+        # For the three above; never held while the key set is read.
         self._lock = threading.Lock()
 
     def find(self, kid):
-        # One thread reads, the others wait for it: as long as KEYS_TIMEOUT_S at most.
         with self._lock:
-            age = float("inf") if self._read_at is None else self._now() - self._read_at
-            if age > KEYS_MAX_AGE_S or (kid not in self._keys and age > KEYS_MIN_INTERVAL_S):
-                self._read_at = self._now()
-                try:
-                    self._keys = _import_keys(self._read())
-                except Exception:  # noqa: BLE001
-                    # The keys we have stay good; a backend that has none refuses everything until the gateway answers.
-                    pass
+            key = self._keys.get(kid)
+            age = float("inf") if self._read_at is None else self._monotonic() - self._read_at
+            under_way = self._reading
+            if under_way is None:
+                if age <= (KEYS_MIN_INTERVAL_S if key is None else KEYS_MAX_AGE_S):
+                    return key
+                self._reading = threading.Event()
+            # Threads are few: who invents key ids holds one at a time. Only where nothing is held, or nothing new enough, all wait.
+            elif key is not None or (self._keys and age <= KEYS_MAX_AGE_S):
+                return key
+        if under_way is None:
+            self._refresh()
+        else:
+            under_way.wait()
+        with self._lock:
             return self._keys.get(kid)
+
+    def _refresh(self):
+        keys = None
+        try:
+            keys = _import_keys(self._read())
+        except Exception:  # noqa: BLE001
+            # The keys we have stay good; a backend that has none refuses everything until the gateway answers.
+            pass
+        finally:
+            with self._lock:
+                if keys is not None:
+                    self._keys = keys
+                self._read_at = self._monotonic()
+                ended, self._reading = self._reading, None
+            ended.set()
 
 
 def _import_keys(text):
-    """Keys that are not exactly ES256 public keys are left out; a kid that occurs twice is trusted in neither."""
-    keys, twice = {}, set()
+    """Keys that are not exactly ES256 public keys are left out, and so are those that cannot be read; a kid that occurs twice is trusted in neither."""
+    keys, seen = {}, set()
     for jwk in json.loads(text)["keys"]:
-        if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256" or "d" in jwk:
+        if not isinstance(jwk, dict) or jwk.get("kty") != "EC" or jwk.get("crv") != "P-256" or "d" in jwk:
             continue
         if jwk.get("alg", ALGORITHM) != ALGORITHM or jwk.get("use", "sig") != "sig":
             continue
         kid = jwk.get("kid")
         if not isinstance(kid, str) or kid == "":
             continue
-        if kid in keys:
-            twice.add(kid)
+        key = None if kid in seen else _import_key(jwk)
+        seen.add(kid)
+        if key is None:
+            keys.pop(kid, None)
+        else:
+            keys[kid] = key
+    return keys
+
+
+def _import_key(jwk):
+    """None for what is no point on the curve: one such key is no reason to do without the others."""
+    try:
         x, y = (int.from_bytes(_decode(jwk[name]), "big") for name in ("x", "y"))
-        keys[kid] = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
-    return {kid: key for kid, key in keys.items() if kid not in twice}
+        return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+    except (KeyError, TypeError, ValueError, PassportRefused):
+        return None
 
 
 def _check_signature(key, signature, signed):

@@ -33,28 +33,36 @@ class PassportVerifier
   # Seconds after which the key set is read again, and that each step of one request may take.
   KEYS_MAX_AGE_S = 300
   KEYS_TIMEOUT_S = 5
-  # An unknown key id makes us look again, but no oftener than this: anybody can invent key ids.
+  # An unknown key id makes us look again, but not before this has passed since the last look ended: anybody can invent key ids.
   KEYS_MIN_INTERVAL_S = 2
 
   # Why, for your log; a caller learns nothing but 401.
   class Refused < StandardError; end
 
-  # `type` is `txntoken+jwt` for an audience that gets Transaction Tokens. `now` gives seconds, `read_key_set` the key set's text.
-  def initialize(issuer:, audience:, key_set_url:, type: PASSPORT_TYPE, now: -> { Time.now.to_i }, read_key_set: nil)
+  # `type` is `txntoken+jwt` for an audience that gets Transaction Tokens. `read_key_set` gives the key set's text; default: HTTP.
+  # `now` gives seconds since the epoch, `monotonic` seconds by a clock that nobody sets: the age of the keys goes by that one.
+  def initialize(issuer:, audience:, key_set_url:, type: PASSPORT_TYPE, now: -> { Time.now.to_i }, read_key_set: nil,
+                 monotonic: -> { Process.clock_gettime(Process::CLOCK_MONOTONIC) })
     @issuer = issuer
     @audience = audience
     @type = type
     @now = now
     @read_key_set = read_key_set || -> { fetch(URI(key_set_url)) }
+    @monotonic = monotonic
     @keys = {}
+    # When the last read ended, whatever came of it.
     @read_at = nil
+    # The read under way, nil while there is none.
+    @reading = nil
+    # For the three above; never held while the key set is read.
     @mutex = Mutex.new
+    @read_ended = ConditionVariable.new
   end
 
   # The claims of a good passport, a Hash. Raises Refused for anything else.
   def verify(token)
     raise Refused, "no passport" if token.nil?
-    # Rack joins repeated headers with a comma, which no token holds.
+    # Rack servers join repeated headers with a comma, which no token holds. What else one may join with, no token holds either.
     raise Refused, "more than one passport" if token.include?(",")
 
     parts = token.split(".", -1)
@@ -109,36 +117,59 @@ class PassportVerifier
     false
   end
 
-  # One thread reads, the others wait for it.
+  # One thread reads the key set; the others go by the keys that are held, and never wait where theirs is among them.
   def find(kid)
     @mutex.synchronize do
-      age = @read_at.nil? ? Float::INFINITY : @now.call - @read_at
-      if age > KEYS_MAX_AGE_S || (!@keys.key?(kid) && age > KEYS_MIN_INTERVAL_S)
-        @read_at = @now.call
-        begin
-          @keys = import_keys(@read_key_set.call)
-        rescue StandardError
-          # The keys we have stay good; a backend that has none refuses everything until the gateway answers.
-        end
+      key = @keys[kid]
+      age = @read_at.nil? ? Float::INFINITY : @monotonic.call - @read_at
+      if @reading
+        # Threads are few: who invents key ids holds one at a time. Only where nothing is held, or nothing new enough, all wait.
+        return key if key || (!@keys.empty? && age <= KEYS_MAX_AGE_S)
+
+        under_way = @reading
+        @read_ended.wait(@mutex) while @reading.equal?(under_way)
+        return @keys[kid]
       end
-      @keys[kid]
+      return key if age <= (key.nil? ? KEYS_MIN_INTERVAL_S : KEYS_MAX_AGE_S)
+
+      @reading = Object.new
+    end
+    refresh
+    @mutex.synchronize { @keys[kid] }
+  end
+
+  def refresh
+    keys = nil
+    begin
+      keys = import_keys(@read_key_set.call)
+    rescue StandardError
+      # The keys we have stay good; a backend that has none refuses everything until the gateway answers.
+    end
+  ensure
+    @mutex.synchronize do
+      @keys = keys unless keys.nil?
+      @read_at = @monotonic.call
+      @reading = nil
+      @read_ended.broadcast
     end
   end
 
-  # Keys that are not exactly ES256 public keys are left out; a kid that occurs twice is trusted in neither.
+  # Keys that are not exactly ES256 public keys are left out, and so are those that cannot be read; a kid that occurs twice is trusted in neither.
   def import_keys(text)
-    usable = JSON.parse(text).fetch("keys").select do |jwk|
+    usable = JSON.parse(text).fetch("keys").grep(Hash).select do |jwk|
       jwk["kty"] == "EC" && jwk["crv"] == "P-256" && !jwk.key?("d") && text?(jwk["kid"]) &&
         jwk.fetch("alg", ALGORITHM) == ALGORITHM && jwk.fetch("use", "sig") == "sig"
     end
-    usable.group_by { |jwk| jwk["kid"] }.reject { |_, all| all.size > 1 }.transform_values { |(jwk)| import_key(jwk) }
+    usable.group_by { |jwk| jwk["kid"] }.reject { |_, all| all.size > 1 }.transform_values { |(jwk)| import_key(jwk) }.compact
   end
 
-  # By way of DER: since OpenSSL 3 a key cannot be put together from its parts.
+  # By way of DER: since OpenSSL 3 a key cannot be put together from its parts. Nil for what is no point on the curve: one such key is no reason to do without the others.
   def import_key(jwk)
     point = "\x04".b + decode(jwk["x"]) + decode(jwk["y"])
     algorithm = OpenSSL::ASN1::Sequence([OpenSSL::ASN1::ObjectId("id-ecPublicKey"), OpenSSL::ASN1::ObjectId("prime256v1")])
     OpenSSL::PKey::EC.new(OpenSSL::ASN1::Sequence([algorithm, OpenSSL::ASN1::BitString(point)]).to_der)
+  rescue StandardError
+    nil
   end
 
   # base64url in the one spelling of its bytes (RFC 4648 §3.5): with others, one token would have many.
@@ -165,7 +196,8 @@ class PassportVerifier
   end
 
   def fetch(url)
-    options = { use_ssl: url.scheme == "https", open_timeout: KEYS_TIMEOUT_S, read_timeout: KEYS_TIMEOUT_S }
+    # Without the last, a read that had no answer would be made a second time.
+    options = { use_ssl: url.scheme == "https", open_timeout: KEYS_TIMEOUT_S, read_timeout: KEYS_TIMEOUT_S, max_retries: 0 }
     response = Net::HTTP.start(url.host, url.port, **options) { |http| http.get(url.request_uri) }
     raise "The key set answered #{response.code}" unless response.is_a?(Net::HTTPOK)
 
