@@ -92,8 +92,12 @@ export class ApiClient {
     await this.#respond("DELETE", path, send)
   }
 
-  /** The first `limit` items, over as many pages as that takes. */
-  async list<T>(path: string, item: z.ZodType<T>, limit: number): Promise<T[]> {
+  /** The first `limit` items, over as many pages as that takes, and whether there are others behind them. */
+  async list<T>(
+    path: string,
+    item: z.ZodType<T>,
+    limit: number,
+  ): Promise<{ readonly items: T[]; readonly hasMore: boolean }> {
     const items: T[] = []
     let cursor: string | null = null
     do {
@@ -104,7 +108,7 @@ export class ApiClient {
       items.push(...page.items)
       cursor = page.items.length === 0 ? null : page.nextCursor
     } while (cursor !== null && items.length < limit)
-    return items.slice(0, limit)
+    return { items: items.slice(0, limit), hasMore: cursor !== null || items.length > limit }
   }
 
   async #exchange<T>(method: Method, path: string, shape: z.ZodType<T>, send: Send): Promise<Answer<T>> {
@@ -150,9 +154,9 @@ export class ApiClient {
   }
 }
 
-/** The failure for a server that does not answer at all. */
-export function unreachable(origin: string, where: string, thrown: unknown): Failure {
-  const why = reasonOf(thrown)
+/** The failure for a server that does not answer at all, in `timeoutMs` milliseconds where there was a bound. */
+export function unreachable(origin: string, where: string, thrown: unknown, timeoutMs = TIMEOUT_MS): Failure {
+  const why = reasonOf(thrown, timeoutMs)
   const local = /^https?:\/\/(127\.|localhost|\[::1\])/.test(origin)
   return new Failure(`${origin} does not answer`, {
     where,
@@ -165,12 +169,12 @@ export function unreachable(origin: string, where: string, thrown: unknown): Fai
 }
 
 /** `fetch` hides the reason in `cause`, and several attempts in an AggregateError below it. */
-function reasonOf(thrown: unknown): string {
+function reasonOf(thrown: unknown, timeoutMs: number): string {
   if (!(thrown instanceof Error)) return String(thrown)
-  if (thrown.name === "TimeoutError") return `no answer within ${TIMEOUT_MS / 1000} s`
+  if (thrown.name === "TimeoutError") return `no answer within ${timeoutMs / 1000} s`
   const { cause } = thrown
-  if (cause instanceof AggregateError && cause.errors.length > 0) return reasonOf(cause.errors[0])
-  return cause instanceof Error ? reasonOf(cause) : thrown.message
+  if (cause instanceof AggregateError && cause.errors.length > 0) return reasonOf(cause.errors[0], timeoutMs)
+  return cause instanceof Error ? reasonOf(cause, timeoutMs) : thrown.message
 }
 
 async function failureOf(response: Response, where: string): Promise<Failure> {
@@ -188,6 +192,8 @@ async function failureOf(response: Response, where: string): Promise<Failure> {
     code,
     ...(detail === known?.fix ? {} : { why: detail }),
     ...(errors === undefined ? {} : { errors }),
+    // Whoever takes it for not done does it again, and a rollback goes further back each time.
+    ...(code === "config.not-published" ? { exitCode: 2 as const } : {}),
     fix: known?.fix ?? "Quote the request id to the operators.",
     requestId,
   })

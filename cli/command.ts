@@ -1,7 +1,8 @@
 /** What all commands share: how one is declared, how it reaches the control plane, and the parsers of its options. */
 import { Command, InvalidArgumentError } from "commander"
+import type { z } from "zod"
 import { ApiClient } from "./api-client.ts"
-import { connection } from "./configuration.ts"
+import { connection, originOf } from "./configuration.ts"
 import type { Io } from "./io.ts"
 
 /** Options that every command has. */
@@ -47,9 +48,27 @@ export function positive(text: string): number {
   return value
 }
 
-/** For options that may be given several times. */
-export function collect(value: string, before: readonly string[] | undefined): string[] {
-  return [...(before ?? []), value]
+/** The reason as the query of an operation without a body of its own: `?message=…`, or nothing. */
+export function messageQuery({ message }: ChangeOptions): string {
+  return message === undefined ? "" : `?${new URLSearchParams({ message })}`
+}
+
+/** The first items, as many as `--limit` says. That there are more is said on standard error: beside the answer of a program, too. */
+export async function listed<T>(
+  path: string,
+  item: z.ZodType<T>,
+  { limit }: ListOptions,
+  io: Io,
+  more = (larger: number) => `More exist: --limit ${larger} shows more of them.`,
+): Promise<T[]> {
+  const { items, hasMore } = await apiOf(io).list(path, item, limit)
+  if (hasMore) io.err(`${more(limit * 10)}\n`)
+  return items
+}
+
+/** For options that may be given several times. `before` is false after the option that takes all away. */
+export function collect(value: string, before: readonly string[] | boolean | undefined): string[] {
+  return [...(Array.isArray(before) ? before : []), value]
 }
 
 /** One path segment, safe whatever the name holds. */
@@ -62,7 +81,7 @@ export function waitCommandOf(name: string, about: string, ...examples: string[]
   return changeCommandOf(name, about, ...examples)
     .option("--wait", "wait until the edge has it in force")
     .option("--timeout <s>", "seconds to wait at most", positive, 30)
-    .option("--edge <url>", "where the edge is, for --wait")
+    .option("--edge <url>", "where the edge is, for --wait", (url: string) => originOf(url))
 }
 
 const DAY_S = 86_400

@@ -22,6 +22,72 @@ describe("login", () => {
     expect(JSON.parse(readFileSync(config(), "utf8"))).toEqual({ url: bench.api.url, token: TOKEN })
   })
 
+  const file = () => JSON.parse(readFileSync(config(), "utf8"))
+  const accepted = () => bench.api.on("GET /v1/whoami", thing(whoamiShape, { tokenId: "t-1", role: "ops", team: null }))
+  const login = (stdin: string, env: Record<string, string> = {}, ...line: string[]) =>
+    bench.run(["login", bench.api.url, ...line], { env: { SALLYPORT_CONFIG: config(), ...env }, stdin })
+
+  it("keeps the edge that was stored for the same control plane, and no other's", async () => {
+    accepted()
+    await login(TOKEN, {}, "--edge", "https://edge.example.com")
+    const again = `spt_${"y".repeat(43)}`
+    expect((await login(again)).code).toBe(0)
+    expect(file()).toEqual({ url: bench.api.url, token: again, edgeUrl: "https://edge.example.com" })
+    writeFileSync(config(), JSON.stringify({ ...file(), url: "https://other.example.com" }))
+    await login(TOKEN)
+    expect(file()).toEqual({ url: bench.api.url, token: TOKEN })
+  })
+
+  it("begins anew where the file is none of its own", async () => {
+    accepted()
+    await login(TOKEN)
+    writeFileSync(config(), "not JSON")
+    expect((await login(TOKEN)).code).toBe(0)
+    expect(file()).toEqual({ url: bench.api.url, token: TOKEN })
+  })
+
+  it("takes the token of standard input rather than the variable's, and says which", async () => {
+    accepted()
+    const other = `spt_${"v".repeat(43)}`
+    const piped = await login(`${TOKEN}\n`, { SALLYPORT_TOKEN: other })
+    expect(file().token).toBe(TOKEN)
+    expect(piped.out).toContain("(token t-1), with the token from standard input;")
+    for (const empty of ["", "\n"]) {
+      const named = await login(empty, { SALLYPORT_TOKEN: other })
+      expect(file().token).toBe(other)
+      expect(named.out).toContain("(token t-1), with the token from SALLYPORT_TOKEN;")
+    }
+    const json = JSON.parse((await login("", { SALLYPORT_TOKEN: other }, "--json")).out)
+    expect(json).toMatchObject({ tokenFrom: "SALLYPORT_TOKEN" })
+  })
+
+  it("takes the variable's where standard input is something else, such as the rest of a script", async () => {
+    accepted()
+    const { code } = await login("echo done\nexit 0\n", { SALLYPORT_TOKEN: TOKEN })
+    expect([code, file().token]).toEqual([0, TOKEN])
+  })
+
+  it.each(["", "two words", "a\nb", "schlüssel", "x".repeat(501)])(
+    "refuses %j, which is no token, without showing it",
+    async (stdin) => {
+      const { code, err } = await login(stdin)
+      expect([code, err]).toEqual([1, expect.stringContaining("That is not a token")])
+      if (stdin !== "") expect(err).not.toContain(stdin)
+      expect(bench.api.received).toEqual([])
+    },
+  )
+
+  it("says why it cannot write", async () => {
+    accepted()
+    const path = join(bench.folder, "file", "config.json")
+    writeFileSync(join(bench.folder, "file"), "")
+    const { code, err } = await login(TOKEN, { SALLYPORT_CONFIG: path })
+    expect(code).toBe(1)
+    expect(err).toContain(`Cannot write ${path}`)
+    expect(err).toMatch(/why .*(ENOTDIR|EEXIST)/)
+    expect(err).not.toContain(TOKEN)
+  })
+
   it("stores nothing when the token is refused", async () => {
     bench.api.on("GET /v1/whoami", problem("api.unauthenticated"))
     const { code, err } = await bench.run(["login", bench.api.url], {
@@ -74,6 +140,25 @@ describe("the stored token", () => {
     const { code, err } = await bench.run(["whoami"], { env: stored(0o640) })
     expect(code).toBe(1)
     expect(err).toContain("chmod 600")
+  })
+
+  it.each(["a\nb", "schlüssel", " x", "x".repeat(501), ""])(
+    "is not taken from a variable that holds %j, which is not shown",
+    async (token) => {
+      const { code, err } = await bench.run(["whoami"], {
+        env: { SALLYPORT_API_URL: bench.api.url, SALLYPORT_TOKEN: token },
+      })
+      expect([code, err]).toEqual([1, expect.stringContaining("That is not a token")])
+      if (token !== "") expect(err).not.toContain(token)
+      expect(bench.api.received).toEqual([])
+    },
+  )
+
+  it("is taken from a file as login wrote it, and not as somebody spoilt it", async () => {
+    const env = stored()
+    writeFileSync(env.SALLYPORT_CONFIG, JSON.stringify({ url: bench.api.url, token: "a\nb" }))
+    const { code, err } = await bench.run(["whoami"], { env })
+    expect([code, err]).toEqual([1, expect.stringContaining("That is not a token")])
   })
 
   it("does not follow a redirect", async () => {

@@ -42,16 +42,51 @@ export function connection(env: Io["env"]): Connection {
       fix: `Set SALLYPORT_TOKEN, or run \`sallyport login ${origin}\`.`,
     })
   const edgeUrl = env.SALLYPORT_EDGE_URL ?? file?.edgeUrl
-  return { url: origin, token, edgeUrl: edgeUrl === undefined ? undefined : originOf(edgeUrl) }
+  return {
+    url: origin,
+    token: requireToken(token, env.SALLYPORT_TOKEN === undefined ? configurationPath(env) : "SALLYPORT_TOKEN"),
+    edgeUrl: edgeUrl === undefined ? undefined : originOf(edgeUrl),
+  }
 }
 
-/** Writes the file, readable by its owner alone. Returns its path. */
+/** What can be sent in a header, and so could be a token. */
+export function isToken(text: string): boolean {
+  return /^[\x21-\x7e]{1,500}$/.test(text)
+}
+
+/** The token, held to its form: `fetch` shows a header that it refuses, and with it the token. `where` it came from. @throws Failure which does not show it. */
+export function requireToken(token: string, where: string): string {
+  if (isToken(token)) return token
+  throw new Failure("That is not a token", {
+    where,
+    fix: "Give the token alone, as `sallyport tokens create` printed it.",
+  })
+}
+
+/** The edge that was stored with this control plane; undefined when there was none, or the file is none of `login`'s. */
+export function storedEdgeOf(origin: string, env: Io["env"]): string | undefined {
+  try {
+    const file = readStored(env)
+    return file?.edgeUrl !== undefined && originOf(file.url) === origin ? originOf(file.edgeUrl) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Writes the file, readable by its owner alone. Returns its path. @throws Failure when that cannot be. */
 export function store(configuration: StoredConfiguration, env: Io["env"]): string {
   const path = configurationPath(env)
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  writeFileSync(path, `${JSON.stringify(configuration, null, 2)}\n`, { mode: 0o600 })
-  // The mode above counts only for a new file.
-  chmodSync(path, 0o600)
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    writeFileSync(path, `${JSON.stringify(configuration, null, 2)}\n`, { mode: 0o600 })
+    // The mode above counts only for a new file.
+    chmodSync(path, 0o600)
+  } catch (thrown) {
+    throw new Failure(`Cannot write ${path}`, {
+      ...(thrown instanceof Error ? { why: thrown.message } : {}),
+      fix: "Make the folder one that you may write to, or name another file in SALLYPORT_CONFIG.",
+    })
+  }
   return path
 }
 

@@ -1,6 +1,6 @@
 /** How a command ends when it cannot do what was asked: what was wrong, where, what to do, and the request id to quote. */
 
-/** 0: done. 1: not done. 2: done, and the answer wants attention (a broken chain, a wait that ran out, an explanation that ends in a problem). */
+/** 0: done. 1: not done. 2: done, and the answer wants attention (a broken chain, a change that is recorded or made and not known to be in force, an explanation that ends in a problem). */
 export type ExitCode = 0 | 1 | 2
 
 export interface FailureDetails {
@@ -40,6 +40,13 @@ export function renderFailure({ message, details }: Failure, json: boolean): str
   lines.push(`  do          ${details.fix}`)
   if (details.requestId !== undefined) lines.push(`  request id  ${details.requestId}`)
   return `${lines.map(printable).join("\n")}\n`
+}
+
+/** What was thrown, and why, as part of a sentence. Throws on what is no Failure: a bug is not to be waited for. */
+export function inOneLine(thrown: unknown): string {
+  if (!(thrown instanceof Failure)) throw thrown
+  const { why } = thrown.details
+  return why === undefined ? thrown.message : `${thrown.message} (${why})`
 }
 
 /** Text from elsewhere without what could steer the terminal. */

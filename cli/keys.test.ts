@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { keyRingShape } from "../contracts/api.ts"
-import { AT, useBench } from "./testing/command-line.ts"
+import { AT, TOKEN, useBench } from "./testing/command-line.ts"
 import { problem, thing } from "./testing/control-plane-double.ts"
 
 const bench = useBench()
@@ -33,10 +33,37 @@ describe("keys list", () => {
     expect(out).toContain("The edge cannot open k1: its secret RING_KEY is not the control plane's.")
   })
 
-  it("says nothing of an edge that goes along", async () => {
+  it("says of an edge that goes along what it signs with, and no more", async () => {
     bench.api.on("GET /v1/keys", ring(key("k1", "current")))
     edgeSays({ signing: "k1", unopened: [] })
-    expect((await bench.run(["keys", "list"])).out).not.toContain("edge")
+    const { out } = await bench.run(["keys", "list"])
+    expect(out.split("\n").filter((line) => line.includes("edge"))).toEqual(["The edge signs with k1."])
+  })
+
+  it("says which edge did not answer, or not as an edge does", async () => {
+    bench.api.on("GET /v1/keys", ring(key("k1", "current")))
+    const strange = await bench.run(["keys", "list"])
+    expect(strange.out).toContain(`The edge did not answer: ${bench.api.url}/.sallyport/version says nothing of keys.`)
+    const env = { SALLYPORT_API_URL: bench.api.url, SALLYPORT_TOKEN: TOKEN, SALLYPORT_EDGE_URL: "http://127.0.0.1:1" }
+    const { code, out } = await bench.run(["keys", "list"], { env })
+    expect([code, out]).toEqual([0, expect.stringContaining("The edge did not answer: http://127.0.0.1:1")])
+    const json = JSON.parse((await bench.run(["keys", "list", "--json"], { env })).out)
+    expect(json).toMatchObject({ edge: null, edgeFault: expect.stringContaining("did not answer") })
+  })
+
+  it("says that no edge was asked when nobody said where it is", async () => {
+    bench.api.on("GET /v1/keys", ring(key("k1", "current")))
+    const env = { SALLYPORT_API_URL: bench.api.url, SALLYPORT_TOKEN: TOKEN }
+    expect((await bench.run(["keys", "list"], { env })).out).toContain(
+      "The edge was not asked: nobody said where it is",
+    )
+    const json = JSON.parse((await bench.run(["keys", "list", "--json"], { env })).out)
+    expect(json).toMatchObject({ edge: null, edgeFault: expect.stringContaining("was not asked") })
+    edgeSays({ signing: "k1", unopened: [] })
+    expect(JSON.parse((await bench.run(["keys", "list", "--json"])).out)).toMatchObject({
+      edge: { signing: "k1" },
+      edgeFault: null,
+    })
   })
 
   it("tells before the first rotation what signs, and how to begin", async () => {

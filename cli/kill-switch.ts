@@ -16,11 +16,16 @@ export function addKillOptions(command: Command, what: string): Command {
     .addOption(new Option("--kill-mode <mode>", "with --kill; default enforce").choices(["log", "enforce"]))
 }
 
-/** What the options ask for: null lifts it, undefined leaves it as it is. Throws a Failure for a mode of no switch. */
+/** What the options ask for: null lifts it, undefined leaves it as it is. Throws a Failure for a mode of no switch, and for a switch without a reason. */
 export function killOf({
   kill,
   killMode,
 }: KillOptions): { readonly mode: string; readonly reason: string } | null | undefined {
+  if (kill !== undefined && kill !== false && kill.trim() === "")
+    throw new Failure("A switch is thrown for a reason", {
+      why: "Whoever finds it thrown has to know whether it may be lifted.",
+      fix: "Say it: --kill 'the reason'.",
+    })
   if (typeof kill === "string") return { mode: killMode ?? "enforce", reason: kill }
   if (killMode !== undefined)
     throw new Failure("--kill-mode changes nothing by itself", {

@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest"
-import { deploymentShape, pinShape, routeShape, scriptShape, teamShape, tokenCreated } from "../contracts/api.ts"
+import {
+  deploymentShape,
+  pinShape,
+  routeShape,
+  scriptShape,
+  teamShape,
+  tokenCreated,
+  tokenShape,
+  whoamiShape,
+} from "../contracts/api.ts"
 import { policySections } from "../contracts/dispatch-config.ts"
 import { AT, TOKEN, useBench } from "./testing/command-line.ts"
 import { page, problem, thing } from "./testing/control-plane-double.ts"
@@ -38,6 +47,27 @@ describe("lists", () => {
       "GET /v1/teams?limit=3",
       "GET /v1/teams?limit=1&cursor=c2",
     ])
+  })
+
+  it("say on standard error when there is more, beside the answer of a program too", async () => {
+    bench.api.on("GET /v1/teams", page(teamShape, [team, { ...team, name: "a" }], "c2"))
+    const plain = await bench.run(["teams", "list", "--limit", "2"])
+    expect([plain.code, plain.err]).toEqual([0, "More exist: --limit 20 shows more of them.\n"])
+    const json = await bench.run(["teams", "list", "--limit", "2", "--json"])
+    expect([JSON.parse(json.out).length, json.err]).toEqual([2, plain.err])
+    bench.api.on("GET /v1/teams", page(teamShape, Array(100).fill(team), "c2"))
+    expect((await bench.run(["teams", "list"])).err).toContain("--limit 1000 shows")
+  })
+
+  it("say nothing when that was all", async () => {
+    bench.api.on("GET /v1/teams", page(teamShape, [team, { ...team, name: "a" }]))
+    expect((await bench.run(["teams", "list", "--limit", "2"])).err).toBe("")
+  })
+
+  it("say that there is more when a page held more than was asked for", async () => {
+    bench.api.on("GET /v1/teams", page(teamShape, [team, { ...team, name: "a" }]))
+    const { out, err } = await bench.run(["teams", "list", "--limit", "1", "--json"])
+    expect([JSON.parse(out).length, err]).toEqual([1, "More exist: --limit 10 shows more of them.\n"])
   })
 
   it("stop at a page that is empty though it names a next one", async () => {
@@ -119,7 +149,20 @@ describe("changes", () => {
     const { code, err } = await bench.run(["routes", "set", "web-pages", "--path", "/webclients/*"])
     expect(code).toBe(1)
     expect(err).toContain("/hostname:")
+    expect(err).toContain("A new route needs --hostname")
     expect(bench.api.received.map((each) => each.line)).toEqual(["GET /v1/routes/web-pages"])
+  })
+
+  it("do not ask for what is there when a value is wrong", async () => {
+    const whole = "--hostname app.procore.com --path /webclients/* --script pages --auth none --timeout-ms 1".split(" ")
+    const fresh = await bench.run(["routes", "set", "web-pages", ...whole])
+    bench.api.on("GET /v1/routes/web-pages", thing(routeShape, route))
+    const known = await bench.run(["routes", "set", "web-pages", "--timeout-ms", "1"])
+    for (const { code, err } of [fresh, known]) {
+      expect([code, err]).toEqual([1, expect.stringContaining("/timeoutMs:")])
+      expect(err).not.toContain("A new route needs")
+      expect(err).not.toContain("There is no route")
+    }
   })
 
   it("make a route", async () => {
@@ -166,6 +209,15 @@ describe("changes", () => {
         const { code, err } = await bench.run([what, "set", "files", "--kill-mode", mode, ...also])
         expect(code).toBe(1)
         expect(err).toContain(`--kill-mode ${mode}`)
+      }
+    expect(bench.api.received).toEqual([])
+  })
+
+  it("refuse a switch without a reason before anything is asked", async () => {
+    for (const what of ["routes", "scripts", "teams"])
+      for (const reason of ["", "  "]) {
+        const { code, err } = await bench.run([what, "set", "files", "--kill", reason])
+        expect([code, err]).toEqual([1, expect.stringContaining("--kill 'the reason'")])
       }
     expect(bench.api.received).toEqual([])
   })
@@ -256,6 +308,50 @@ describe("changes", () => {
     expect(bench.api.received[5]?.body).toMatchObject({ kill: null, access: null })
   })
 
+  describe("of what a script asks of its callers", () => {
+    const access = { scopes: ["files:read"], minLevel: 2, maxAuthAgeS: 900, sensitive: true, kinds: ["user" as const] }
+    const sent = async (...options: string[]) => {
+      bench.api.on("GET /v1/scripts/files", thing(scriptShape, { ...script, access }))
+      bench.api.on("PUT /v1/scripts/files", thing(scriptShape, script))
+      await bench.run(["scripts", "set", "files", ...options])
+      const body = bench.api.received.at(-1)?.body as { access?: object | null } | undefined
+      return body?.access
+    }
+
+    it.each<[string[], object | null | undefined]>([
+      [["--no-require", "--require-scope", "a:b"], { scopes: ["a:b"] }],
+      [["--require-scope", "a:b", "--no-require"], { scopes: ["a:b"] }],
+      [["--no-require"], null],
+      [["--require-scope", "a:b"], { ...access, scopes: ["a:b"] }],
+      [["--cpu-ms", "5"], undefined],
+    ])("begin anew with --no-require, and keep the others without it: %j", async (options, expected) => {
+      expect(await sent(...options)).toEqual(expected)
+    })
+
+    it.each([
+      ["scope", "scopes"],
+      ["kind", "kinds"],
+      ["level", "minLevel"],
+      ["max-auth-age", "maxAuthAgeS"],
+      ["feed", "sensitive"],
+    ])("take one condition away alone: --no-require-%s", async (option, field) => {
+      const { [field as keyof typeof access]: _gone, ...rest } = access
+      expect(await sent(`--no-require-${option}`)).toEqual(rest)
+    })
+
+    it("ask nothing any more once the last condition is taken away", async () => {
+      const all = ["scope", "kind", "level", "max-auth-age", "feed"].map((option) => `--no-require-${option}`)
+      expect(await sent(...all)).toBeNull()
+    })
+  })
+
+  it("replace a list that was taken away on the same line", async () => {
+    bench.api.on("GET /v1/teams/web", thing(teamShape, team))
+    bench.api.on("PUT /v1/teams/web", thing(teamShape, team))
+    expect((await bench.run(["teams", "set", "web", "--no-grant", "--grant", "flags:read"])).code).toBe(0)
+    expect(bench.api.received[1]?.body).toMatchObject({ grants: ["flags:read"] })
+  })
+
   it("keep a name inside its path segment", async () => {
     await bench.run(["scripts", "get", "../teams/web?x"])
     expect(bench.api.received[0]?.line).toBe("GET /v1/scripts/..%2Fteams%2Fweb%3Fx")
@@ -298,12 +394,48 @@ describe("changes", () => {
     })
   })
 
+  it("say why a route is deleted and a pin is made, where somebody does", async () => {
+    bench.api.on("GET /v1/routes/web-pages", thing(routeShape, route))
+    bench.api.on("DELETE /v1/routes/web-pages", { status: 204, headers: {}, body: undefined })
+    await bench.run(["routes", "delete", "web-pages", "-m", "moved away"])
+    expect(bench.api.received.at(-1)?.line).toBe("DELETE /v1/routes/web-pages?message=moved+away")
+    await bench.run(["routes", "delete", "web-pages"])
+    expect(bench.api.received.at(-1)?.line).toBe("DELETE /v1/routes/web-pages")
+    bench.api.on("POST /v1/scripts/files/pins", thing(pinShape, { pin: "a.b.c", header: "x-pin", expiresAt: AT }))
+    await bench.run(["pins", "create", "files", "13", "-m", "incident 42"])
+    expect(bench.api.received.at(-1)?.body).toEqual({ version: 13, lifetimeS: 3600, message: "incident 42" })
+  })
+
   it("print a pin as a header", async () => {
     bench.api.on(
       "POST /v1/scripts/files/pins",
       thing(pinShape, { pin: "a.b.c", header: "x-sallyport-pin", expiresAt: AT }),
     )
     expect((await bench.run(["pins", "create", "files", "13"])).out).toBe("x-sallyport-pin: a.b.c\n")
+  })
+})
+
+describe("tokens list", () => {
+  const token = { id: "t-1", role: "team" as const, team: "web", label: "CI", createdBy: null, createdAt: AT }
+  const row = { ...token, expiresAt: null, revokedAt: null }
+
+  it("lists a team's own to a token of the team, and to ops all", async () => {
+    bench.api.on("GET /v1/teams/web/tokens", page(tokenShape, [row]))
+    bench.api.on("GET /v1/tokens", page(tokenShape, [row, { ...row, id: "t-2", role: "ops", team: null }]))
+    for (const [team, length] of [
+      ["web", 1],
+      [null, 2],
+    ] as const) {
+      const role = team === null ? "ops" : "team"
+      bench.api.on("GET /v1/whoami", thing(whoamiShape, { tokenId: "t-1", role, team }))
+      expect(JSON.parse((await bench.run(["tokens", "list", "--json"])).out)).toHaveLength(length)
+    }
+  })
+
+  it("asks for the team that is named without asking who asks", async () => {
+    bench.api.on("GET /v1/teams/web/tokens", page(tokenShape, [row]))
+    await bench.run(["tokens", "list", "--team", "web"])
+    expect(bench.api.received.map(({ line }) => line)).toEqual(["GET /v1/teams/web/tokens?limit=100"])
   })
 })
 

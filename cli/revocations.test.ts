@@ -11,7 +11,7 @@ import {
 import { policySections } from "../contracts/dispatch-config.ts"
 import { handleOf } from "../contracts/session.ts"
 import { AT, useBench } from "./testing/command-line.ts"
-import { page, thing } from "./testing/control-plane-double.ts"
+import { page, problem, thing } from "./testing/control-plane-double.ts"
 
 const bench = useBench()
 const handle = "h".repeat(43)
@@ -84,12 +84,58 @@ describe("revocations create", () => {
     expect((await create("key", "passports", "now", "--yes", "-m", "x")).code).toBe(0)
   })
 
+  it("refuses a day that its month does not have, and takes the last one that it has", async () => {
+    done()
+    for (const wrong of ["2026-02-31T10:00Z", "2026-02-29T10:00:00+01:00", "2026-13-01T10:00Z"])
+      expect((await create("company", "100", "--before", wrong, "-m", "x")).code).toBe(1)
+    expect(bench.api.received).toEqual([])
+    for (const right of ["2026-02-28T23:59Z", "2028-02-29T00:30:00+01:00", "2026-11-20T24:00Z"])
+      expect((await create("company", "100", "--before", right, "-m", "x")).code).toBe(0)
+    expect(bench.api.received.map(({ body }) => body)).toMatchObject(
+      ["2026-02-28T23:59Z", "2028-02-28T23:30Z", "2026-11-21T00:00Z"].map((time) => [{ beforeMs: Date.parse(time) }]),
+    )
+  })
+
+  it("says that a passport key may be none when neither ring nor edge knows it, and is quiet when one does", async () => {
+    done()
+    const retiring = { kid: "old", state: "retiring" as const, signsFrom: AT, verifiesUntil: AT }
+    bench.api.on("GET /v1/keys", thing(keyRingShape, { keys: [retiring], configured: true, rotatesAt: null }))
+    const revoke = async (kid: string) => (await create("key", "passports", kid, "--yes", "-m", "x")).err
+    expect(await revoke("odl")).toContain("No key of the passports is called odl (there are: old)")
+    expect(await revoke("old")).toBe("")
+    const body = { passportKeys: { signing: "secret's", unopened: [] } }
+    bench.api.on("GET /.sallyport/version", { status: 200, headers: {}, body })
+    expect(await revoke("secret's")).toBe("")
+    expect(await revoke("odl")).toContain("there are: old, secret's")
+  })
+
+  it("says that a service account or the id of a key may be none", async () => {
+    done()
+    const account = { name: "export", scopes: [], company: null, keys: [] }
+    bench.api.on("GET /v1/service-accounts/export", thing(serviceAccountShape, account))
+    const said = async (...line: string[]) => (await create(...line, "-m", "x")).err
+    for (const target of [
+      ["subject", "service-accounts", "exprot"],
+      ["key", "service-accounts", "exprot/k-1"],
+    ])
+      expect(await said(...target)).toContain("No service account is called exprot")
+    for (const kid of ["export", "export/", "export/K 1", "export/k-1/x", "/k-1"])
+      expect(await said("key", "service-accounts", kid)).toContain("is not <account>/<key>")
+    // The runbook takes the key away first, so that there is none of that id any more.
+    expect(await said("key", "service-accounts", "export/k-gone")).toBe("")
+    expect(await said("subject", "service-accounts", "export")).toBe("")
+    bench.api.on("GET /v1/service-accounts/exprot", problem("internal"))
+    expect(await said("subject", "service-accounts", "exprot")).toBe("")
+  })
+
   it("says that it may be nobody when no issuer has that name, and is quiet when one has, or when it cannot know", async () => {
     done()
     expect((await create("subject", "crop", "alice", "-m", "x")).err).toBe("")
     const jwks = { keys: [{ kty: "OKP" as const, crv: "Ed25519" as const, kid: "1", x: "x".repeat(43) }] }
     const corp = { issuer: "https://corp.example", audiences: ["edge"], algorithms: ["EdDSA" as const], jwks }
     bench.api.on("GET /v1/policy/issuers", thing(policySections.issuers, { corp }))
+    const account = { name: "export", scopes: [], company: null, keys: [] }
+    bench.api.on("GET /v1/service-accounts/export", thing(serviceAccountShape, account))
     for (const target of [
       ["subject", "crop", "alice"],
       ["key", "crop", "1"],
@@ -137,6 +183,35 @@ describe("revocations list", () => {
     bench.api.on("GET /v1/revocations", page(revocationShape, [entry]))
     const { out } = await bench.run(["revocations", "list"])
     expect(out).toMatch(/^3 {4}\S+ {2}subject {2}corp alice {2}.*token:t-1 {2}lost$/m)
+  })
+
+  const company = { kind: "company" as const, company: "100" }
+  const entry = { at: AT, target: company, before: AT, keptUntil: AT, reason: "lost", actor: "token:t-1" }
+
+  it("says how to see the newest when they are not among the oldest that it lists", async () => {
+    bench.api.on("GET /v1/revocations", page(revocationShape, [{ ...entry, seq: 3 }], "3"))
+    const { err } = await bench.run(["revocations", "list", "--limit", "1"])
+    expect(err).toBe(
+      "More exist, and these are the oldest: --newest shows the newest first, --limit 10 more of them.\n",
+    )
+  })
+
+  it("lists the newest first when asked to, and says when there may be older ones", async () => {
+    const reply = page(
+      revocationShape,
+      [8, 5].map((seq) => ({ ...entry, seq })),
+    )
+    bench.api.on("GET /v1/revocations", reply)
+    const newest = ["revocations", "list", "--newest", "--json"]
+    const whole = await bench.run(newest)
+    expect([JSON.parse(whole.out).map(({ seq }: { seq: number }) => seq), whole.err]).toEqual([[8, 5], ""])
+    expect((await bench.run([...newest, "--limit", "2"])).err).toBe("Older ones may exist: --limit 20 shows more.\n")
+    expect(bench.api.received.map(({ line }) => line)).toEqual([
+      "GET /v1/revocations?newest=true&limit=100",
+      "GET /v1/revocations?newest=true&limit=2",
+    ])
+    const many = await bench.run([...newest, "--limit", "1001"])
+    expect([many.code, many.err]).toEqual([1, expect.stringContaining("--limit 1000")])
   })
 })
 

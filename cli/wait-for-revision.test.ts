@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { deploymentShape } from "../contracts/api.ts"
 import { AT, TOKEN, useBench } from "./testing/command-line.ts"
-import { thing } from "./testing/control-plane-double.ts"
+import { controlPlaneDouble, problem, thing } from "./testing/control-plane-double.ts"
 
 const bench = useBench()
 
@@ -18,6 +18,9 @@ const deployment = {
   createdAt: AT,
   configRevision: 7,
 }
+
+/** The connection ends in the middle of the answer's head. */
+const CUT_OFF = { status: 200, headers: { "content-length": "x" }, body: {} }
 
 describe("--wait", () => {
   const edgeSays = (...revisions: (number | null)[]) =>
@@ -83,6 +86,75 @@ describe("--wait", () => {
     const { code, err } = await bench.run(["rollback", "files", "--wait"])
     expect(code).toBe(1)
     expect(err).toContain("Traffic stays on the releases that it had")
+  })
+
+  /** Origin of an edge where nothing listens any more. */
+  async function goneEdge(): Promise<string> {
+    const edge = await controlPlaneDouble()
+    await edge[Symbol.asyncDispose]()
+    return edge.url
+  }
+
+  it("says what is deployed, why it was not seen, and exits with 2, when the edge does not answer", async () => {
+    bench.api.on("POST /v1/scripts/files/rollback", thing(deploymentShape, deployment))
+    const line = ["rollback", "files", "--wait", "--timeout", "1", "--edge", await goneEdge()]
+    const { code, out, err } = await bench.run(line)
+    expect([code, err]).toEqual([2, ""])
+    expect(out).toContain("deployment d-2, published, in config revision 7")
+    expect(out).toMatch(/not seen at the edge after 1000 ms: http:\S+ does not answer \(.*ECONNREFUSED/)
+    const json = await bench.run([...line, "--json"])
+    expect(json.code).toBe(2)
+    expect(JSON.parse(json.out)).toMatchObject({
+      id: "d-2",
+      waited: { inForce: false, seen: null, fault: expect.stringContaining("does not answer") },
+    })
+  })
+
+  it("goes on after an answer that failed, which confirms nothing", async () => {
+    bench.api.on("POST /v1/scripts/files/rollback", thing(deploymentShape, deployment))
+    let asked = 0
+    const answer = { status: 200, headers: { "x-sallyport-config": "7" }, body: {} }
+    bench.api.on("GET /.sallyport/health/ready", () => (++asked % 2 === 0 || asked > 5 ? answer : CUT_OFF))
+    const { code, out } = await bench.run(["rollback", "files", "--wait", "--json"])
+    expect([code, asked]).toEqual([0, 8])
+    expect(JSON.parse(out).waited).toMatchObject({ inForce: true, fault: null })
+  })
+
+  it("says what was recorded and exits with 2 when the control plane can no longer be asked whether it is published", async () => {
+    const recorded = { ...deployment, phase: "recorded" as const, configRevision: null }
+    bench.api.on("POST /v1/scripts/files/rollback", thing(deploymentShape, recorded))
+    bench.api.on("GET /v1/scripts/files/deployments/d-2", problem("internal"))
+    const { code, out, err } = await bench.run(["rollback", "files", "--wait", "--timeout", "1"])
+    expect([code, err]).toEqual([2, ""])
+    expect(out).toContain("deployment d-2, recorded, not yet in a config revision")
+    expect(out).toContain("not known to be published within the time given: Something went wrong in the gateway")
+  })
+
+  it.each(["nonsense", "http://edge.example.com", "https://edge.example.com/path", "ftp://edge.example.com"])(
+    "refuses %s as an edge before anything changes",
+    async (edge) => {
+      for (const line of [
+        ["rollback", "files"],
+        ["deployments", "create", "files", "12"],
+      ]) {
+        const { code, err } = await bench.run([...line, "--wait", "--edge", edge])
+        expect([code, err]).toEqual([1, expect.stringMatching(/edge.*: nonsense|edge\.example\.com/)])
+      }
+      expect(bench.api.received).toEqual([])
+    },
+  )
+
+  it("takes an edge with a slash behind it for the same", async () => {
+    bench.api.on("POST /v1/scripts/files/rollback", thing(deploymentShape, deployment))
+    edgeSays(7)
+    expect((await bench.run(["rollback", "files", "--wait", "--edge", `${bench.api.url}/`])).code).toBe(0)
+    expect(bench.api.received.at(-1)?.line).toBe("GET /.sallyport/health/ready")
+  })
+
+  it("is told that what is recorded is not in force, which is not the same as not done", async () => {
+    bench.api.on("POST /v1/scripts/files/rollback", problem("config.not-published"))
+    const { code, err } = await bench.run(["rollback", "files"])
+    expect([code, err]).toEqual([2, expect.stringContaining("recorded but not yet in force")])
   })
 
   it("is refused before anything changes when nobody knows the edge", async () => {

@@ -4,6 +4,7 @@
  * times are ISO 8601 in UTC; every mutation takes an optional `message`, kept in the audit.
  */
 import { z } from "zod"
+import { parseAddress } from "./cidr.ts"
 import { access, grant, hostname, kill, releases, route, stickyBy, team } from "./dispatch-config.ts"
 import type { Explanation } from "./platform.ts"
 import { isScriptName } from "./script-name.ts"
@@ -33,6 +34,9 @@ export const MAX_CPU_MS = 30_000
 
 export const whoamiShape = z.object({ tokenId: z.string(), role, team: teamName.nullable() })
 
+/** {@link kill} as it may be thrown. Configs hold switches from before a reason had to be given, and must go on being loaded: so the bound is here. */
+const thrown = kill.extend({ reason: kill.shape.reason.refine((reason) => reason.trim() !== "", "must say why") })
+
 /** A PUT replaces, so a field left out would be wiped: whoever writes says all. */
 function required<T extends z.ZodType>(shape: T): T {
   const error = ({ input }: { readonly input?: unknown }) =>
@@ -44,7 +48,7 @@ function required<T extends z.ZodType>(shape: T): T {
 export const teamPut = z.strictObject({
   grants: required(team.shape.grants.unwrap()),
   egress: required(team.shape.egress.unwrap()),
-  kill: kill
+  kill: thrown
     .nullable()
     .optional()
     .describe(
@@ -94,7 +98,7 @@ export const scriptPut = z.strictObject({
     .nullable()
     .optional()
     .describe("Who may reach the script, by any route or sibling; null: whoever gets there"),
-  kill: kill.nullable().optional().describe("Switches the script off everywhere; null switches it on again"),
+  kill: thrown.nullable().optional().describe("Switches the script off everywhere; null switches it on again"),
   message,
 })
 export const scriptShape = z.object({
@@ -152,6 +156,7 @@ export const MAX_PIN_LIFETIME_S = 86_400
 export const pinCreate = z.strictObject({
   version: z.int().min(1),
   lifetimeS: z.int().min(10).max(MAX_PIN_LIFETIME_S).default(3600),
+  message,
 })
 export const pinShape = z.object({ pin: z.string(), header: z.string(), expiresAt: timestamp })
 
@@ -169,8 +174,18 @@ export const hostnameShape = z.object({
 })
 
 /** `id` comes from the path, `team` from the token (ops may name one). */
-export const routePut = route.omit({ id: true, team: true }).extend({ hostname, team: teamName.optional(), message })
+export const routePut = route
+  .omit({ id: true, team: true })
+  .extend({ hostname, team: teamName.optional(), kill: thrown.optional(), message })
 export const routeShape = route.extend({ hostname: z.string() })
+
+/** Something in force that may not be meant: `about` is the thing's path below `/v1`, such as `routes/web-pages`. */
+export const noticeShape = z.object({
+  about: z.string(),
+  team: teamName,
+  code: z.enum(["switched-off", "zone-fallen", "not-deployed", "nobody-passes"]),
+  detail: z.string(),
+})
 
 export const configShape = z.object({
   revision: z.number(),
@@ -217,6 +232,7 @@ export const auditShape = z.object({
   hash: z.string().describe("SHA-256 over the record and previousHash: a changed or missing record breaks the chain"),
 })
 
+/** `facts`: what to assume of the client, as the platform would state it (dispatcher/src/edge/request-facts.ts). What is left out is not known, and TLS is 1.3. */
 export const explainCreate = z.strictObject({
   url: z.url(),
   method: z
@@ -226,12 +242,12 @@ export const explainCreate = z.strictObject({
   headers: z.record(z.string(), z.string()).default({}),
   facts: z
     .strictObject({
-      ip: z.string(),
-      country: z.string(),
-      colo: z.string(),
-      asn: z.number(),
-      tls: z.string(),
-      bot: z.number(),
+      ip: z.string().refine((text) => parseAddress(text) !== null, "must be an IPv4 or IPv6 address"),
+      country: z.string().regex(/^([A-Z]{2}|T1)$/, "must be two capital letters such as GB, or T1"),
+      colo: z.string().regex(/^[A-Z0-9]{1,8}$/, "must be 1–8 of A–Z and 0–9, such as LHR"),
+      asn: z.int().min(1).max(4_294_967_295),
+      tls: z.enum(["none", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]),
+      bot: z.int().min(1).max(99),
     })
     .partial()
     .optional(),
@@ -275,6 +291,7 @@ export type Script = z.output<typeof scriptShape>
 export type Version = z.output<typeof versionShape>
 export type Deployment = z.output<typeof deploymentShape>
 export type Hostname = z.output<typeof hostnameShape>
+export type Notice = z.output<typeof noticeShape>
 export type Route = z.output<typeof routeShape>
 export type KeyRing = z.output<typeof keyRingShape>
 export type AuditRecord = z.output<typeof auditShape>

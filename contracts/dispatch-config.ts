@@ -199,6 +199,11 @@ export const route = z.strictObject({
    * answers it with `kit/cors.ts`. Absent: it is treated like any request.
    */
   preflight: z.literal("worker").optional(),
+  /**
+   * Web origins, as browsers send them, whose scripts may read the problems that the gateway itself answers on this route, with credentials or without (Fetch §3.3): what a script's
+   * own answers allow is said by the script. Absent: none; a page of another origin sees a network error in place of, say, 401. Younger than the format.
+   */
+  problemsReadableBy: z.array(origin).min(1).max(20).optional(),
   /** Other teams may attach more specific paths below. */
   open: z.boolean().default(false),
 })

@@ -94,7 +94,7 @@ export const PROBLEMS = {
   "route.killed": {
     status: 503,
     title: "This route is switched off",
-    fix: "Try again later; the operators switched it off on purpose.",
+    fix: "Try again later; its team or the operators switched it off on purpose.",
   },
   "dispatch.script-killed": {
     status: 503,
@@ -594,6 +594,11 @@ export const PROBLEMS = {
     fix: "Read it again and send its current ETag in If-Match.",
   },
   "api.busy": { status: 503, title: "Another change is being published", fix: "Try again in a second." },
+  "api.too-many-tokens": {
+    status: 409,
+    title: "There are as many tokens in force as there may be",
+    fix: "Revoke those that nobody uses, with `sallyport tokens revoke <id>`; `sallyport tokens list` shows them.",
+  },
   "script.name-invalid": {
     status: 400,
     title: "The script name is not allowed",

@@ -1,13 +1,13 @@
 import type { Command } from "commander"
 import { auditShape } from "../../contracts/api.ts"
-import { apiOf, type ListOptions, listCommandOf } from "../command.ts"
+import { type ListOptions, listCommandOf, listed } from "../command.ts"
 import type { Io } from "../io.ts"
 import { printJson, printTable } from "../print.ts"
 
 export function auditList(io: Io): Command {
   return listCommandOf("list", "list changes, newest first", "audit list --limit 20").action(
     async (options: ListOptions) => {
-      const records = await apiOf(io).list("/v1/audit", auditShape, options.limit)
+      const records = await listed("/v1/audit", auditShape, options, io)
       if (options.json) return printJson(io, records)
       printTable(
         io,

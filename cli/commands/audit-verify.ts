@@ -21,9 +21,8 @@ export function auditVerify(io: Io, finish: (code: ExitCode) => void): Command {
     .option("--known <seq=hash>", "a record that must still be there")
     .action(async (options: Options) => {
       const known = options.known === undefined ? undefined : knownOf(options.known)
-      const records = (await apiOf(io).list("/v1/audit", auditShape, Number.MAX_SAFE_INTEGER)).toSorted(
-        (a, b) => a.seq - b.seq,
-      )
+      const { items } = await apiOf(io).list("/v1/audit", auditShape, Number.MAX_SAFE_INTEGER)
+      const records = items.toSorted((a, b) => a.seq - b.seq)
       const fault = await faultInChain(records, known)
       const head = records.at(-1)
       if (fault !== null) finish(2)

@@ -1,13 +1,13 @@
 import type { Command } from "commander"
 import { configShape } from "../../contracts/api.ts"
-import { apiOf, type ListOptions, listCommandOf } from "../command.ts"
+import { type ListOptions, listCommandOf, listed } from "../command.ts"
 import type { Io } from "../io.ts"
 import { printJson, printTable } from "../print.ts"
 
 export function configHistory(io: Io): Command {
   return listCommandOf("history", "list config revisions, newest first", "config history --limit 20").action(
     async (options: ListOptions) => {
-      const revisions = await apiOf(io).list("/v1/config/revisions", configShape, options.limit)
+      const revisions = await listed("/v1/config/revisions", configShape, options, io)
       if (options.json) return printJson(io, revisions)
       printTable(
         io,

@@ -5,7 +5,7 @@ import type { ExitCode } from "../failure.ts"
 import type { Io } from "../io.ts"
 import { parseReleases } from "../releases.ts"
 import { reportDeployment, type WaitOptions } from "../report-deployment.ts"
-import { edgeUrlOf } from "../wait-for-revision.ts"
+import { edgeToWaitFor } from "../wait-for-revision.ts"
 
 export function deploymentsCreate(io: Io, finish: (code: ExitCode) => void): Command {
   return waitCommandOf(
@@ -19,14 +19,13 @@ export function deploymentsCreate(io: Io, finish: (code: ExitCode) => void): Com
     .action(async (script: string, words: string[], options: WaitOptions) => {
       const api = apiOf(io)
       const body = { releases: parseReleases(words), ...messageOf(options) }
-      // Before anything is changed: to learn afterwards that nobody can wait helps nobody.
-      if (options.wait) edgeUrlOf(options.edge ?? api.connection.edgeUrl)
+      const edgeUrl = edgeToWaitFor(options, api.connection.edgeUrl)
       const { value } = await api.postOnce(
         `/v1/scripts/${segment(script)}/deployments`,
         deploymentShape,
         { body },
         io.clock.sleep,
       )
-      await reportDeployment(value, options, api, io, finish)
+      await reportDeployment(value, edgeUrl, options, api, io, finish)
     })
 }

@@ -1,6 +1,6 @@
 import type { Command } from "commander"
 import { deploymentShape } from "../../contracts/api.ts"
-import { apiOf, type ListOptions, listCommandOf, segment } from "../command.ts"
+import { type ListOptions, listCommandOf, listed, segment } from "../command.ts"
 import type { Io } from "../io.ts"
 import { printJson, printTable } from "../print.ts"
 import { releasesText } from "../releases.ts"
@@ -10,7 +10,7 @@ export function deploymentsList(io: Io): Command {
     .argument("<script>")
     .action(async (script: string, options: ListOptions) => {
       const path = `/v1/scripts/${segment(script)}/deployments`
-      const deployments = await apiOf(io).list(path, deploymentShape, options.limit)
+      const deployments = await listed(path, deploymentShape, options, io)
       if (options.json) return printJson(io, deployments)
       printTable(
         io,

@@ -15,7 +15,7 @@ export function deploymentsStatus(io: Io): Command {
       const { edgeUrl } = api.connection
       const path = `/v1/scripts/${segment(name)}`
       const { value: script } = await api.get(path, scriptShape)
-      const [newest = null] = await api.list(`${path}/deployments`, deploymentShape, 1)
+      const [newest = null] = (await api.list(`${path}/deployments`, deploymentShape, 1)).items
       const edgeRevision = edgeUrl === undefined ? null : await revisionAt(edgeUrl, io)
       if (options.json) return printJson(io, { releases: script.releases, newest, edgeRevision })
       printFields(io, {

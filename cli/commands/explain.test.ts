@@ -30,12 +30,12 @@ route         Route api-all (/*) is the longest match.
   it("sends method, headers and facts", async () => {
     answers({ kind: "gateway", what: "key set" })
     const line = ["explain", "https://a.example/", "-X", "post", "-H", "Accept: a", "-H", "accept: b"]
-    await bench.run([...line, "--country", "GB", "--asn", "64500"])
+    await bench.run([...line, "--country", "gb", "--colo", "lhr", "--asn", "64500"])
     expect(bench.api.received[0]?.body).toEqual({
       url: "https://a.example/",
       method: "POST",
       headers: { accept: "a, b" },
-      facts: { country: "GB", asn: 64_500 },
+      facts: { country: "GB", colo: "LHR", asn: 64_500 },
     })
   })
 
@@ -46,12 +46,21 @@ route         Route api-all (/*) is the longest match.
     expect((await bench.run(["explain", "https://a.example/", "--non-zero-exit-code"])).code).toBe(2)
   })
 
-  it.each([[["not a url"]], [["https://a.example/", "--asn", "x"]], [["https://a.example/", "-H", "nocolon"]]])(
-    "refuses %j without asking",
-    async (line) => {
-      const { code } = await bench.run(["explain", ...line])
-      expect(code).toBe(1)
-      expect(bench.api.received).toEqual([])
-    },
-  )
+  it.each([
+    [["not a url"]],
+    [["https://a.example/", "-H", "nocolon"]],
+    ...[
+      ["--asn", "x"],
+      ["--asn", "-1.5"],
+      ["--bot", "1000"],
+      ["--ip", "nonsense"],
+      ["--country", "Britain"],
+      ["--colo", ""],
+      ["--tls", "1.3"],
+    ].map((fact) => [["https://a.example/", ...fact]]),
+  ])("refuses %j without asking", async (line) => {
+    const { code } = await bench.run(["explain", ...line])
+    expect(code).toBe(1)
+    expect(bench.api.received).toEqual([])
+  })
 })

@@ -27,11 +27,11 @@ export function explain(io: Io, finish: (code: ExitCode) => void): Command {
     .argument("<url>", "full URL of the request")
     .option("-X, --method <method>", "HTTP method", "GET")
     .option("-H, --header <name: value>", "a request header; repeatable", collect)
-    .option("--ip <address>", "client address to assume")
+    .option("--ip <address>", "client address to assume; without one, no denied address is looked for")
     .option("--country <code>", "country to assume, such as GB")
     .option("--colo <code>", "Cloudflare location to assume")
     .option("--asn <number>", "network number to assume")
-    .option("--tls <version>", "TLS version to assume, such as TLSv1.3")
+    .option("--tls <version>", "TLS version to assume, such as TLSv1.2; default TLSv1.3")
     .option("--bot <score>", "bot score to assume, 1–99")
     .option("--non-zero-exit-code", "exit with 2 when the request would be refused")
     .action(async (url: string, options: Options) => {
@@ -76,7 +76,9 @@ function headersOf(lines: readonly string[]): Record<string, string> {
 }
 
 function factsOf({ ip, country, colo, asn, tls, bot }: Options): Record<string, string | number> | undefined {
-  const facts = Object.entries({ ip, country, colo, tls }).filter(([, value]) => value !== undefined)
+  const facts = Object.entries({ ip, country: country?.toUpperCase(), colo: colo?.toUpperCase(), tls }).filter(
+    ([, value]) => value !== undefined,
+  )
   const numbers = Object.entries({ asn, bot }).flatMap(([name, text]) =>
     text === undefined ? [] : [[name, Number(text)]],
   )

@@ -1,12 +1,12 @@
 import type { Command } from "commander"
 import { hostnameShape } from "../../contracts/api.ts"
-import { apiOf, type ListOptions, listCommandOf } from "../command.ts"
+import { type ListOptions, listCommandOf, listed } from "../command.ts"
 import type { Io } from "../io.ts"
 import { printJson, printTable } from "../print.ts"
 
 export function hostnamesList(io: Io): Command {
   return listCommandOf("list", "list hostnames", "hostnames list").action(async (options: ListOptions) => {
-    const hostnames = await apiOf(io).list("/v1/hostnames", hostnameShape, options.limit)
+    const hostnames = await listed("/v1/hostnames", hostnameShape, options, io)
     if (options.json) return printJson(io, hostnames)
     printTable(
       io,

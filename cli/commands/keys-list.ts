@@ -13,8 +13,8 @@ export function keysList(io: Io): Command {
   ).action(async (options: CommonOptions) => {
     const api = apiOf(io)
     const { value } = await api.get("/v1/keys", keyRingShape)
-    const edge = await edgeKeys(api.connection.edgeUrl, io)
-    if (options.json) printJson(io, { ...value, edge })
-    else printKeys(io, value, edge)
+    const asked = await edgeKeys(api.connection.edgeUrl, io)
+    if (options.json) printJson(io, { ...value, ...asked })
+    else printKeys(io, value, asked)
   })
 }

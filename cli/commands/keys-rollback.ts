@@ -14,6 +14,6 @@ export function keysRollback(io: Io): Command {
     const body = messageOf(options)
     const { value } = await apiOf(io).postOnce("/v1/keys/rollback", keyRingShape, { body }, io.clock.sleep)
     if (options.json) printJson(io, value)
-    else printKeys(io, value, null)
+    else printKeys(io, value)
   })
 }

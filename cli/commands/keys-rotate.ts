@@ -32,7 +32,7 @@ export function keysRotate(io: Io): Command {
       const body = { immediately: options.immediately === true, ...messageOf(options) }
       const { value } = await apiOf(io).postOnce("/v1/keys/rotate", keyRingShape, { body }, io.clock.sleep)
       if (options.json) return printJson(io, value)
-      printKeys(io, value, null)
+      printKeys(io, value)
       const next = value.keys.find((key) => key.state === "next")
       if (next !== undefined)
         io.out(

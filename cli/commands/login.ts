@@ -2,14 +2,16 @@ import type { Command } from "commander"
 import { whoamiShape } from "../../contracts/api.ts"
 import { ApiClient } from "../api-client.ts"
 import { type CommonOptions, commandOf } from "../command.ts"
-import { originOf, store } from "../configuration.ts"
-import { Failure } from "../failure.ts"
+import { isToken, originOf, requireToken, store, storedEdgeOf } from "../configuration.ts"
 import type { Io } from "../io.ts"
 import { printJson } from "../print.ts"
 
 interface Options extends CommonOptions {
   readonly edge?: string
 }
+
+/** Milliseconds for standard input to begin, where there is a token without it: a runner of jobs may leave it open and never write. */
+const PATIENCE_MS = 2_000
 
 /** The token comes by standard input or the environment: on a command line other users of the machine could read it. */
 export function login(io: Io): Command {
@@ -20,27 +22,35 @@ export function login(io: Io): Command {
     "login https://control.example.com    (with SALLYPORT_TOKEN set)",
   )
     .argument("<url>", "origin of the control plane")
-    .option("--edge <url>", "origin of the edge, for --wait, keys and passports")
+    .option(
+      "--edge <url>",
+      "origin of the edge, for --wait, keys and passports; without it, the one stored before stays",
+    )
     .action(async (url: string, options: Options) => {
       const origin = originOf(url)
-      const edgeUrl = options.edge === undefined ? undefined : originOf(options.edge)
-      const token = (io.env.SALLYPORT_TOKEN ?? (await tokenFromStdin(io))).trim()
-      if (!/^[\x21-\x7e]{1,500}$/.test(token))
-        throw new Failure("That is not a token", {
-          fix: "Give the token alone, as `sallyport tokens create` printed it.",
-        })
+      const edgeUrl = options.edge === undefined ? storedEdgeOf(origin, io.env) : originOf(options.edge)
+      const given = await givenToken(io)
+      const token = requireToken(given.token, given.from)
       const { value: who } = await new ApiClient({ url: origin, token, edgeUrl }, io.fetch).get(
         "/v1/whoami",
         whoamiShape,
       )
       const path = store({ url: origin, token, ...(edgeUrl === undefined ? {} : { edgeUrl }) }, io.env)
-      if (options.json) printJson(io, { url: origin, path, ...who })
-      else io.out(`Logged in to ${origin} as ${who.team ?? who.role} (token ${who.tokenId}); stored in ${path}\n`)
+      if (options.json) return printJson(io, { url: origin, path, tokenFrom: given.from, ...who })
+      const as = `${who.team ?? who.role} (token ${who.tokenId})`
+      io.out(`Logged in to ${origin} as ${as}, with the token from ${given.from}; stored in ${path}\n`)
     })
 }
 
-async function tokenFromStdin(io: Io): Promise<string> {
-  if (!io.interactive) return io.readStdin()
-  io.err("Paste the token, then Enter (it is not shown):\n")
-  return io.readSecret()
+/** Standard input wins over the variable: whoever pipes a token in means it, where a variable may be left from before. */
+async function givenToken(io: Io): Promise<{ readonly token: string; readonly from: string }> {
+  const named = { token: (io.env.SALLYPORT_TOKEN ?? "").trim(), from: "SALLYPORT_TOKEN" }
+  const from = "standard input"
+  if (io.interactive) {
+    if (named.token !== "") return named
+    io.err("Paste the token, then Enter (it is not shown):\n")
+    return { token: (await io.readSecret()).trim(), from }
+  }
+  const token = (await io.readStdin(named.token === "" ? undefined : PATIENCE_MS)).trim()
+  return named.token === "" || isToken(token) ? { token, from } : named
 }

@@ -51,7 +51,7 @@ async function keysOf({ edge }: Options, io: Io) {
   try {
     response = await io.fetch(url, { redirect: "error", signal: AbortSignal.timeout(TIMEOUT_MS) })
   } catch (thrown) {
-    throw unreachable(new URL(url).origin, `GET ${url}`, thrown)
+    throw unreachable(new URL(url).origin, `GET ${url}`, thrown, TIMEOUT_MS)
   }
   const parsed = keySet.safeParse(await response.json().catch(() => null))
   if (!parsed.success)

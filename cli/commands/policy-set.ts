@@ -3,7 +3,7 @@ import { Argument, type Command } from "commander"
 import type { z } from "zod"
 import { type PolicySection, policySections } from "../../contracts/dispatch-config.ts"
 import { toFaults } from "../../contracts/to-faults.ts"
-import { apiOf, type ChangeOptions, changeCommandOf } from "../command.ts"
+import { apiOf, type ChangeOptions, changeCommandOf, messageQuery } from "../command.ts"
 import { Failure } from "../failure.ts"
 import type { Io } from "../io.ts"
 import { printJson } from "../print.ts"
@@ -30,8 +30,7 @@ export function policySet(io: Io): Command {
       const api = apiOf(io)
       const path = `/v1/policy/${section}`
       const before = await api.find(path, shape)
-      const query = options.message === undefined ? "" : `?${new URLSearchParams({ message: options.message })}`
-      const { value } = await api.put(path + query, shape, { body: parsed.data, before })
+      const { value } = await api.put(path + messageQuery(options), shape, { body: parsed.data, before })
       if (options.json) printJson(io, value)
       else io.out(`Changed policy ${section}\n`)
     })

@@ -98,7 +98,7 @@ async function revoke(target: RevocationTarget, options: Options, io: Io): Promi
   if (options.json) printJson(io, value)
   else if (options.dryRun) io.out(`Would revoke ${what}\n`)
   else io.out(`Revoked ${what} (entry ${value.seq}); the edge refuses it within ${value.boundMs / 1000} s\n`)
-  const slip = await slipIn(target, api)
+  const slip = await slipIn(target, api, io)
   if (slip !== null) io.err(`${slip}\n`)
 }
 
@@ -132,6 +132,9 @@ function time(text: string): number {
   const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/.test(text)
     ? Date.parse(text)
     : Number.NaN
-  if (Number.isNaN(ms)) throw new InvalidArgumentError("It must be a time with its zone, such as 2026-11-20T10:00:00Z.")
+  const day = text.slice(0, "2026-11-20".length)
+  // Date.parse takes 31 February for 3 March, and what was made in between would be revoked.
+  if (Number.isNaN(ms) || new Date(Date.parse(day)).toISOString().slice(0, day.length) !== day)
+    throw new InvalidArgumentError("It must be a time with its zone, such as 2026-11-20T10:00:00Z.")
   return ms
 }

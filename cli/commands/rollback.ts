@@ -4,7 +4,7 @@ import { apiOf, messageOf, segment, waitCommandOf } from "../command.ts"
 import type { ExitCode } from "../failure.ts"
 import type { Io } from "../io.ts"
 import { reportDeployment, type WaitOptions } from "../report-deployment.ts"
-import { edgeUrlOf } from "../wait-for-revision.ts"
+import { edgeToWaitFor } from "../wait-for-revision.ts"
 
 interface Options extends WaitOptions {
   readonly to?: string
@@ -21,7 +21,7 @@ export function rollback(io: Io, finish: (code: ExitCode) => void): Command {
     .option("--to <version or deployment>", "a version number, or a deployment's id")
     .action(async (script: string, options: Options) => {
       const api = apiOf(io)
-      if (options.wait) edgeUrlOf(options.edge ?? api.connection.edgeUrl)
+      const edgeUrl = edgeToWaitFor(options, api.connection.edgeUrl)
       const body = { ...targetOf(options.to), ...messageOf(options) }
       const { value } = await api.postOnce(
         `/v1/scripts/${segment(script)}/rollback`,
@@ -29,7 +29,7 @@ export function rollback(io: Io, finish: (code: ExitCode) => void): Command {
         { body },
         io.clock.sleep,
       )
-      await reportDeployment(value, options, api, io, finish)
+      await reportDeployment(value, edgeUrl, options, api, io, finish)
     })
 }
 

@@ -1,13 +1,13 @@
 import type { Command } from "commander"
 import { routeShape } from "../../contracts/api.ts"
-import { apiOf, type ListOptions, listCommandOf } from "../command.ts"
+import { type ListOptions, listCommandOf, listed } from "../command.ts"
 import type { Io } from "../io.ts"
 import { printJson, printTable } from "../print.ts"
 import { releasesText } from "../releases.ts"
 
 export function routesList(io: Io): Command {
   return listCommandOf("list", "list routes", "routes list").action(async (options: ListOptions) => {
-    const routes = await apiOf(io).list("/v1/routes", routeShape, options.limit)
+    const routes = await listed("/v1/routes", routeShape, options, io)
     if (options.json) return printJson(io, routes)
     printTable(
       io,

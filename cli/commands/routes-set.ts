@@ -31,6 +31,9 @@ interface Options extends ChangeOptions, KillOptions {
   readonly preflight?: "worker" | false
 }
 
+/** What a new route cannot do without. */
+const NEEDED = ["hostname", "path", "script", "auth"] as const
+
 /** Sends the whole route, changed where an option says so, with If-Match: nobody's change in between is lost. */
 export function routesSet(io: Io): Command {
   const command = changeCommandOf(
@@ -76,12 +79,17 @@ export function routesSet(io: Io): Command {
     const api = apiOf(io)
     const path = `/v1/routes/${segment(id)}`
     const before = await api.find(path, routeShape)
-    const parsed = routePut.safeParse(wanted(before?.value, options, kill))
-    if (!parsed.success)
-      throw new Failure(before === null ? `There is no route ${id}; to make it, more is needed` : "Not a route", {
+    const route = wanted(before?.value, options, kill)
+    const parsed = routePut.safeParse(route)
+    if (!parsed.success) {
+      const isLacking = before === null && NEEDED.some((field) => route[field] === undefined)
+      throw new Failure(isLacking ? `There is no route ${id}; to make it, more is needed` : "Not a route", {
         errors: toFaults(parsed.error),
-        fix: "A new route needs --hostname, --path, --script and --auth; `sallyport routes set --help` shows one.",
+        fix: isLacking
+          ? "A new route needs --hostname, --path, --script and --auth; `sallyport routes set --help` shows one."
+          : "Correct what is named; `sallyport routes set --help` says what each option takes.",
       })
+    }
     const { value } = await api.put(path, routeShape, { body: parsed.data, before })
     if (options.json) return printJson(io, value)
     const releases = value.releases === undefined ? "" : `, releases ${releasesText(value.releases)}`

@@ -1,6 +1,6 @@
 import type { Command } from "commander"
 import { scriptShape } from "../../contracts/api.ts"
-import { apiOf, type ChangeOptions, changeCommandOf, segment } from "../command.ts"
+import { apiOf, type ChangeOptions, changeCommandOf, messageQuery, segment } from "../command.ts"
 import { Failure } from "../failure.ts"
 import type { Io } from "../io.ts"
 import { printJson } from "../print.ts"
@@ -24,8 +24,7 @@ export function scriptsDelete(io: Io): Command {
           why: `Its releases: ${releasesText(value.releases)}. Its versions stay stored, and its name stays with the team.`,
           fix: `Add --yes to take it out of service.`,
         })
-      const query = options.message === undefined ? "" : `?${new URLSearchParams({ message: options.message })}`
-      await api.delete(path + query, { before: { etag } })
+      await api.delete(path + messageQuery(options), { before: { etag } })
       if (options.json) printJson(io, value)
       else io.out(`Deleted script ${name} of team ${value.team}\n`)
     })

@@ -1,13 +1,13 @@
 import type { Command } from "commander"
 import { scriptShape } from "../../contracts/api.ts"
-import { apiOf, type ListOptions, listCommandOf } from "../command.ts"
+import { type ListOptions, listCommandOf, listed } from "../command.ts"
 import type { Io } from "../io.ts"
 import { printJson, printTable } from "../print.ts"
 import { releasesText } from "../releases.ts"
 
 export function scriptsList(io: Io): Command {
   return listCommandOf("list", "list scripts", "scripts list").action(async (options: ListOptions) => {
-    const scripts = await apiOf(io).list("/v1/scripts", scriptShape, options.limit)
+    const scripts = await listed("/v1/scripts", scriptShape, options, io)
     if (options.json) return printJson(io, scripts)
     printTable(
       io,

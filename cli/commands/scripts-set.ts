@@ -14,10 +14,10 @@ interface Options extends ChangeOptions, KillOptions {
   readonly timeoutMs?: number
   readonly deployOnUpload?: boolean
   readonly keepAssetVersions?: number
-  readonly requireScope?: readonly string[]
-  readonly requireKind?: readonly string[]
-  readonly requireLevel?: number
-  readonly requireMaxAuthAge?: number
+  readonly requireScope?: readonly string[] | false
+  readonly requireKind?: readonly string[] | false
+  readonly requireLevel?: number | false
+  readonly requireMaxAuthAge?: number | false
   readonly requireFeed?: boolean
   readonly require?: false
 }
@@ -30,6 +30,7 @@ export function scriptsSet(io: Io): Command {
     "scripts set files --timeout-ms 60000 --no-deploy-on-upload",
     "scripts set files --require-scope files:write",
     "scripts set payments --require-level 2 --require-max-auth-age 900",
+    "scripts set payments --no-require-max-auth-age",
     "scripts set files --kill 'leaks, see the runbook'",
   )
     .argument("<script>")
@@ -46,11 +47,16 @@ export function scriptsSet(io: Io): Command {
       upTo10,
     )
     .option("--require-scope <scope>", "scope that callers need, by any route or sibling; repeatable", collect)
+    .option("--no-require-scope", "none")
     .option("--require-kind <kind>", "kind of credential that callers need: user or service; repeatable", collect)
+    .option("--no-require-kind", "any")
     .option("--require-level <n>", "least level of a session that callers need, 1–3", positive)
+    .option("--no-require-level", "any")
     .option("--require-max-auth-age <s>", "seconds since the callers' login, at most", positive)
+    .option("--no-require-max-auth-age", "any")
     .option("--require-feed", "refuse while it is not known what was revoked")
-    .option("--no-require", "ask for none of these any more")
+    .option("--no-require-feed", "pass then")
+    .option("--no-require", "ask for none of these any more but what is named beside it")
   return addKillOptions(command, "the script, on all its routes and for siblings,").action(
     async (name: string, options: Options) => {
       const kill = killOf(options)
@@ -85,7 +91,7 @@ function settingsOf(
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
 }
 
-/** Undefined leaves it as it is; an option replaces its own condition and keeps the others. */
+/** Undefined leaves it as it is, null asks nothing; an option replaces its own condition or takes it away, and keeps the others. */
 function accessOf(before: Script | undefined, options: Options): object | null | undefined {
   const named = {
     scopes: options.requireScope,
@@ -94,9 +100,12 @@ function accessOf(before: Script | undefined, options: Options): object | null |
     maxAuthAgeS: options.requireMaxAuthAge,
     sensitive: options.requireFeed,
   }
-  const asked = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
-  if (Object.keys(asked).length === 0) return options.require === false ? null : undefined
-  return { ...before?.access, ...asked }
+  const asked = Object.entries(named).filter(([, value]) => value !== undefined)
+  if (asked.length === 0 && options.require !== false) return undefined
+  const kept = options.require === false ? {} : before?.access
+  const wanted = Object.entries({ ...kept, ...Object.fromEntries(asked) }).filter(([, value]) => value !== false)
+  const asksNothing = wanted.every(([, value]) => Array.isArray(value) && value.length === 0)
+  return asksNothing ? null : Object.fromEntries(wanted)
 }
 
 function upTo10(text: string): number {

@@ -1,6 +1,6 @@
 import type { Command } from "commander"
 import { serviceAccountShape } from "../../contracts/api-identity.ts"
-import { apiOf, type ChangeOptions, changeCommandOf, segment } from "../command.ts"
+import { apiOf, type ChangeOptions, changeCommandOf, messageQuery, segment } from "../command.ts"
 import { Failure } from "../failure.ts"
 import type { Io } from "../io.ts"
 import { printJson } from "../print.ts"
@@ -26,8 +26,7 @@ export function serviceAccountsDelete(io: Io): Command {
           why: `It has ${value.keys.length} keys, and whoever calls with one would be refused.`,
           fix: "Add --yes to remove it.",
         })
-      const query = options.message === undefined ? "" : `?${new URLSearchParams({ message: options.message })}`
-      await api.delete(path + query, { before: { etag } })
+      await api.delete(path + messageQuery(options), { before: { etag } })
       if (options.json) printJson(io, value)
       else io.out(`Removed service account ${name} and its ${value.keys.length} keys\n`)
     })

@@ -2,7 +2,16 @@
 import type { Command } from "commander"
 import { serviceAccountKeyCreated } from "../../contracts/api-identity.ts"
 import { SERVICE_ACCOUNTS_IDP } from "../../contracts/dispatch-config.ts"
-import { apiOf, type ChangeOptions, changeCommandOf, messageOf, positive, segment, validFor } from "../command.ts"
+import {
+  apiOf,
+  type ChangeOptions,
+  changeCommandOf,
+  messageOf,
+  messageQuery,
+  positive,
+  segment,
+  validFor,
+} from "../command.ts"
 import type { Io } from "../io.ts"
 import { printJson } from "../print.ts"
 
@@ -38,8 +47,7 @@ export function serviceAccountsDeleteKey(io: Io): Command {
     .argument("<name>")
     .argument("<key>", "its id, as `service-accounts get` lists it")
     .action(async (name: string, key: string, options: ChangeOptions) => {
-      const query = options.message === undefined ? "" : `?${new URLSearchParams({ message: options.message })}`
-      await apiOf(io).delete(`/v1/service-accounts/${segment(name)}/keys/${segment(key)}${query}`)
+      await apiOf(io).delete(`/v1/service-accounts/${segment(name)}/keys/${segment(key)}${messageQuery(options)}`)
       if (options.json) printJson(io, { id: key })
       else
         io.out(

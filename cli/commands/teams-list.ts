@@ -1,12 +1,12 @@
 import type { Command } from "commander"
 import { teamShape } from "../../contracts/api.ts"
-import { apiOf, type ListOptions, listCommandOf } from "../command.ts"
+import { type ListOptions, listCommandOf, listed } from "../command.ts"
 import type { Io } from "../io.ts"
 import { printJson, printTable } from "../print.ts"
 
 export function teamsList(io: Io): Command {
   return listCommandOf("list", "list teams", "teams list").action(async (options: ListOptions) => {
-    const teams = await apiOf(io).list("/v1/teams", teamShape, options.limit)
+    const teams = await listed("/v1/teams", teamShape, options, io)
     if (options.json) return printJson(io, teams)
     printTable(
       io,

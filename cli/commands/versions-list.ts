@@ -1,6 +1,6 @@
 import type { Command } from "commander"
 import { versionShape } from "../../contracts/api.ts"
-import { apiOf, type ListOptions, listCommandOf, segment } from "../command.ts"
+import { type ListOptions, listCommandOf, listed, segment } from "../command.ts"
 import type { Io } from "../io.ts"
 import { printJson, printTable } from "../print.ts"
 
@@ -9,7 +9,7 @@ export function versionsList(io: Io): Command {
     .argument("<script>")
     .action(async (script: string, options: ListOptions) => {
       const path = `/v1/scripts/${segment(script)}/versions`
-      const versions = await apiOf(io).list(path, versionShape, options.limit)
+      const versions = await listed(path, versionShape, options, io)
       if (options.json) return printJson(io, versions)
       printTable(
         io,

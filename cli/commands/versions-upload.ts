@@ -40,7 +40,11 @@ export function versionsUpload(io: Io): Command {
     .action(async (script: string, folder: string, options: Options) => {
       const body = formOf(folder, options)
       const path = `/v1/scripts/${segment(script)}/versions`
-      const { value } = await apiOf(io).post(path, versionCreated, { body })
+      const { value } = await apiOf(io)
+        .post(path, versionCreated, { body })
+        .catch((thrown: unknown) => {
+          throw isAbsent(thrown) ? unclaimed(script, thrown) : thrown
+        })
       if (options.json) return printJson(io, value)
       const what = value.created ? "Published" : "The same content was published before, as"
       io.out(
@@ -49,8 +53,21 @@ export function versionsUpload(io: Io): Command {
     })
 }
 
+function isAbsent(thrown: unknown): thrown is Failure {
+  return thrown instanceof Failure && thrown.details.code === "api.not-found"
+}
+
+/** `wrangler deploy` claims a name by itself; here a slip would be one. */
+function unclaimed(script: string, { details }: Failure): Failure {
+  return new Failure(`There is no script ${script}, or it is another team's`, {
+    ...details,
+    fix: `\`sallyport scripts set ${script}\` claims the name, for ops with --team; then upload again.`,
+  })
+}
+
 function formOf(folder: string, options: Options): FormData {
-  const names = modulesIn(folder)
+  const modules = modulesIn(folder)
+  const names = modules.map(({ name }) => name)
   if (!names.includes(options.main))
     throw new Failure(`There is no ${options.main} in ${folder}`, {
       why: names.length === 0 ? "It holds no modules." : `It holds ${names.slice(0, 10).join(", ")}.`,
@@ -68,21 +85,25 @@ function formOf(folder: string, options: Options): FormData {
   }
   const form = new FormData()
   form.append("metadata", JSON.stringify(metadata))
-  for (const name of names) {
+  for (const { name, bytes } of modules) {
     const type = MODULE_TYPES[extname(name)] ?? ""
-    form.append(name, new File([readFileSync(join(folder, name))], name, { type }))
+    form.append(name, new File([bytes], name, { type }))
   }
   return form
 }
 
-/** Names with `/`, sorted; source maps and what wrangler leaves beside the modules are not among them. */
-function modulesIn(folder: string): string[] {
+/** Under names with `/`, sorted; source maps and what wrangler leaves beside the modules are not among them. */
+function modulesIn(folder: string): { readonly name: string; readonly bytes: Uint8Array<ArrayBuffer> }[] {
   try {
     return readdirSync(folder, { recursive: true })
       .map((name) => String(name).replaceAll("\\", "/"))
       .filter((name) => MODULE_TYPES[extname(name)] !== undefined && statSync(join(folder, name)).isFile())
       .sort()
-  } catch {
-    throw new Failure(`Cannot read the folder ${folder}`, { fix: "Give the folder that holds the built modules." })
+      .map((name) => ({ name, bytes: readFileSync(join(folder, name)) }))
+  } catch (thrown) {
+    throw new Failure(`Cannot read the folder ${folder}`, {
+      ...(thrown instanceof Error ? { why: thrown.message } : {}),
+      fix: "Give the folder that holds the built modules.",
+    })
   }
 }

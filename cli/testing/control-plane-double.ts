@@ -68,7 +68,7 @@ export async function controlPlaneDouble(): Promise<ControlPlaneDouble> {
   const server = createServer(async (incoming, outgoing) => {
     const body = await text(incoming)
     const line = `${incoming.method} ${incoming.url}`
-    const request = { line, headers: incoming.headers, body: body === "" ? undefined : JSON.parse(body) }
+    const request = { line, headers: incoming.headers, body: parsed(body, incoming.headers["content-type"]) }
     received.push(request)
     const reply = handlers.get(line.split("?")[0] ?? "")?.(request) ?? problem("api.not-found")
     outgoing.writeHead(reply.status, { "content-type": "application/json", ...reply.headers })
@@ -83,4 +83,10 @@ export async function controlPlaneDouble(): Promise<ControlPlaneDouble> {
     },
     [Symbol.asyncDispose]: stop,
   }
+}
+
+/** JSON as a value, a form as text. */
+function parsed(body: string, type: string | undefined): unknown {
+  if (body === "") return undefined
+  return type === "application/json" ? JSON.parse(body) : body
 }

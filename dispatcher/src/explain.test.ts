@@ -17,7 +17,7 @@ async function explain(bed: TestBed, headers: Record<string, string>, changes: P
   const asked = { url: FILES, method: "GET", headers, facts: {}, ...changes } as ExplainRequest
   const { steps, outcome } = await explainRequest(asked, bed.deps, () => undefined)
   const step = (stage: string) => steps.find((each) => each.stage === stage)
-  return { outcome, authenticate: step("authenticate"), authorize: step("authorize") }
+  return { outcome, screen: step("screen"), authenticate: step("authenticate"), authorize: step("authorize") }
 }
 
 describe("an explanation", () => {
@@ -146,5 +146,49 @@ describe("an explanation", () => {
     const text = JSON.stringify(await explainRequest(asked, bed.deps, () => undefined))
     expect(bed.sessions.calls.filter((call) => call.startsWith("put "))).toEqual([])
     expect(text).not.toContain(cookie.slice(40, 80))
+  })
+
+  const OPEN = "https://api.example.com/open/1"
+  const screened = (changes: Partial<DispatchConfig["screen"]>) => ({
+    screen: { ...exampleConfig().screen, ...changes },
+  })
+  const denying = { addresses: { mode: "enforce" as const, deny: ["203.0.113.0/24"] } }
+
+  it("refuses nobody for an address that nobody assumed, and says that none was", async () => {
+    const bed = await testBed(screened(denying))
+    const { outcome, screen } = await explain(bed, {}, { url: OPEN })
+    expect(outcome).toMatchObject({ kind: "dispatch" })
+    expect(screen?.says).toBe("No check objects. No client address was assumed, so that none could be a denied one.")
+    const assumed = await explain(bed, {}, { url: OPEN, facts: { ip: "198.51.100.1" } })
+    expect([assumed.outcome.kind, assumed.screen?.says]).toEqual(["dispatch", "No check objects."])
+  })
+
+  it("says nothing of addresses where none is denied", async () => {
+    const { screen } = await explain(await testBed(), {}, { url: OPEN })
+    expect(screen?.says).toBe("No check objects.")
+  })
+
+  it.each<[string, Partial<DispatchConfig["screen"]>, Partial<ExplainRequest>, string]>([
+    ["addresses", denying, { facts: { ip: "203.0.113.7" } }, "edge.address-denied"],
+    [
+      "asns",
+      { ...denying, asns: { mode: "enforce", deny: [64500] } },
+      { facts: { asn: 64500 } },
+      "edge.address-denied",
+    ],
+    [
+      "countries",
+      { countries: { mode: "enforce", deny: ["KP"] } },
+      { facts: { country: "KP" } },
+      "edge.country-denied",
+    ],
+    ["tls", {}, { facts: { tls: "TLSv1.1" } }, "edge.tls-too-old"],
+    ["methods", { methods: { mode: "enforce", allow: ["GET"] } }, { method: "POST" }, "edge.method-not-allowed"],
+    ["size", {}, { url: `${OPEN}?${"x".repeat(16_384)}` }, "edge.url-too-long"],
+  ])("names the check of the screen that refuses: %s", async (check, changes, asked, code) => {
+    const { outcome, screen } = await explain(await testBed(screened(changes)), {}, { url: OPEN, ...asked })
+    expect(outcome).toMatchObject({ kind: "problem", code })
+    expect(screen?.says).toContain(`Refused by ${check}: ${code}.`)
+    expect(screen?.facts).toMatchObject({ check })
   })
 })

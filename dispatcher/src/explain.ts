@@ -3,10 +3,10 @@
  * Bound by the control plane alone; the operator's tool for "which rule, which route, which release".
  */
 import { WorkerEntrypoint } from "cloudflare:workers"
-import type { RouteAuth } from "../../contracts/dispatch-config.ts"
+import type { RouteAuth, ScreenConfig } from "../../contracts/dispatch-config.ts"
 import type { ExplainRequest, ExplainStep, Explanation } from "../../contracts/platform.ts"
 import type { Finding } from "../../contracts/trip.ts"
-import { asRefusal } from "../../kit/problem.ts"
+import { asRefusal, type Refusal } from "../../kit/problem.ts"
 import { type Dependencies, dependenciesOf, type ReadyConfig } from "./dependencies.ts"
 import { type Inbound, readInbound } from "./edge/read-inbound.ts"
 import { screen } from "./edge/screen.ts"
@@ -17,7 +17,7 @@ import { authorize, isSensitive, stepUpFor } from "./identity/authorize.ts"
 import { loginOf, orLogin } from "./identity/login-redirect.ts"
 import { refuseRevoked } from "./identity/refuse-revoked.ts"
 import type { Subject } from "./identity/subject.ts"
-import { type FoundRoute, findRoute } from "./route/find-route.ts"
+import { type FoundRoute, findRoute, refuseSwitchedOff } from "./route/find-route.ts"
 import { choiceOf, pickRelease, type Release } from "./route/pick-release.ts"
 import { stickyFactsOf, stickyKeyOf } from "./route/release.ts"
 
@@ -65,14 +65,7 @@ async function walk(request: Request, asked: ExplainRequest, around: Around, ste
   say("inbound", `Reads as ${inbound.method} ${inbound.path} on ${inbound.hostname}.`, {
     removedHeaders: inbound.headerNamesToRemove,
   })
-  const findings = await screenDry(inbound, config, deps)
-  say(
-    "screen",
-    findings.length === 0
-      ? "No check objects."
-      : `In log mode, would refuse: ${findings.map((each) => each.code).join(", ")}.`,
-    { findings },
-  )
+  explainScreen(inbound, around, say)
   const route = explainRoute(inbound, config, say)
   const subject = await explainAccess(inbound, route, around, say)
   const release = await explainRelease(inbound, route, subject, config, deps, say)
@@ -91,21 +84,56 @@ function requestFor(asked: ExplainRequest): Request {
   return new Request(asked.url, { method: asked.method, headers: asked.headers, redirect: "manual" })
 }
 
-/** The brake counts real traffic only, so an explanation takes nothing from it. */
-async function screenDry(inbound: Inbound, config: ReadyConfig, deps: Dependencies): Promise<Finding[]> {
+type Say = (stage: ExplainStep["stage"], says: string, facts?: Record<string, unknown>) => void
+
+/** The brake counts real traffic only, so an explanation takes nothing from it. An address that nobody assumed is not one that the platform did not name: it is no reason to refuse. */
+function explainScreen(inbound: Inbound, { config, deps }: Around, say: Say): void {
+  const { addresses, brake } = config.screen
+  const isAddressOpen = inbound.facts.ip === null && addresses.denied.length > 0
+  const checks = {
+    ...config.screen,
+    addresses: isAddressOpen ? { ...addresses, denied: [] } : addresses,
+    brake: { ...brake, mode: "off" as const },
+  }
+  const open = isAddressOpen ? " No client address was assumed, so that none could be a denied one." : ""
   const findings: Finding[] = []
-  const checks = { ...config.screen, brake: { ...config.screen.brake, mode: "off" as const } }
-  await screen(
-    inbound,
-    checks,
-    deps.brake,
-    (finding) => findings.push(finding),
-    () => undefined,
-  )
-  return findings
+  try {
+    screen(
+      inbound,
+      checks,
+      deps.brake,
+      (finding) => findings.push(finding),
+      () => undefined,
+    )
+  } catch (thrown) {
+    const refusal = asRefusal(thrown)
+    const check = checkOf(refusal)
+    say("screen", `Refused by ${check}: ${refusal.code}.${open}`, { check, findings, ...refusal.options.log })
+    throw refusal
+  }
+  const codes = findings.map((each) => each.code).join(", ")
+  say("screen", `${codes === "" ? "No check objects." : `In log mode, would refuse: ${codes}.`}${open}`, { findings })
 }
 
-type Say = (stage: ExplainStep["stage"], says: string, facts?: Record<string, unknown>) => void
+/** By its name in the policy section `screen`; two of them refuse by the same code. */
+function checkOf({ code, options }: Refusal): keyof ScreenConfig | "another check" {
+  switch (code) {
+    case "edge.tls-too-old":
+      return "tls"
+    case "edge.method-not-allowed":
+      return "methods"
+    case "edge.url-too-long":
+    case "edge.headers-too-large":
+    case "edge.body-too-large":
+      return "size"
+    case "edge.address-denied":
+      return options.log?.asn === undefined ? "addresses" : "asns"
+    case "edge.country-denied":
+      return "countries"
+    default:
+      return "another check"
+  }
+}
 
 function explainRoute(inbound: Inbound, config: ReadyConfig, say: Say): FoundRoute {
   const matching = config.loaded.routes.matching(inbound.hostname, inbound.path)
@@ -123,9 +151,11 @@ function explainRoute(inbound: Inbound, config: ReadyConfig, say: Say): FoundRou
       : `${chosen.id} (${chosen.path}) is the most specific of ${considered.length} that match.`,
     { considered },
   )
-  return findRoute(inbound, config.loaded, (finding) =>
+  const route = findRoute(inbound, config.loaded)
+  refuseSwitchedOff(route, config.loaded, (finding) =>
     say("route", `The kill switch is set to ${finding.mode}.`, { ...finding }),
   )
+  return route
 }
 
 /** Who calls and what they may; a refusal says at which of the stages, and whether a browser is sent to the login instead. */

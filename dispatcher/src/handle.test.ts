@@ -465,6 +465,58 @@ describe("a team that ops switched off", () => {
   })
 })
 
+describe("a problem on a route that names who may read it", () => {
+  const APP = "https://app.example.com"
+  const auth = { mode: "required" as const, issuers: ["example-idp"], scopes: [] }
+  const bedOf = (changes: Partial<RouteConfig> = {}) =>
+    testBed(routesWith({ auth, problemsReadableBy: [APP, "http://localhost:3000"], ...changes }))
+  const from = async (origin: string, changes?: Partial<RouteConfig>) => {
+    const { status, headers } = await send(await bedOf(changes), FILES, { headers: { origin } })
+    const said = [...headers].filter(([name]) => name.startsWith("access-control-"))
+    return { status, said: Object.fromEntries(said), vary: headers.get("vary") }
+  }
+  const open = (origin: string) => ({
+    "access-control-allow-origin": origin,
+    "access-control-allow-credentials": "true",
+    "access-control-expose-headers":
+      "Retry-After, WWW-Authenticate, X-Request-Id, X-Sallyport-Config, X-Sallyport-Release",
+  })
+
+  it("is open to scripts of those origins, with credentials", async () => {
+    for (const origin of [APP, "http://localhost:3000"])
+      expect(await from(origin)).toEqual({ status: 401, said: open(origin), vary: "Origin" })
+  })
+
+  it("is open when the route is switched off, too", async () => {
+    const kill = { mode: "enforce" as const, reason: "incident", retryAfterS: 7 }
+    expect(await from(APP, { kill })).toEqual({ status: 503, said: open(APP), vary: "Origin" })
+  })
+
+  it.each([
+    "null",
+    "http://app.example.com",
+    "https://app.example.com:8443",
+    "https://APP.example.com",
+    "https://app.example.com.",
+    "https://app.example.com.evil.example",
+    "https://app.example.com, https://evil.example",
+    `${APP}/`,
+  ])("is closed to %s", async (origin) => {
+    expect(await from(origin)).toEqual({ status: 401, said: {}, vary: "Origin" })
+  })
+
+  it("is closed to all on another route", async () => {
+    const response = await send(await testBed(routesWith({ auth })), FILES, { headers: { origin: APP } })
+    expect([...response.headers.keys()].filter((name) => /^(vary|access-control-.*)$/.test(name))).toEqual([])
+  })
+
+  it("says nothing of what a Worker answers", async () => {
+    const answer = await asAlice(await bedOf(), FILES, { origin: APP })
+    expect(answer.status).toBe(200)
+    expect([...answer.headers.keys()].filter((name) => /^(vary|access-control-.*)$/.test(name))).toEqual([])
+  })
+})
+
 describe("a CORS preflight", () => {
   const auth = { mode: "required" as const, issuers: ["example-idp"], scopes: ["read"] }
   const preflight = { origin: "https://app.example.com", "access-control-request-method": "PUT" }

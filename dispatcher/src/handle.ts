@@ -9,13 +9,14 @@ import { type Inbound, readInbound } from "./edge/read-inbound.ts"
 import { screen } from "./edge/screen.ts"
 import { finish } from "./forward/finish.ts"
 import { type ForwardOrder, forward } from "./forward/forward.ts"
+import { type Readers, readableBy, readersOf } from "./forward/readable-problem.ts"
 import { authenticate } from "./identity/authenticate.ts"
 import { authorize, isSensitive } from "./identity/authorize.ts"
 import { type Login, loginOf, orLogin } from "./identity/login-redirect.ts"
 import { mintPassport, type PassportOrder } from "./identity/mint-passport.ts"
 import { refuseRevoked } from "./identity/refuse-revoked.ts"
 import type { Subject } from "./identity/subject.ts"
-import { type FoundRoute, findRoute } from "./route/find-route.ts"
+import { type FoundRoute, findRoute, refuseSwitchedOff } from "./route/find-route.ts"
 import { choiceOf, pickRelease, type Release } from "./route/pick-release.ts"
 import { stickyFactsOf } from "./route/release.ts"
 import { beginTrace, type TraceContext } from "./trace/begin-trace.ts"
@@ -30,13 +31,16 @@ export interface RequestContext {
 export async function handle(request: Request, context: RequestContext, deps: Dependencies): Promise<Response> {
   const trip = new Trip(deps.clock, deps.log, deps.makeId(), request)
   let login: Login | null = null
+  let readers: Readers | null = null
   try {
     const inbound = trip.entered(readInbound(request, trip.requestId)) // reserved headers are named from here on
     const config = trip.under(await trip.leg("config", deps.config.current(context.waitUntil)))
     const trace = trip.traced(beginTrace(inbound, config.tracing))
     await trip.leg("screen", screen(inbound, config.screen, deps.brake, trip.note, context.waitUntil))
-    const route = trip.routed(findRoute(inbound, config.loaded, trip.note))
+    const route = trip.routed(findRoute(inbound, config.loaded))
     const { auth } = route.config
+    readers = readersOf(inbound.request, route.config) // who may read a problem of this route
+    refuseSwitchedOff(route, config.loaded, trip.note)
     const { access } = route.script // asked whatever the way to it
     login = loginOf(inbound, auth, access) // where a browser goes in place of a refusal
     const around = { note: trip.note, waitUntil: context.waitUntil }
@@ -55,7 +59,7 @@ export async function handle(request: Request, context: RequestContext, deps: De
     )
     return trip.answered(finish(answer, inbound, release.target, config.revision, subject.kind, token))
   } catch (thrown) {
-    return trip.refused(orLogin(thrown, login))
+    return readableBy(readers, trip.refused(orLogin(thrown, login)))
   } finally {
     trip.close(deps.tripSpans, context.waitUntil)
   }

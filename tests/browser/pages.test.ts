@@ -236,3 +236,43 @@ describe("an open tab", () => {
     await tab.close()
   })
 })
+
+describe("a page of another origin", () => {
+  it("reads why the gateway refused it, where the route names its origin, and else learns nothing", async () => {
+    const { api, waitForConfig } = platform()
+    const reader = new URL(plain("/")).origin
+    const route = {
+      hostname: "api.procore.com",
+      team: TEAM,
+      script: "pages",
+      auth: { mode: "required", issuers: ["example-idp"] },
+    }
+    await api.put("/v1/hostnames/api.procore.com", { team: TEAM, open: false })
+    await api.put("/v1/routes/read", { ...route, path: "/read/*", problemsReadableBy: [reader] })
+    await api.put("/v1/routes/unread", { ...route, path: "/unread/*" })
+    await waitForConfig()
+    const context = await browser.newContext()
+    const page = await context.newPage()
+    const ask = async (at: string, from: string) => {
+      await page.goto(plain("/.sallyport/health/alive", from))
+      return page.evaluate(
+        async (url) => {
+          const answer = await fetch(url, { credentials: "include" }).catch(() => null)
+          return (
+            answer && {
+              status: answer.status,
+              code: (await answer.json()).code,
+              id: answer.headers.has("x-request-id"),
+            }
+          )
+        },
+        plain(at, "api.procore.localhost"),
+      )
+    }
+    const refused = { status: 401, code: "auth.credential-required", id: true }
+    expect(await ask("/read/1", "app.procore.localhost")).toEqual(refused)
+    expect(await ask("/unread/1", "app.procore.localhost")).toBeNull()
+    expect(await ask("/read/1", "us02.procore.localhost")).toBeNull()
+    await context.close()
+  })
+})

@@ -219,8 +219,10 @@ it("changes a script's settings and a section of the policy", async () => {
 
 it("shows the config's history, and verifies the audit by itself", async () => {
   const { revision } = await json<{ revision: number }>("config show")
-  const history = await json<{ revision: number; reason: string }[]>("config history --limit 3")
+  const { out, err } = await sallyport("config history --limit 3 --json")
+  const history = JSON.parse(out) as { revision: number; reason: string }[]
   expect(history.map((each) => each.revision)).toEqual([revision, revision - 1, revision - 2])
+  expect(err).toBe("More exist: --limit 30 shows more of them.\n")
   expect((await sallyport("audit list --limit 5")).out).toContain("policy.put")
 
   const whole = await json<{ fault: null; head: { seq: number; hash: string } }>("audit verify")

@@ -62,6 +62,7 @@ const TABLE: Readonly<Record<string, Cells>> = {
   "routes.get": { line: "GET /v1/routes/alpha-all", ops: 200, own: 200, other: 404 },
   "routes.put": { line: "PUT /v1/routes/alpha-all", body: route, ops: 200, own: 200, other: 409 },
   "routes.delete": { line: "DELETE /v1/routes/alpha-all", ops: 204, own: 204, other: 404 },
+  "notices.list": { line: "GET /v1/notices", ops: 200, own: 200, other: 200 },
   "policy.get-screen": { line: "GET /v1/policy/screen", ops: 200, own: 403, other: 403 },
   "policy.put-screen": { line: "PUT /v1/policy/screen", body: {}, ops: 400, own: 403, other: 403 },
   "policy.get-tracing": { line: "GET /v1/policy/tracing", ops: 200, own: 403, other: 403 },

@@ -82,6 +82,22 @@ describe("explain: refuses", () => {
       expect(asked).toEqual([])
     })
 
+  for (const [name, [wrong, right]] of Object.entries({
+    ip: ["nonsense", "2001:db8::1"],
+    country: ["gb", "GB"],
+    colo: ["", "LHR"],
+    asn: [-1.5, 64_500],
+    tls: ["1.3", "TLSv1.2"],
+    bot: [1000, 99],
+  }))
+    it(`assumes no ${name} that there cannot be, and passes on one that there can`, async ({ expect }) => {
+      answer = explanationOf("web")
+      const refused = await ask({ facts: { [name]: wrong } })
+      expect([refused.status, refused.body.errors[0].pointer, asked]).toEqual([400, `/facts/${name}`, []])
+      expect((await ask({ facts: { [name]: right } })).status).toBe(200)
+      expect(asked[0]?.facts).toEqual({ [name]: right })
+    })
+
   it("asks about every usual method and header", async ({ expect }) => {
     answer = explanationOf("web")
     for (const method of ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])

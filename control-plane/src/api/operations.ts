@@ -15,6 +15,7 @@ import { hostnamesPut } from "./hostnames-put.ts"
 import { keysList } from "./keys-list.ts"
 import { keysRollback } from "./keys-rollback.ts"
 import { keysRotate } from "./keys-rotate.ts"
+import { noticesList } from "./notices-list.ts"
 import type { AnyOperation } from "./operation.ts"
 import { pinsCreate } from "./pins-create.ts"
 import { policyOperations } from "./policy.ts"
@@ -53,6 +54,7 @@ export const operations: readonly AnyOperation[] = [
   ...[deploymentsList, deploymentsGet, deploymentsCreate, rollback, pinsCreate],
   ...[hostnamesList, hostnamesGet, hostnamesPut],
   ...[routesList, routesGet, routesPut, routesDelete],
+  noticesList,
   ...policyOperations,
   ...[configGet, configRevisionsList, configRevisionsGet, configRevisionsDocument],
   ...[keysList, keysRotate, keysRollback],

@@ -19,7 +19,7 @@ export const pinsCreate = defineOperation({
   body: pinCreate,
   answers: { 201: { description: "The pin and its header", shape: { name: "Pin", shape: pinShape } } },
   problems: ["api.body-invalid", "version.not-placed", "deployment.not-granted", "api.busy"],
-  handle: async ({ actor, params: { script }, body: { version, lifetimeS }, deps }) => {
+  handle: async ({ actor, params: { script }, body: { version, lifetimeS, message }, deps }) => {
     await requirePlaced(script, [version], () => "/version", deps.store.versions)
     const [owner, row] = await Promise.all([deps.store.scripts.get(script), deps.store.versions.get(script, version)])
     if (owner === null || row === null) throw refuse("api.not-found")
@@ -27,7 +27,8 @@ export const pinsCreate = defineOperation({
     const iat = Math.floor(deps.clock.now() / 1000)
     const exp = iat + lifetimeS
     const expiresAt = new Date(exp * 1000).toISOString()
-    const audit = { action: "pin.create", target: `scripts/${script}/versions/${version}`, detail: { expiresAt } }
+    const target = `scripts/${script}/versions/${version}`
+    const audit = { action: "pin.create", target, detail: { expiresAt, message } }
     await commit(deps, actor, async () => ({ statements: [], audit: [audit], result: null }))
     const claims = {
       iss: "sallyport-control-plane",

@@ -1,5 +1,5 @@
 /**
- * Stage "route": the one route of a request, or a 404; a route that is switched off answers 503 here, before anybody is asked who they are.
+ * Stage "route": the one route of a request, or a 404; and the switches, which answer 503 before anybody is asked who they are.
  */
 import type { KillSwitch, RouteAuth, RouteConfig, ScriptConfig } from "../../../contracts/dispatch-config.ts"
 import { isGatewayOwned } from "../../../contracts/reserved-headers.ts"
@@ -17,7 +17,7 @@ export interface FoundRoute {
 /** What a preflight is asked for on a route that hands it to its script. */
 const NO_CONDITIONS: RouteAuth = Object.freeze({ mode: "none", issuers: [], scopes: [] })
 
-/** Refuses `route.hostname-unknown`, `route.not-found`, `route.service-worker-refused`, `dispatch.team-killed`, `route.killed`, `dispatch.script-killed`. `note` receives what a kill switch in `log` mode would have done. */
+/** Refuses `route.hostname-unknown`, `route.not-found`, `route.service-worker-refused`. */
 export function findRoute(
   inbound: {
     readonly hostname: string
@@ -26,7 +26,6 @@ export function findRoute(
     readonly isPreflight: boolean
   },
   config: LoadedConfig,
-  note: (finding: Finding) => void,
 ): FoundRoute {
   // Another spelling of a gateway path, such as `/%2esallyport/…`: index.ts answers the plain one, and a team's route gets neither.
   if (isGatewayOwned(inbound.path)) throw refuse("route.not-found")
@@ -37,12 +36,17 @@ export function findRoute(
   // The parser holds that every route's script exists; a hole here is a bug, and refusing is the safe reading of it.
   if (script === undefined) throw refuse("route.not-found", { log: { script: match.config.script } })
   if (inbound.isServiceWorkerScript) refuseForeignServiceWorker(inbound.path, match)
-  refuseKilled(config.killOf(match.config.team), "dispatch.team-killed", note)
-  if (script.team !== match.config.team) refuseKilled(config.killOf(script.team), "dispatch.team-killed", note)
-  refuseKilled(match.config.kill, "route.killed", note)
-  refuseKilled(script.kill, "dispatch.script-killed", note)
   if (inbound.isPreflight && match.config.preflight === "worker") return preflightRoute(match, script)
   return { hostname: match.hostname, config: match.config, script }
+}
+
+/** All switches that a request of this route may meet. Refuses `dispatch.team-killed`, `route.killed`, `dispatch.script-killed`. `note` receives what a switch in `log` mode would have done. */
+export function refuseSwitchedOff(route: FoundRoute, loaded: LoadedConfig, note: (finding: Finding) => void): void {
+  const { config, script } = route
+  refuseKilled(loaded.killOf(config.team), "dispatch.team-killed", note)
+  if (script.team !== config.team) refuseKilled(loaded.killOf(script.team), "dispatch.team-killed", note)
+  refuseKilled(config.kill, "route.killed", note)
+  refuseKilled(script.kill, "dispatch.script-killed", note)
 }
 
 /** The kill switch of a team, a route or a script: `note` hears of it in either mode. */
