@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import {
   deploymentShape,
+  noticeShape,
   pinShape,
   routeShape,
   scriptShape,
@@ -14,6 +15,7 @@ import { AT, TOKEN, useBench } from "./testing/command-line.ts"
 import { page, problem, thing } from "./testing/control-plane-double.ts"
 
 const bench = useBench()
+const lastPut = () => bench.api.received.findLast(({ line }) => line.startsWith("PUT "))
 
 const team = { name: "web", grants: ["zones:read" as const], egress: [], kill: null, createdAt: AT }
 
@@ -76,6 +78,22 @@ describe("lists", () => {
   })
 })
 
+describe("notices", () => {
+  it("are listed, and end with 2 when there is one", async () => {
+    bench.api.on("GET /v1/notices", page(noticeShape, []))
+    expect(await bench.run(["notices", "list"])).toMatchObject({
+      out: expect.stringContaining("Nothing to notice"),
+      code: 0,
+    })
+    const notice = { about: "routes/pay", team: "web", script: "pay", code: "zone-fallen", detail: "its zone" } as const
+    bench.api.on("GET /v1/notices", page(noticeShape, [notice]))
+    const { out, code } = await bench.run(["notices", "list"])
+    expect(out).toMatch(/routes\/pay +web +zone-fallen +its zone/)
+    expect(code).toBe(2)
+    expect(JSON.parse((await bench.run(["notices", "list", "--json"])).out)).toEqual([notice])
+  })
+})
+
 describe("changes", () => {
   it("keep what was not named and send the ETag that was read", async () => {
     bench.api.on("GET /v1/teams/web", thing(teamShape, team, '"v9"'))
@@ -110,6 +128,27 @@ describe("changes", () => {
     ])
   })
 
+  it("say below the answer what they left behind that may not be meant, and nothing of other things", async () => {
+    const notice = {
+      about: "routes/pay",
+      team: "web",
+      script: "pay",
+      code: "nobody-passes",
+      detail: "it accepts no session",
+    } as const
+    const others = [
+      { ...notice, about: "routes/other", team: "else", script: "other" },
+      { ...notice, about: "teams/web", script: null, code: "switched-off", detail: "switched off by ops: x" } as const,
+    ]
+    bench.api.on("GET /v1/teams/web", thing(teamShape, team))
+    bench.api.on("PUT /v1/teams/web", thing(teamShape, team))
+    bench.api.on("GET /v1/notices", page(noticeShape, [notice, ...others]))
+    const { out, err, code } = await bench.run(["teams", "set", "web", "--no-egress"])
+    expect([out, err, code]).toEqual(["Changed team web\n", "notice: routes/pay: it accepts no session\n", 0])
+    bench.api.on("GET /v1/notices", problem("api.busy"))
+    expect(await bench.run(["teams", "set", "web", "--no-egress"])).toMatchObject({ err: "", code: 0 })
+  })
+
   it("make a team that is not there", async () => {
     bench.api.on("PUT /v1/teams/web", thing(teamShape, team))
     const { out } = await bench.run(["teams", "set", "web"])
@@ -136,13 +175,27 @@ describe("changes", () => {
     const set = ["routes", "set", "web-pages"]
     const options = "--accept session --audience a --min-level 2 --max-auth-age 300 --sensitive --login /login/start"
     await bench.run([...set, ...options.split(" ")])
-    expect(bench.api.received[1]?.body).toMatchObject({ auth: { ...auth, ...asked, login: "/login/start" } })
+    expect(lastPut()?.body).toMatchObject({ auth: { ...auth, ...asked, login: "/login/start" } })
     bench.api.on("GET /v1/routes/web-pages", thing(routeShape, { ...route, auth: { ...auth, ...asked, login: "/l" } }))
     const back = "--accept bearer --no-audience --no-min-level --no-max-auth-age --no-sensitive --no-login"
     await bench.run([...set, ...back.split(" ")])
-    expect(bench.api.received[3]?.body).toMatchObject({ auth: { ...auth, accept: ["bearer"] } })
-    const sent = bench.api.received[3]?.body as { readonly auth: object }
+    expect(lastPut()?.body).toMatchObject({ auth: { ...auth, accept: ["bearer"] } })
+    const sent = lastPut()?.body as { readonly auth: object }
     expect(Object.keys(sent.auth).toSorted()).toEqual(["accept", "issuers", "mode", "scopes"])
+  })
+
+  it("name who may read a route's problems, and take that back", async () => {
+    const problemsReadableBy = ["https://app.example.com", "https://b.example.com"]
+    bench.api.on("GET /v1/routes/web-pages", thing(routeShape, route))
+    bench.api.on("PUT /v1/routes/web-pages", thing(routeShape, route))
+    const options = problemsReadableBy.flatMap((origin) => ["--problems-readable-by", origin])
+    await bench.run(["routes", "set", "web-pages", ...options])
+    expect(lastPut()?.body).toMatchObject({ problemsReadableBy })
+    bench.api.on("GET /v1/routes/web-pages", thing(routeShape, { ...route, problemsReadableBy }))
+    await bench.run(["routes", "set", "web-pages", "--timeout-ms", "900"])
+    expect(lastPut()?.body).toMatchObject({ problemsReadableBy })
+    await bench.run(["routes", "set", "web-pages", "--no-problems-readable-by"])
+    expect(lastPut()?.body).not.toHaveProperty("problemsReadableBy")
   })
 
   it("say what a new route lacks", async () => {
@@ -190,13 +243,13 @@ describe("changes", () => {
     bench.api.on("GET /v1/routes/web-pages", thing(routeShape, { ...route, kill: { mode: "enforce", reason: "x" } }))
     bench.api.on("PUT /v1/routes/web-pages", thing(routeShape, route))
     await bench.run(["routes", "set", "web-pages", "--kill", "wrong assets"])
-    expect(bench.api.received[1]?.body).toMatchObject({ kill: { mode: "enforce", reason: "wrong assets" } })
+    expect(lastPut()?.body).toMatchObject({ kill: { mode: "enforce", reason: "wrong assets" } })
     await bench.run(["routes", "set", "web-pages", "--no-kill"])
-    expect(bench.api.received[3]?.body).not.toHaveProperty("kill")
+    expect(lastPut()?.body).not.toHaveProperty("kill")
     await bench.run(["routes", "set", "web-pages", "--kill", "who calls it?", "--kill-mode", "log"])
-    expect(bench.api.received[5]?.body).toMatchObject({ kill: { mode: "log", reason: "who calls it?" } })
+    expect(lastPut()?.body).toMatchObject({ kill: { mode: "log", reason: "who calls it?" } })
     await bench.run(["routes", "set", "web-pages", "--timeout-ms", "500"])
-    expect(bench.api.received[7]?.body).toMatchObject({ kill: { mode: "enforce", reason: "x" } })
+    expect(lastPut()?.body).toMatchObject({ kill: { mode: "enforce", reason: "x" } })
   })
 
   it("refuse the mode of a switch without the switch, which would change nothing", async () => {
@@ -295,17 +348,17 @@ describe("changes", () => {
     bench.api.on("GET /v1/scripts/files", thing(scriptShape, script))
     bench.api.on("PUT /v1/scripts/files", thing(scriptShape, script))
     await bench.run(["scripts", "set", "files", "--kill", "leak", "--require-scope", "files:read"])
-    expect(bench.api.received[1]?.body).toMatchObject({
+    expect(lastPut()?.body).toMatchObject({
       kill: { mode: "enforce", reason: "leak" },
       access: { scopes: ["files:read"] },
     })
     const stepUp = ["--require-level", "2", "--require-max-auth-age", "900", "--require-feed"]
     await bench.run(["scripts", "set", "files", ...stepUp])
-    expect(bench.api.received[3]?.body).toMatchObject({
+    expect(lastPut()?.body).toMatchObject({
       access: { minLevel: 2, maxAuthAgeS: 900, sensitive: true },
     })
     await bench.run(["scripts", "set", "files", "--no-kill", "--no-require"])
-    expect(bench.api.received[5]?.body).toMatchObject({ kill: null, access: null })
+    expect(lastPut()?.body).toMatchObject({ kill: null, access: null })
   })
 
   describe("of what a script asks of its callers", () => {
@@ -314,7 +367,7 @@ describe("changes", () => {
       bench.api.on("GET /v1/scripts/files", thing(scriptShape, { ...script, access }))
       bench.api.on("PUT /v1/scripts/files", thing(scriptShape, script))
       await bench.run(["scripts", "set", "files", ...options])
-      const body = bench.api.received.at(-1)?.body as { access?: object | null } | undefined
+      const body = lastPut()?.body as { access?: object | null } | undefined
       return body?.access
     }
 

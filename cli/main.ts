@@ -20,6 +20,7 @@ import { keysList } from "./commands/keys-list.ts"
 import { keysRollback } from "./commands/keys-rollback.ts"
 import { keysRotate } from "./commands/keys-rotate.ts"
 import { login } from "./commands/login.ts"
+import { noticesList } from "./commands/notices-list.ts"
 import { passportInspect } from "./commands/passport-inspect.ts"
 import { ping } from "./commands/ping.ts"
 import { pinsCreate } from "./commands/pins-create.ts"
@@ -73,6 +74,7 @@ const NOUNS: Readonly<Record<string, { about: string; verbs: readonly MakeComman
     about: "which hostname and path lead to which script",
     verbs: [routesList, routesGet, routesSet, routesDelete],
   },
+  notices: { about: "what is in force and may not be meant", verbs: [noticesList] },
   hostnames: { about: "hostnames and who may attach routes", verbs: [hostnamesList, hostnamesGet, hostnamesSet] },
   policy: { about: "what ops decide for the whole edge", verbs: [policyGet, policySet] },
   pins: { about: "signed requests for one version", verbs: [pinsCreate] },

@@ -183,6 +183,7 @@ export const routeShape = route.extend({ hostname: z.string() })
 export const noticeShape = z.object({
   about: z.string(),
   team: teamName,
+  script: z.string().nullable().describe("The script that it concerns"),
   code: z.enum(["switched-off", "zone-fallen", "not-deployed", "nobody-passes"]),
   detail: z.string(),
 })

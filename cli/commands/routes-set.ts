@@ -8,6 +8,7 @@ import type { Io } from "../io.ts"
 import { addKillOptions, type KillOptions, killOf } from "../kill-switch.ts"
 import { printJson } from "../print.ts"
 import { parseReleases, releasesText } from "../releases.ts"
+import { sayNotices } from "../say-notices.ts"
 
 interface Options extends ChangeOptions, KillOptions {
   readonly hostname?: string
@@ -29,6 +30,7 @@ interface Options extends ChangeOptions, KillOptions {
   readonly timeoutMs?: number
   readonly open?: boolean
   readonly preflight?: "worker" | false
+  readonly problemsReadableBy?: readonly string[] | false
 }
 
 /** What a new route cannot do without. */
@@ -74,6 +76,12 @@ export function routesSet(io: Io): Command {
       new Option("--preflight <who>", "who answers CORS preflights, which carry no credential").choices(["worker"]),
     )
     .option("--no-preflight", "treat them like any request")
+    .option(
+      "--problems-readable-by <origin>",
+      "web origin whose pages may read what the gateway itself refuses here; repeatable; replaces all",
+      collect,
+    )
+    .option("--no-problems-readable-by", "none")
   return addKillOptions(command, "the route").action(async (id: string, options: Options) => {
     const kill = killOf(options)
     const api = apiOf(io)
@@ -96,6 +104,7 @@ export function routesSet(io: Io): Command {
     const state = value.kill === undefined ? "" : `, switched off (${value.kill.mode})`
     const verb = before === null ? "Made" : "Changed"
     io.out(`${verb} route ${id}: ${value.hostname}${value.path} → ${value.script}${releases}${state}\n`)
+    await sayNotices(io, api, ({ about }) => about === `routes/${id}`)
   })
 }
 
@@ -134,6 +143,8 @@ function wanted(before: Route | undefined, options: Options, kill: object | null
   else if (kill !== undefined) route.kill = kill
   if (options.preflight === "worker") route.preflight = "worker"
   if (options.preflight === false) delete route.preflight
+  if (Array.isArray(options.problemsReadableBy)) route.problemsReadableBy = options.problemsReadableBy
+  if (options.problemsReadableBy === false) delete route.problemsReadableBy
   return route
 }
 

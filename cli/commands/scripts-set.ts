@@ -5,6 +5,7 @@ import { apiOf, type ChangeOptions, changeCommandOf, collect, messageOf, positiv
 import type { Io } from "../io.ts"
 import { addKillOptions, type KillOptions, killOf } from "../kill-switch.ts"
 import { printJson } from "../print.ts"
+import { sayNotices } from "../say-notices.ts"
 
 interface Options extends ChangeOptions, KillOptions {
   readonly team?: string
@@ -67,6 +68,7 @@ export function scriptsSet(io: Io): Command {
       const { value } = await api.put(path, scriptShape, { body, before })
       if (options.json) return printJson(io, value)
       io.out(`${before === null ? "Claimed" : "Changed"} script ${value.name} of team ${value.team}\n`)
+      await sayNotices(io, api, ({ script }) => script === value.name)
     },
   )
 }

@@ -4,6 +4,7 @@ import { apiOf, type ChangeOptions, changeCommandOf, collect, messageOf, segment
 import type { Io } from "../io.ts"
 import { addKillOptions, type KillOptions, killOf } from "../kill-switch.ts"
 import { printJson } from "../print.ts"
+import { sayNotices } from "../say-notices.ts"
 
 interface Options extends ChangeOptions, KillOptions {
   readonly grant?: readonly string[] | false
@@ -40,6 +41,7 @@ export function teamsSet(io: Io): Command {
       if (options.json) return printJson(io, value)
       const state = value.kill === null ? "" : `, switched off (${value.kill.mode})`
       io.out(`${before === null ? "Made" : "Changed"} team ${value.name}${state}\n`)
+      await sayNotices(io, api, ({ team }) => team === name)
     },
   )
 }

@@ -93,6 +93,7 @@ describe("a route that nobody can pass", () => {
     const said = {
       about: "routes/pay",
       team: "alpha",
+      script: "pay",
       code: "nobody-passes",
       detail: "it accepts no session, and pay asks for one (access.minLevel)",
     }
@@ -155,5 +156,19 @@ describe("a switch that is thrown", () => {
     await put("teams/alpha", { ...PLAIN_TEAM, kill: null })
     await route({})
     expect(await notices()).toEqual([])
+  })
+
+  it("is listed page by page, each once", async () => {
+    const kill = { mode: "enforce", reason: "incident" }
+    for (const name of ["d", "b", "a", "c", "e"]) await put(`teams/${name}`, { ...PLAIN_TEAM, kill })
+    const seen: string[] = []
+    for (let cursor: string | null = ""; cursor !== null; ) {
+      const page = await platform.send(
+        `GET /v1/notices?limit=2${cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`}`,
+      )
+      seen.push(...page.body.items.map((notice: { about: string }) => notice.about))
+      cursor = page.body.nextCursor
+    }
+    expect(seen).toEqual(["teams/a", "teams/b", "teams/c", "teams/d", "teams/e"])
   })
 })

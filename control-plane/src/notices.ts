@@ -14,39 +14,40 @@ type Kind = NonNullable<ScriptAccess["kinds"]>[number]
 export function noticesOf(registry: Registry, team: string | null): Notice[] {
   const notices = [...switchesThrown(registry), ...routesInVain(registry)]
   const own = team === null ? notices : notices.filter((notice) => notice.team === team)
-  return own.sort((a, b) => (a.about < b.about ? -1 : a.about > b.about ? 1 : a.code < b.code ? -1 : 1))
+  return own.sort((a, b) => (`${a.about} ${a.code}` < `${b.about} ${b.code}` ? -1 : 1))
 }
 
 function* switchesThrown({ teams, scripts, routes }: Registry): Generator<Notice> {
-  for (const { name, kill } of teams.values()) if (kill !== null) yield off(`teams/${name}`, name, kill, true)
+  for (const { name, kill } of teams.values()) if (kill !== null) yield off(`teams/${name}`, name, null, kill, true)
   for (const { name, team, settings, deletedAt } of scripts.values())
     if (deletedAt === null && settings.kill !== null)
-      yield off(`scripts/${name}`, team, settings.kill, settings.killedByOps)
-  for (const { id, team, kill, killedByOps } of routes.values())
-    if (kill !== undefined) yield off(`routes/${id}`, team, kill, killedByOps)
+      yield off(`scripts/${name}`, team, name, settings.kill, settings.killedByOps)
+  for (const { id, team, script, kill, killedByOps } of routes.values())
+    if (kill !== undefined) yield off(`routes/${id}`, team, script, kill, killedByOps)
 }
 
-function off(about: string, team: string, { mode, reason }: KillSwitch, byOps: boolean): Notice {
+function off(about: string, team: string, script: string | null, { mode, reason }: KillSwitch, byOps: boolean): Notice {
   const what = mode === "enforce" ? "switched off" : "would be switched off (log)"
-  return { about, team, code: "switched-off", detail: `${what} by ${byOps ? "ops" : "its team"}: ${reason}` }
+  return { about, team, script, code: "switched-off", detail: `${what} by ${byOps ? "ops" : "its team"}: ${reason}` }
 }
 
 function* routesInVain(registry: Registry): Generator<Notice> {
   const issuers = issuersOf(registry)
   for (const route of registry.routes.values()) {
-    const { id, team, zone } = route
+    const { id, team, script, zone } = route
     const about = `routes/${id}`
     if (zone !== undefined && zoneInForce(route, registry) === undefined)
       yield {
         about,
         team,
+        script,
         code: "zone-fallen",
         detail: `its zone ${zone} is not in force: team ${team} no longer holds the grant zone:${zone}`,
       }
-    if (route.releases === undefined && !registry.current.has(route.script))
-      yield { about, team, code: "not-deployed", detail: `no version of ${route.script} is deployed` }
-    const why = whyNobodyPasses(route, registry.scripts.get(route.script)?.settings.access ?? null, issuers)
-    if (why !== null) yield { about, team, code: "nobody-passes", detail: why }
+    if (route.releases === undefined && !registry.current.has(script))
+      yield { about, team, script, code: "not-deployed", detail: `no version of ${script} is deployed` }
+    const why = whyNobodyPasses(route, registry.scripts.get(script)?.settings.access ?? null, issuers)
+    if (why !== null) yield { about, team, script, code: "nobody-passes", detail: why }
   }
 }
 

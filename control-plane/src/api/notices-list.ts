@@ -1,20 +1,31 @@
-import { listOf, noticeShape } from "../../../contracts/api.ts"
+import { listOf, type Notice, noticeShape } from "../../../contracts/api.ts"
 import { noticesOf } from "../notices.ts"
 import { readRegistry } from "../store/registry.ts"
 import { defineOperation } from "./operation.ts"
-import { scopeOf } from "./parameters.ts"
-
-const MOST = 1_000
+import { pageQuery, scopeOf } from "./parameters.ts"
 
 export const noticesList = defineOperation({
   id: "notices.list",
   method: "GET",
   path: "/v1/notices",
-  summary: `List what is in force and may not be meant, such as a route that nobody can pass or a switch that is thrown: all for ops, about the own things for a team; the first ${MOST}, on one page`,
+  summary:
+    "List what is in force and may not be meant, such as a route that nobody can pass or a switch that is thrown: all for ops, about the own things for a team",
   access: { who: "any" },
-  answers: { 200: { description: "The notices", shape: { name: "NoticeList", shape: listOf(noticeShape) } } },
-  handle: async ({ actor, deps }) => {
-    const items = noticesOf(await readRegistry(deps.db), scopeOf(actor)).slice(0, MOST)
-    return { status: 200, body: { items, nextCursor: null } }
+  query: pageQuery,
+  answers: { 200: { description: "A page of notices", shape: { name: "NoticeList", shape: listOf(noticeShape) } } },
+  handle: async ({ actor, query: { cursor = "", limit }, deps }) => {
+    const all = noticesOf(await readRegistry(deps.db), scopeOf(actor))
+    // In the order of their keys, so that one that comes or goes meanwhile moves no other to another page.
+    const rest = all.filter((notice) => keyOf(notice) > cursor)
+    const items = rest.slice(0, limit)
+    const last = items.at(-1)
+    return {
+      status: 200,
+      body: { items, nextCursor: last === undefined || rest.length === items.length ? null : keyOf(last) },
+    }
   },
 })
+
+function keyOf({ about, code }: Notice): string {
+  return `${about} ${code}`
+}

@@ -1,0 +1,14 @@
+/** What a change left behind that may not be meant, said below its answer. The change was made: nothing here makes it fail. */
+import { listOf, type Notice, noticeShape } from "../contracts/api.ts"
+import type { ApiClient } from "./api-client.ts"
+import { printable } from "./failure.ts"
+import type { Io } from "./io.ts"
+
+/** On standard error, where a program that reads the answer is not disturbed. A switch that is thrown is not said again: it was asked for, or is in the answer. */
+export async function sayNotices(io: Io, api: ApiClient, concerns: (notice: Notice) => boolean): Promise<void> {
+  const found = await api.get("/v1/notices", listOf(noticeShape)).catch(() => null)
+  const notices = found?.value.items ?? []
+  for (const notice of notices)
+    if (notice.code !== "switched-off" && concerns(notice))
+      io.err(`notice: ${notice.about}: ${printable(notice.detail)}\n`)
+}
