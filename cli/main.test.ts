@@ -309,6 +309,19 @@ describe("changes", () => {
     expect(bench.api.received[0]?.body).toEqual({ role: "team", label: "CI", expiresInS: 172_800 })
   })
 
+  it("say why a token is made or revoked, where somebody does", async () => {
+    const reply = { status: 204, headers: {}, body: undefined }
+    bench.api.on("DELETE /v1/tokens/t-2", reply)
+    await bench.run(["tokens", "revoke", "t-2", "-m", "incident 42"])
+    await bench.run(["tokens", "revoke", "t-2"])
+    expect(bench.api.received.map(({ line }) => line)).toEqual([
+      "DELETE /v1/tokens/t-2?message=incident+42",
+      "DELETE /v1/tokens/t-2",
+    ])
+    await bench.run(["tokens", "create", "CI", "--ops", "-m", "on call"])
+    expect(bench.api.received.at(-1)?.body).toEqual({ role: "ops", label: "CI", message: "on call" })
+  })
+
   it("do not guess whose a new token is", async () => {
     expect((await bench.run(["tokens", "create", "CI"])).code).toBe(1)
     expect((await bench.run(["tokens", "create", "CI", "--ops", "--team", "web"])).code).toBe(1)

@@ -62,6 +62,7 @@ export const tokenCreate = z.strictObject({
   role: role.default("team"),
   label: z.string().min(1).max(100),
   expiresInS: z.int().min(60).max(31_536_000).optional(),
+  message,
 })
 export const tokenShape = z.object({
   id: z.string(),

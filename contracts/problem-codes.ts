@@ -671,8 +671,8 @@ export const PROBLEMS = {
   },
   "route.quota-exceeded": {
     status: 409,
-    title: "The team's routes would exceed its quota",
-    fix: "Remove routes or shorten them, or ask ops to attach this one.",
+    title: "What the team has in the config would exceed its quota",
+    fix: "Remove or shorten routes, or scripts that they lead to, or ask ops to make this change.",
   },
   "upload.malformed": {
     status: 400,

@@ -1,19 +1,19 @@
 import type { Command } from "commander"
 import { tokenCreated } from "../../contracts/api.ts"
-import { apiOf, type CommonOptions, commandOf, positive, validFor } from "../command.ts"
+import { apiOf, type ChangeOptions, changeCommandOf, messageOf, positive, validFor } from "../command.ts"
 import { Failure } from "../failure.ts"
 import type { Io } from "../io.ts"
 import { printJson } from "../print.ts"
 import { tokensPath } from "../tokens-path.ts"
 
-interface Options extends CommonOptions {
+interface Options extends ChangeOptions {
   readonly team?: string
   readonly ops?: true
   readonly expiresInDays?: number
 }
 
 export function tokensCreate(io: Io): Command {
-  return commandOf(
+  return changeCommandOf(
     "create",
     "make a token; it is shown this once",
     "tokens create 'CI of web' --team web --expires-in-days 90",
@@ -29,6 +29,7 @@ export function tokensCreate(io: Io): Command {
         role: options.ops ? "ops" : "team",
         label,
         ...validFor(options.expiresInDays),
+        ...messageOf(options),
       }
       const { value } = await apiOf(io).post(tokensPath(options.team), tokenCreated, { body })
       if (options.json) return printJson(io, value)

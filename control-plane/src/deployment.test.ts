@@ -2,6 +2,8 @@ import { beforeEach, describe, expect, it } from "vitest"
 import { type CloudflareFixture, cloudflareFixture } from "../test/cloudflare-fixture.ts"
 import { routeBody, startControlPlane, type TestControlPlane } from "../test/harness.ts"
 import { type Enveloped, putRequest, type UploadParts, uploadBody } from "../test/upload-request.ts"
+import { SYSTEM } from "./actor.ts"
+import { healPublication } from "./config/heal-publication.ts"
 import { resumeDeployments } from "./deployment.ts"
 
 let plane: TestControlPlane
@@ -303,5 +305,151 @@ describe("a deployment", () => {
     })
     expect([status, body.code]).toEqual([404, "version.unknown"])
     expect((await plane.deps.store.deployments.list("pages", { limit: 10 })).items).toHaveLength(1)
+  })
+})
+
+describe("a deployment that the schedule goes on with", () => {
+  const record = (version: number, script = "pages") =>
+    plane.deps.store.deployments.record(script, all(version), null, SYSTEM)
+  const phaseOf = async (id: string) => (await plane.deps.store.deployments.get(id))?.phase
+  /** The same with a KV that takes nothing. */
+  const withoutKv = () => ({
+    ...plane.deps,
+    config: new Proxy(plane.deps.config, {
+      get(target, name) {
+        const member: unknown = Reflect.get(target, name)
+        if (typeof member !== "function") return member
+        return name === "put" ? () => Promise.reject(new Error("KV PUT failed: 500")) : member.bind(target)
+      },
+    }),
+  })
+  beforeEach(async () => {
+    await plane.script("pages", "web", 3)
+    await plane.send("POST /v1/scripts/pages/deployments", { token, body: { releases: all(1) } })
+  })
+
+  it("is in force, and not given up, when KV takes nothing for longer than a quarter of an hour", async () => {
+    const { id } = await record(2)
+    plane.pass(16 * 60_000)
+    await resumeDeployments(withoutKv())
+    expect(plane.logs.at(-1)).toMatchObject({ event: "deployment.resume-failed", code: "config.not-published" })
+    expect(await phaseOf(id)).toBe("published")
+    await healPublication(plane.deps)
+    expect(await traffic()).toEqual(all(2))
+    await plane.send("POST /v1/scripts/pages/deployments", { token, body: { releases: all(3) } })
+    const back = await plane.send("POST /v1/scripts/pages/rollback", { token, body: {} })
+    expect([back.status, back.body.releases]).toEqual([201, all(2)])
+  })
+
+  it("fails only as long as it is not in force", async () => {
+    const { deployments } = plane.deps.store
+    const inForce = await deployments.current("pages")
+    await deployments.fail(inForce?.id ?? "", SYSTEM)
+    expect(await phaseOf(inForce?.id ?? "")).toBe("published")
+    const begun = await record(2)
+    await deployments.fail(begun.id, SYSTEM)
+    expect(await phaseOf(begun.id)).toBe("failed")
+    const { records } = await plane.deps.store.audit.verify()
+    await deployments.fail(begun.id, SYSTEM)
+    expect((await plane.deps.store.audit.verify()).records).toBe(records)
+  })
+
+  it("ends with the script, whoever has its name afterwards", async () => {
+    const { id } = await record(2)
+    await plane.script("other", "web", 1)
+    const other = await record(1, "other")
+    expect((await plane.send("DELETE /v1/scripts/pages?message=over", { token })).status).toBe(204)
+    expect([await phaseOf(id), await phaseOf(other.id)]).toEqual(["failed", "recorded"])
+    const [removal] = (await plane.send("GET /v1/audit?limit=1")).body.items
+    expect(removal).toMatchObject({ action: "script.delete", detail: { message: "over", failed: [id] } })
+    expect((await plane.send("PUT /v1/scripts/pages", { token, body: {} })).status).toBe(201)
+    plane.pass(61_000)
+    await resumeDeployments(plane.deps)
+    expect((await plane.send("GET /v1/scripts/pages", { token })).body.releases).toBeNull()
+    const again = await plane.send("POST /v1/scripts/pages/deployments", { token, body: { releases: all(2) } })
+    expect([again.status, await traffic()]).toEqual([201, all(2)])
+  })
+
+  it("is closed when its team has no room for another script in service", async () => {
+    await plane.script("idle", "web", 1)
+    const { id } = await record(1, "idle")
+    const other = await record(2)
+    await plane.send("PUT /v1/hostnames/api.procore.com", { body: { team: "web", open: false } })
+    await plane.deps.db
+      .prepare(
+        `WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+         INSERT INTO routes (id, hostname, path, team, script, spec)
+         SELECT printf('r-%d', i), 'api.procore.com', printf('/%0400d', i), 'web', 'pages', '{"auth":{"mode":"none","issuers":[],"scopes":[]},"open":false}' FROM n`,
+      )
+      .run()
+    plane.pass(61_000)
+    await resumeDeployments(plane.deps)
+    expect(plane.logs.at(-1)).toMatchObject({ event: "deployment.resume-failed", code: "route.quota-exceeded" })
+    expect([await phaseOf(id), await phaseOf(other.id)]).toEqual(["failed", "published"])
+  })
+
+  it("stays as it is when a deletion is only tried", async () => {
+    const { id } = await record(2)
+    expect((await plane.send("DELETE /v1/scripts/pages?dry_run=true", { token })).status).toBe(204)
+    expect(await phaseOf(id)).toBe("recorded")
+  })
+
+  it("is not brought back by a repeat of its key once it has failed", async () => {
+    const busy = { kind: "status", status: 503 } as const
+    await plane.deps.store.versions.setState("pages", 2, "recorded", SYSTEM)
+    cloudflare.failNext("PUT", ...Array.from({ length: 20 }, () => busy))
+    const deploy = () =>
+      plane.send("POST /v1/scripts/pages/deployments", {
+        token,
+        body: { releases: all(2) },
+        headers: { "idempotency-key": "k" },
+      })
+    await deploy()
+    const [begun] = (await plane.deps.store.deployments.list("pages", { limit: 1 })).items
+    await plane.deps.store.deployments.fail(begun?.id ?? "", SYSTEM)
+    await plane.deps.store.versions.setState("pages", 2, "verified", SYSTEM)
+    const again = await deploy()
+    expect([again.status, again.body.code]).toEqual([409, "api.conflict"])
+    expect((await plane.deps.store.deployments.current("pages"))?.releases).toEqual(all(1))
+  })
+})
+
+describe("a hundred unfinished deployments of others", () => {
+  beforeEach(async () => {
+    await upload({ code: "export default 1" })
+    await route()
+    await plane.deps.db
+      .prepare(
+        `WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+         INSERT INTO scripts (name, team, settings, created_at) SELECT printf('other-%d', i), 'web', '{}', '' FROM n`,
+      )
+      .run()
+    await plane.deps.db
+      .prepare(
+        `INSERT INTO deployments (id, script, releases, phase, created_by, created_at)
+         SELECT 'd-' || name, name, '[{"version":1,"weightBps":10000}]', 'recorded', 'x', '2026-11-20T12:00:00.000Z' FROM scripts WHERE name LIKE 'other-%'`,
+      )
+      .run()
+  })
+
+  it("do not hide a canary that was begun from an upload", async () => {
+    const releases = [
+      { version: 1, weightBps: 9000 },
+      { version: 2, weightBps: 1000 },
+    ]
+    await plane.deps.store.deployments.record("pages", releases, null, SYSTEM)
+    const { status, body } = await upload({ code: "export default 2" })
+    expect([status, body.errors[0]?.message]).toEqual([409, expect.stringContaining("The version was published")])
+    expect(await traffic()).toEqual(all(1))
+  })
+
+  it("do not hide one from who would give the script's name away", async () => {
+    await plane.team("store")
+    await plane.script("idle", "web", 1)
+    const give = () => plane.send("PUT /v1/scripts/idle", { body: { team: "store" } })
+    const begun = await plane.deps.store.deployments.record("idle", all(1), null, SYSTEM)
+    expect((await give()).body.code).toBe("script.owned-by-another-team")
+    await plane.deps.store.deployments.fail(begun.id, SYSTEM)
+    expect((await give()).body.team).toBe("store")
   })
 })

@@ -21,8 +21,10 @@ import { secretSeal } from "./upload/seal-secret.ts"
 
 /** Milliseconds that a deployment is left to the request that began it before the schedule takes it up. */
 const HANDS_OFF_MS = 60_000
-/** Milliseconds after which a deployment that Cloudflare still does not let through is given up. */
+/** Milliseconds after which a deployment that still cannot come into force is given up. */
 const GIVE_UP_MS = 15 * 60_000
+/** Of a deployment that is in force as far as the registry goes: KV will hear of it, and nothing is to be given up. */
+const IN_FORCE_UNPUBLISHED = "config.not-published"
 
 /** Why an upload did or did not move traffic. */
 export type Outcome =
@@ -91,7 +93,7 @@ export async function deployReleases(
   return await finishDeployment(script, deployment, actor, deps)
 }
 
-/** Goes on with a deployment that was recorded: one that is in force is only published again if KV lacks it. Throws as {@link deployReleases}. */
+/** Goes on with a deployment that was recorded: one that is in force is only published again if KV lacks it. Throws as {@link deployReleases}, and `api.conflict` for one that has failed. */
 export async function finishDeployment(
   script: ScriptRow,
   deployment: DeploymentRow,
@@ -119,7 +121,8 @@ export async function resumeDeployments(deps: Dependencies): Promise<void> {
       const refusal = asRefusal(failure)
       const { id } = deployment
       deps.log({ event: "deployment.resume-failed", deployment: id, code: refusal.code, ...factsOf(refusal) })
-      if (isFinal(refusal) || ageMs > GIVE_UP_MS) await deps.store.deployments.setPhase(id, "failed", SYSTEM)
+      if (isFinal(refusal) || (ageMs > GIVE_UP_MS && refusal.code !== IN_FORCE_UNPUBLISHED))
+        await deps.store.deployments.fail(id, SYSTEM)
     }
   }
 }
@@ -163,7 +166,7 @@ async function recordIntent(
 ): Promise<Intent> {
   if (!deploy || !script.settings.deployOnUpload) return { deployment: null, outcome: "published-only" }
   const current = await deps.store.deployments.current(script.name)
-  const begun = (await deps.store.deployments.unfinished()).filter((each) => each.script === script.name)
+  const begun = await deps.store.deployments.unfinishedOf(script.name)
   if ([current, ...begun].some((each) => each !== null && each.releases.length > 1))
     return { deployment: null, outcome: "canary-kept" }
   // Published again all the same: KV may not have heard of it yet when the one who deployed it was interrupted.
@@ -258,7 +261,7 @@ async function endRefused(
   deps: Dependencies,
 ): Promise<never> {
   if (deployment?.phase === "recorded" && isFinal(asRefusal(failure)))
-    await deps.store.deployments.setPhase(deployment.id, "failed", actor)
+    await deps.store.deployments.fail(deployment.id, actor)
   throw failure
 }
 
@@ -272,6 +275,7 @@ const FINAL: ReadonlySet<string> = new Set([
   "config.invalid",
   "config.nearly-full",
   "deployment.not-granted",
+  "route.quota-exceeded",
   "version.not-placed",
   "version.unknown",
 ])

@@ -10,6 +10,8 @@ import init from "../migrations/0001_init.sql?raw"
 import passportKeys from "../migrations/0002_passport_keys.sql?raw"
 import identity from "../migrations/0003_identity.sql?raw"
 import teamKill from "../migrations/0004_team_kill.sql?raw"
+import boundedReads from "../migrations/0005_bounded_reads.sql?raw"
+import commitTurn from "../migrations/0006_commit_turn.sql?raw"
 import { controlPlane } from "../src/app.ts"
 import { type Dependencies, type LogRecord, makeDependencies, type Overrides } from "../src/dependencies.ts"
 import type { Env } from "../src/env.ts"
@@ -69,6 +71,8 @@ export async function startControlPlane(overrides: (deps: Env) => Overrides = ()
     { name: "0002_passport_keys.sql", queries: statementsOf(passportKeys) },
     { name: "0003_identity.sql", queries: statementsOf(identity) },
     { name: "0004_team_kill.sql", queries: statementsOf(teamKill) },
+    { name: "0005_bounded_reads.sql", queries: statementsOf(boundedReads) },
+    { name: "0006_commit_turn.sql", queries: statementsOf(commitTurn) },
   ])
   const logs: LogRecord[] = []
   const now = { ms: NOON }

@@ -2,7 +2,8 @@
 import type { ProblemCode } from "../../../contracts/problem-codes.ts"
 import { refuse } from "../../../kit/problem.ts"
 import type { DeploymentRow } from "../store/rows.ts"
-import { type Answer, answerThing } from "./operation.ts"
+import { tagOfDeployment } from "./current-deployment.ts"
+import type { Answer } from "./operation.ts"
 import { showDeployment } from "./represent.ts"
 
 /** What giving traffic to versions may be refused with, whoever names them. */
@@ -10,7 +11,9 @@ export const DEPLOYMENT_PROBLEMS: readonly ProblemCode[] = [
   "version.unknown",
   "version.not-placed",
   "config.invalid",
+  "config.nearly-full",
   "config.not-published",
+  "route.quota-exceeded",
   "cloudflare.refused",
   "cloudflare.unavailable",
   "api.conflict",
@@ -25,5 +28,6 @@ export function answerDeployment(deployment: DeploymentRow): Answer {
     throw refuse("api.conflict", {
       detail: `Deployment ${deployment.id} did not come into force: a newer one of the script came first, or it could not be carried out.`,
     })
-  return { ...answerThing(showDeployment(deployment), 201), configRevision: deployment.configRevision }
+  const { configRevision } = deployment
+  return { status: 201, body: showDeployment(deployment), etag: tagOfDeployment(deployment), configRevision }
 }

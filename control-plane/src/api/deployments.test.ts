@@ -1,6 +1,7 @@
 import { base64url, decodeProtectedHeader, jwtVerify } from "jose"
 import { beforeEach, describe, it } from "vitest"
-import { PIN_KEY, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { PIN_KEY, type Sent, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
+import { SYSTEM } from "../actor.ts"
 
 let platform: TestControlPlane
 let token: string
@@ -175,6 +176,31 @@ describe("If-Match", () => {
   })
 })
 
+describe("a deployment's ETag", () => {
+  const etagOf = async (id: string) =>
+    (await platform.send(`GET /v1/scripts/files/deployments/${id}`, { token })).headers.get("etag")
+
+  it("is its id in quotes wherever it is answered, so that If-Match takes what was read", async ({ expect }) => {
+    const first = await deploy(all(1))
+    const tag = first.headers.get("etag") ?? ""
+    expect([tag, await etagOf(first.body.id)]).toEqual([`"${first.body.id}"`, `"${first.body.id}"`])
+    const second = await deploy(all(2), { "if-match": tag })
+    expect(second.status).toBe(201)
+    const back = await rollback({}, { "if-match": second.headers.get("etag") ?? "" })
+    expect([back.status, back.headers.get("etag")]).toEqual([201, `"${back.body.id}"`])
+    expect((await deploy(all(3), { "if-match": tag })).status).toBe(412)
+  })
+
+  it("is there once nothing of it changes any more, and saves reading it again", async ({ expect }) => {
+    const begun = await platform.deps.store.deployments.record("files", all(1), null, SYSTEM)
+    expect(await etagOf(begun.id)).toBeNull()
+    await platform.deps.store.deployments.fail(begun.id, SYSTEM)
+    expect(await etagOf(begun.id)).toBe(`"${begun.id}"`)
+    const headers = { "if-none-match": `"${begun.id}"` }
+    expect((await platform.send(`GET /v1/scripts/files/deployments/${begun.id}`, { token, headers })).status).toBe(304)
+  })
+})
+
 describe("deployments: refuses", () => {
   const wrong: Record<string, unknown> = {
     "weights that do not sum up": [{ version: 1, weightBps: 9_999 }],
@@ -221,6 +247,19 @@ describe("Idempotency-Key", () => {
     expect([second.status, second.body]).toEqual([201, first.body])
     expect(second.headers.get("idempotency-replayed")).toBe("true")
     expect((await platform.send("GET /v1/scripts/files/deployments", { token })).body.items).toHaveLength(1)
+  })
+
+  it("is answered again with the headers of the first time", async ({ expect }) => {
+    const first = await deploy(all(1), key)
+    await deploy(all(2))
+    const second = await deploy(all(1), key)
+    const told = (sent: Sent) => ["etag", "x-sallyport-config", "content-type"].map((name) => sent.headers.get(name))
+    expect(told(second)).toEqual(told(first))
+    expect(told(second)).not.toContain(null)
+    // Kept before there were headers.
+    await platform.deps.db.prepare("UPDATE idempotency SET headers = NULL").run()
+    const third = await deploy(all(1), key)
+    expect([third.status, third.body, third.headers.get("etag")]).toEqual([201, first.body, null])
   })
 
   it("lets exactly one of concurrent requests through", async ({ expect }) => {

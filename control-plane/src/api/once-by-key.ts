@@ -2,12 +2,15 @@
  * `Idempotency-Key`: a request repeated with the same key, after a lost answer for example, is answered as the first time and not done again;
  * one that failed after its deployment was recorded goes on with that deployment.
  */
+import { CONFIG_HEADER } from "../../../contracts/reserved-headers.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
 import type { Actor } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
 import type { IdempotencyStore } from "../store/idempotency.ts"
 
+/** What of the first answer's headers a repeat needs to go on from: to wait for the revision, and to name the thing in If-Match. */
+const KEPT_HEADERS = ["etag", CONFIG_HEADER]
 const KEY = /^[\x21-\x7e]{1,200}$/
 
 /**
@@ -39,14 +42,26 @@ export async function onceByKey(
   if (begun.kind === "replay")
     return new Response(begun.body, {
       status: begun.status,
-      headers: { "content-type": "application/json", "cache-control": "no-store", "idempotency-replayed": "true" },
+      headers: {
+        ...begun.headers,
+        "content-type": "application/json",
+        "cache-control": "no-store",
+        "idempotency-replayed": "true",
+      },
     })
   try {
     const response = await answer(begun.deployment)
-    await idempotency.finish(actor, key, response.status, await response.clone().text())
+    const { status, headers } = response
+    await idempotency.finish(actor, key, { status, body: await response.clone().text(), headers: keptOf(headers) })
     return response
   } catch (failure) {
     await idempotency.release(actor, key)
     throw failure
   }
+}
+
+function keptOf(headers: Headers): Record<string, string> {
+  return Object.fromEntries(
+    KEPT_HEADERS.flatMap((name) => (headers.has(name) ? [[name, headers.get(name) ?? ""]] : [])),
+  )
 }

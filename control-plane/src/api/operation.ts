@@ -36,8 +36,10 @@ export interface Call<Params, Query, Body> {
 export interface Answer {
   readonly status: 200 | 201 | 204
   readonly body?: unknown
-  /** A single thing gets an ETag; a list does not. */
+  /** A single thing gets an ETag, the digest of what is answered; a list does not. */
   readonly tagged?: boolean
+  /** The ETag of what has one by itself, in quotes; null where it has none yet. */
+  readonly etag?: string | null
   /** The config revision in force after a change. */
   readonly configRevision?: number | null
 }

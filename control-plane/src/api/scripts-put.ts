@@ -31,9 +31,12 @@ export const scriptsPut = defineOperation({
     "script.name-invalid",
     "script.owned-by-another-team",
     "script.too-many",
+    "script.in-use",
     "api.precondition-failed",
     "config.invalid",
+    "config.nearly-full",
     "config.not-published",
+    "route.quota-exceeded",
     "api.busy",
   ],
   handle: async ({ actor, params, query, body, request, deps }) => {
@@ -97,21 +100,12 @@ function teamFor(named: string | undefined, actor: Actor, registry: Registry): s
  */
 async function requireIdle({ name, deletedAt }: ScriptRow, registry: Registry, deps: Dependencies): Promise<void> {
   if ([...registry.routes.values()].some((route) => route.script === name)) throw refuse("script.in-use")
-  const begun = await deps.store.deployments.unfinished()
-  if (deletedAt === null && (registry.current.has(name) || begun.some((each) => each.script === name)))
+  const begun = await deps.store.deployments.unfinishedOf(name)
+  if (deletedAt === null && (registry.current.has(name) || begun.length > 0))
     throw refuse("script.owned-by-another-team", { detail: "It is live; delete it before its name is given away." })
   const since = new Date(deps.clock.now() - MAX_PIN_LIFETIME_S * 1000).toISOString()
-  const pinned = await deps.db
-    .prepare("SELECT 1 AS one FROM audit WHERE action = 'pin.create' AND substr(target, 1, ?1) = ?2 AND at > ?3")
-    .bind(...pinTargets(name), since)
-    .first()
-  if (pinned !== null)
+  if (await deps.store.audit.pinnedSince(name, since))
     throw refuse("script.owned-by-another-team", {
       detail: "A release pin for it was made within a day; give the name away when it has ended.",
     })
-}
-
-function pinTargets(name: string): [length: number, prefix: string] {
-  const prefix = `scripts/${name}/versions/`
-  return [prefix.length, prefix]
 }

@@ -80,8 +80,8 @@ async function render(answer: Answer | Response, request: Request): Promise<Resp
   if (answer instanceof Response) return answer
   const headers = new Headers({ "cache-control": "no-store" })
   if (answer.configRevision != null) headers.set(CONFIG_HEADER, String(answer.configRevision))
-  if (answer.tagged === true) {
-    const etag = await etagOf(answer.body)
+  const etag = answer.tagged === true ? await etagOf(answer.body) : (answer.etag ?? null)
+  if (etag !== null) {
     headers.set("etag", etag)
     if (request.method === "GET" && isNotModified(request.headers, etag))
       return new Response(null, { status: 304, headers })

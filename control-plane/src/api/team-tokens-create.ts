@@ -13,7 +13,7 @@ export const teamTokensCreate = defineOperation({
   params: teamParams,
   body: tokenCreate,
   answers: { 201: { description: "The token", shape: { name: "TokenCreated", shape: tokenCreated } } },
-  problems: ["api.busy"],
+  problems: ["api.too-many-tokens", "api.busy"],
   handle: async ({ actor, params, body, deps }) => {
     if (body.role !== "team")
       throw refuse("api.body-invalid", {

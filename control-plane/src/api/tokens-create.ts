@@ -11,7 +11,7 @@ export const tokensCreate = defineOperation({
   access: { who: "ops" },
   body: tokenCreate,
   answers: { 201: { description: "The token", shape: { name: "TokenCreated", shape: tokenCreated } } },
-  problems: ["api.busy"],
+  problems: ["api.too-many-tokens", "api.busy"],
   handle: async ({ actor, body, deps }) => {
     if (body.role !== "ops")
       throw refuse("api.body-invalid", {

@@ -3,8 +3,6 @@
  * refuse if it is invalid, commit the change with its audit record and the new revision in one batch, then publish.
  * Nothing is written before the config is known to be good, and nothing is published that is not written.
  */
-import { configPointerSchema, parseDispatchConfig } from "../../../contracts/dispatch-config.ts"
-import { toFaults } from "../../../contracts/to-faults.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
 import type { Actor } from "../actor.ts"
@@ -12,9 +10,10 @@ import { canonicalJson } from "../canonical-json.ts"
 import { type AuditEntry, commit, type Decision } from "../store/ledger.ts"
 import { applyEdits, type Edit, isInPlace, type Registry, readRegistry, statementsOf } from "../store/registry.ts"
 import { insertRevision, type RevisionRow } from "../store/revisions.ts"
-import { buildContent, type ConfigContent, documentOf } from "./build.ts"
+import { buildContent, type ConfigContent } from "./build.ts"
 import { faultsOfChange } from "./faults-of-change.ts"
-import { type PublishDependencies, type PublishedDocument, pointerTo, publishLatest } from "./publish.ts"
+import { makeRevision } from "./make-revision.ts"
+import { type PublishDependencies, type PublishedDocument, publishLatest } from "./publish.ts"
 import { admitSize } from "./quota.ts"
 
 /** What an operation decided on the registry it was given. Without edits and statements nothing is written. */
@@ -94,24 +93,10 @@ async function nextDocument(
   if (contentDigest === last?.contentDigest) return null
   const revision = (last?.revision ?? 0) + 1
   const publishedAt = new Date(deps.clock.now()).toISOString()
-  const text = documentOf(content, revision, publishedAt)
-  const parsed = parseDispatchConfig(text)
-  if (!parsed.ok)
-    throw refuse("config.invalid", { errors: faultsOfChange(parsed.faults, decided.bodyAt?.(content) ?? null, actor) })
-  const bytes = new TextEncoder().encode(text)
-  const row: RevisionRow = {
-    revision,
-    digest: await sha256Hex(bytes),
-    contentDigest,
-    sizeBytes: bytes.byteLength,
-    publishedAt,
-    publishedBy: actor.name,
-    reason: decided.audit.action,
-    liveAt: null,
-  }
-  // The dispatcher parses the pointer too, and what it refuses there must not be committed here.
-  const pointer = configPointerSchema.safeParse(pointerTo(row))
-  if (!pointer.success) throw refuse("config.invalid", { errors: faultsOfChange(toFaults(pointer.error), null, actor) })
+  const named = { revision, publishedAt, publishedBy: actor.name, reason: decided.audit.action }
+  const { row, text, faults } = await makeRevision(content, named)
+  if (faults.length > 0)
+    throw refuse("config.invalid", { errors: faultsOfChange(faults, decided.bodyAt?.(content) ?? null, actor) })
   return { row, text }
 }
 

@@ -1,11 +1,11 @@
-/** For the schedule: makes KV say what D1 says, whatever was interrupted or lost. */
-import { CONFIG_POINTER_KEY, type ConfigPointer, configKey } from "../../../contracts/dispatch-config.ts"
+/** For the schedule: makes KV say what D1 says, whatever was interrupted or lost; where D1 itself was set back, under a later number. */
+import { configKey } from "../../../contracts/dispatch-config.ts"
 import { SYSTEM } from "../actor.ts"
 import type { RevisionRow } from "../store/revisions.ts"
 import { publishConfig } from "./change.ts"
-import { type PublishDependencies, publishLatest } from "./publish.ts"
+import { documentKey, type PublishDependencies, publishLatest, readPointer } from "./publish.ts"
 
-/** Does nothing when the pointer names the newest revision and that is there. Whoever publishes a newer one meanwhile is not set back. */
+/** Does nothing when the pointer names the newest revision, and that is there and its copy kept. Whoever publishes a newer one meanwhile is not set back. */
 export async function healPublication(deps: PublishDependencies): Promise<void> {
   try {
     await publishLatest(deps, { isInPlace: (latest) => isInPlace(deps, latest) })
@@ -17,9 +17,10 @@ export async function healPublication(deps: PublishDependencies): Promise<void> 
 }
 
 async function isInPlace(deps: PublishDependencies, latest: RevisionRow): Promise<boolean> {
-  const pointer = await deps.config.get<ConfigPointer>(CONFIG_POINTER_KEY, "json").catch(() => null)
+  const pointer = await readPointer(deps).catch(() => null)
   const isNamed = pointer?.revision === latest.revision && pointer.digest === latest.digest
-  if (latest.liveAt !== null && isNamed && (await isThere(deps, latest.revision))) return true
+  const { liveAt, revision } = latest
+  if (liveAt !== null && isNamed && (await isThere(deps, revision)) && (await isKept(deps, revision))) return true
   deps.log({ event: "publish.heal", revision: latest.revision, found: pointer?.revision ?? null })
   return false
 }
@@ -28,4 +29,12 @@ async function isThere(deps: PublishDependencies, revision: number): Promise<boo
   const stream = await deps.config.get(configKey(revision), "stream").catch(() => null)
   await stream?.cancel()
   return stream !== null
+}
+
+/** The newest revision may be older than what a lifecycle rule leaves in R2. Without an answer it counts as kept: nothing hangs on it now. */
+async function isKept({ artifacts }: PublishDependencies, revision: number): Promise<boolean> {
+  return await artifacts.head(documentKey(revision)).then(
+    (found) => found !== null,
+    () => true,
+  )
 }

@@ -14,7 +14,7 @@ export interface PublishedDeployment {
 
 /**
  * Idempotent: a deployment that is in force is only published again if KV lacks it. The caller has seen that every version with weight is in the namespace.
- * Throws `api.not-found` for an unknown deployment or a script deleted meanwhile, and as `change` does.
+ * Throws `api.not-found` for an unknown deployment or a script deleted meanwhile, `api.conflict` for one that has failed: that is for ever, whoever repeats it; and as `change` does.
  */
 export async function publishDeployment(
   id: string,
@@ -38,6 +38,8 @@ export async function publishDeployment(
         audit: { action: "deployment.supersede", target, detail: { by: current.deploymentId } },
         result: true,
       }
+    if (deployment.phase === "failed")
+      throw refuse("api.conflict", { detail: `Deployment ${id} was given up; ask for a new one.` })
     if (current?.deploymentId === id && deployment.phase === "published")
       return { edits: [], audit: { action: "deployment.publish", target, detail: {} }, result: false }
     return {

@@ -291,6 +291,21 @@ describe("publish: faults", () => {
     expect(copy).toBe(await platform.deps.config.get(configKey(1)))
   })
 
+  it("keeps the copy again that a lifecycle rule took, and asks for nothing while R2 does not answer", async ({
+    expect,
+  }) => {
+    await platform.team("web")
+    const text = await platform.deps.config.get(configKey(1))
+    await platform.deps.artifacts.delete(documentKey(1))
+    const silent = new Proxy(platform.deps.artifacts, { get: () => () => Promise.reject(new Error("R2 is down")) })
+    const kv = failingKv(0, /./)
+    await healPublication({ ...platform.deps, artifacts: silent, config: kv.over(platform.deps.config) })
+    expect(kv.state.order).toEqual([])
+    await healPublication(platform.deps)
+    expect(await (await platform.deps.artifacts.get(documentKey(1)))?.text()).toBe(text)
+    expect(await revisions()).toEqual([1])
+  })
+
   it("makes the very same document again when the process ended right after the commit", async ({ expect }) => {
     await platform.team("web")
     const before = await platform.pointer()
@@ -407,4 +422,169 @@ describe("publish: faults", () => {
     expect(await publishConfig("new issuer", SYSTEM, renamed)).toEqual({ revision: 2 })
     expect(await publishConfig("new issuer", SYSTEM, renamed)).toEqual({ revision: 2 })
   })
+})
+
+describe("publish: a registry that was set back", () => {
+  /** Every number that KV's pointer was given, in order. */
+  const named: number[] = []
+  beforeEach(async () => {
+    named.length = 0
+    platform = await startControlPlane((env) => ({ config: recording(env.CONFIG) }))
+    for (const name of ["a", "b", "c", "d"]) await platform.send(`PUT /v1/teams/${name}`, { body: PLAIN_TEAM })
+  })
+
+  const recording = (kv: KVNamespace) =>
+    over(kv, "put", async (key, value) => {
+      if (key === "config/current") named.push(JSON.parse(String(value)).revision)
+    })
+
+  /** KV with `before` run before each call of the method. */
+  function over(kv: KVNamespace, method: "get" | "put", before: (...given: unknown[]) => Promise<unknown>) {
+    return new Proxy(kv, {
+      get(target, name) {
+        const member = Reflect.get(target, name)
+        if (typeof member !== "function") return member
+        if (name !== method) return member.bind(target)
+        return async (...given: unknown[]) => {
+          await before(...given)
+          return Reflect.apply(member, target, given)
+        }
+      },
+    })
+  }
+
+  /** What D1 Time Travel does: the registry is as it was when `revision` was its newest. */
+  async function setBackTo(revision: number) {
+    const gone = ["a", "b", "c", "d"].slice(revision)
+    await platform.deps.db.batch([
+      platform.deps.db.prepare("DELETE FROM config_revisions WHERE revision > ?").bind(revision),
+      ...gone.map((name) => platform.deps.db.prepare("DELETE FROM teams WHERE name = ?").bind(name)),
+    ])
+  }
+  const alarms = () => platform.logs.filter(({ event }) => event === "publish.registry-set-back")
+
+  it("publishes it under the number after KV's, says so, and goes on from there", async ({ expect }) => {
+    await setBackTo(2)
+    await healPublication(platform.deps)
+    expect(named).toEqual([1, 2, 3, 4, 5])
+    expect(await platform.published()).toMatchObject({ revision: 5, teams: { a: {}, b: {} } })
+    expect(Object.keys((await platform.published()).teams)).toEqual(["a", "b"])
+    expect(alarms()).toMatchObject([{ registry: 2, pointer: 4, revision: 5 }])
+    const [record] = (await platform.send("GET /v1/audit?limit=1")).body.items
+    expect(record).toMatchObject({ action: "config.renumber", actor: "system", detail: { registry: 2, pointer: 4 } })
+    const next = await platform.send("PUT /v1/teams/e", { body: PLAIN_TEAM })
+    expect(next.headers.get("x-sallyport-config")).toBe("6")
+    await healPublication(platform.deps)
+    expect(named).toEqual([1, 2, 3, 4, 5, 6])
+    expect(await revisions()).toEqual([1, 2, 5, 6])
+  })
+
+  it("does so with the next change too, before the schedule comes", async ({ expect }) => {
+    await setBackTo(2)
+    const sent = await platform.send("PUT /v1/teams/e", { body: PLAIN_TEAM })
+    expect([sent.status, sent.headers.get("x-sallyport-config")]).toEqual([201, "5"])
+    expect(named).toEqual([1, 2, 3, 4, 5])
+    expect(Object.keys((await platform.published()).teams)).toEqual(["a", "b", "e"])
+    expect(alarms()).toHaveLength(1)
+  })
+
+  it("takes the number that KV names with another content for one that is taken", async ({ expect }) => {
+    await setBackTo(3)
+    const sent = await platform.send("PUT /v1/teams/e", { body: PLAIN_TEAM })
+    expect(sent.headers.get("x-sallyport-config")).toBe("5")
+    expect(named).toEqual([1, 2, 3, 4, 5])
+    expect(Object.keys((await platform.published()).teams)).toEqual(["a", "b", "c", "e"])
+  })
+
+  it("is finished by whoever comes next when the process ends before KV has it", async ({ expect }) => {
+    await setBackTo(2)
+    const down = over(platform.deps.config, "put", () => Promise.reject(new Error("KV is down")))
+    await healPublication({ ...platform.deps, config: down }).catch(() => {})
+    expect((await platform.pointer())?.revision).toBe(4)
+    await healPublication(platform.deps)
+    expect(named).toEqual([1, 2, 3, 4, 5])
+    expect(await revisions()).toEqual([1, 2, 5])
+  })
+
+  it("is not what a pointer shows that somebody moved forward meanwhile", async ({ expect }) => {
+    await platform.deps.db.prepare("UPDATE config_revisions SET live_at = NULL WHERE revision = 4").run()
+    let isFirst = true
+    const config = over(platform.deps.config, "get", async (key) => {
+      if (key !== "config/current" || !isFirst) return
+      isFirst = false
+      await platform.send("PUT /v1/teams/e", { body: PLAIN_TEAM })
+    })
+    await healPublication({ ...platform.deps, config })
+    expect(alarms()).toEqual([])
+    expect(await revisions()).toEqual([1, 2, 3, 4, 5])
+    expect(named.at(-1)).toBe(5)
+  })
+
+  it("writes over a pointer that no dispatcher could read", async ({ expect }) => {
+    await platform.deps.config.put("config/current", '{"revision":"99"}')
+    await healPublication(platform.deps)
+    expect((await platform.pointer())?.revision).toBe(4)
+    expect(alarms()).toEqual([])
+  })
+})
+
+describe("publish: what KV keeps", () => {
+  /** As if so many revisions had been published, the last 100 of which are in KV; after them come `skipped` that a burst passed over. */
+  async function publishedTo(count: number, skipped: number) {
+    const { db, config } = platform.deps
+    await platform.team("web")
+    await db.prepare("UPDATE config_revisions SET revision = ?").bind(count).run()
+    for (let revision = count + 1; revision <= count + skipped; revision++)
+      await db
+        .prepare(
+          "INSERT INTO config_revisions SELECT ?, digest, content_digest, size_bytes, published_at, published_by, reason, NULL FROM config_revisions WHERE revision = ?",
+        )
+        .bind(revision, count)
+        .run()
+    const text = (await config.get(configKey(1))) ?? ""
+    await config.delete(configKey(1))
+    await config.put("config/current", JSON.stringify({ ...(await platform.pointer()), revision: count }))
+    for (let revision = count - 99; revision <= count; revision++) await config.put(configKey(revision), text)
+  }
+  async function kept(): Promise<number[]> {
+    const { keys } = await platform.deps.config.list({ prefix: configKey(0).slice(0, -1) })
+    return keys.map(({ name }) => Number(name.slice(configKey(0).length - 1))).sort((a, b) => a - b)
+  }
+
+  it("is the last 100 numbers, also after a burst whose changes shared publications", async ({ expect }) => {
+    await publishedTo(150, 5)
+    await platform.send("PUT /v1/teams/other", { body: PLAIN_TEAM })
+    expect((await platform.pointer())?.revision).toBe(156)
+    expect(await kept()).toEqual([...Array.from({ length: 94 }, (_, index) => 57 + index), 156])
+    await platform.send("PUT /v1/teams/another", { body: PLAIN_TEAM })
+    expect((await kept())[0]).toBe(58)
+  })
+
+  it("is cleared of a bounded number at a time, and never keeps a change from being answered", async ({ expect }) => {
+    await publishedTo(150, 0)
+    await platform.deps.db.prepare("UPDATE config_revisions SET revision = 1000, live_at = NULL").run()
+    await platform.deps.db
+      .prepare(
+        "INSERT INTO config_revisions SELECT 150, digest, content_digest, size_bytes, published_at, published_by, reason, published_at FROM config_revisions WHERE revision = 1000",
+      )
+      .run()
+    const removed: string[] = []
+    const config = new Proxy(platform.deps.config, {
+      get(target, name) {
+        const member = Reflect.get(target, name)
+        if (name !== "delete") return typeof member === "function" ? member.bind(target) : member
+        return (key: string) => {
+          removed.push(key)
+          return Promise.reject(new Error("KV DELETE failed: 500"))
+        }
+      },
+    })
+    expect(await publishConfig("test", SYSTEM, { ...platform.deps, config, settings: renamed() })).toEqual({
+      revision: 1001,
+    })
+    expect(removed).toHaveLength(200)
+    expect([removed.at(0), removed.at(-1)].sort()).toEqual([configKey(702), configKey(901)])
+    expect(platform.logs.filter(({ event }) => event === "publish.not-removed")).toHaveLength(1)
+  })
+  const renamed = () => ({ ...platform.deps.settings, passportIssuer: "https://other.example" })
 })

@@ -1,5 +1,6 @@
 /**
- * D1 → R2 → KV: makes the newest revision the one that dispatchers load. The revision comes first and the pointer last, so that no pointer names what is not there.
+ * D1 → R2 → KV: makes the newest revision the one that dispatchers load. The revision comes first and the pointer last, so that no pointer names what is not there,
+ * and a registry that was set back does not put the pointer back: what that names may be in force.
  * Safe under concurrency and after a crash at any step: whoever comes next, at the latest the schedule, finishes it.
  */
 import {
@@ -15,9 +16,14 @@ import type { LedgerDependencies } from "../store/ledger.ts"
 import { readRegistry } from "../store/registry.ts"
 import type { RevisionRow, RevisionStore } from "../store/revisions.ts"
 import { buildContent, documentOf } from "./build.ts"
+import { isBehind, renumber } from "./renumber.ts"
 
-/** Old revisions stay in KV so long that no dispatcher can still be about to load one; R2 keeps all. */
+/** Old revisions stay in KV so long that no dispatcher can still be about to load one; R2 keeps them longer. */
 const KEPT_IN_KV = 100
+/** Of the numbers that a burst passed over, as many are cleared from KV by one publication: more than can be committed between two. */
+const REMOVED_AT_ONCE = 200
+/** Seconds that a location may go on showing the pointer that it has; the platform's minimum. */
+const POINTER_CACHE_TTL_S = 30
 /** KV takes one write per second and key; waiting a little longer than that lets a burst of changes pass. */
 const RETRY_MS = 1_100
 const MAX_FAILURES = 6
@@ -55,6 +61,7 @@ export interface PublishOptions {
 
 /**
  * Returns the newest live revision once KV's pointer has named that of the caller or a later one; null when nothing was ever published.
+ * A registry that was set back behind KV is published under a number of its own (renumber.ts).
  * Throws `config.not-published` when KV or R2 refuse for several seconds and neither is live.
  */
 export async function publishLatest(deps: PublishDependencies, options: PublishOptions = {}): Promise<number | null> {
@@ -68,6 +75,11 @@ export async function publishLatest(deps: PublishDependencies, options: PublishO
     // A slower publisher may have overwritten the pointer of a faster one: whoever wrote looks again whether it was the newest.
     if (latest.revision === wrote || (wrote === null && (await isInPlace(latest)))) return latest.revision
     try {
+      const named = await readPointer(deps)
+      if (named !== null && isBehind(latest, named)) {
+        await renumber(named, deps)
+        continue
+      }
       const text = latest.digest === fresh?.row.digest ? fresh.text : await readDocument(deps, latest)
       await writeRevision(deps, latest, text)
       wrote = latest.revision
@@ -92,17 +104,40 @@ async function liveSince(deps: PublishDependencies, atLeast: number | null): Pro
 }
 
 /** What KV's pointer says of a revision. */
-export function pointerTo({ revision, digest, sizeBytes }: RevisionRow): ConfigPointer {
+function pointerTo({ revision, digest, sizeBytes }: RevisionRow): ConfigPointer {
   return { revision, digest, sizeBytes }
 }
 
 /** Revision, pointer, and the note that it was done. */
 async function writeRevision(deps: PublishDependencies, row: RevisionRow, text: string): Promise<void> {
   const pointer = configPointerSchema.parse(pointerTo(row))
-  await deps.config.put(configKey(row.revision), text)
+  const [before] = await Promise.all([
+    deps.store.revisions.newestLive(),
+    deps.config.put(configKey(row.revision), text),
+  ])
   await deps.config.put(CONFIG_POINTER_KEY, JSON.stringify(pointer))
   await deps.store.revisions.markLive(row.revision, deps.clock.now())
-  if (row.revision > KEPT_IN_KV) await deps.config.delete(configKey(row.revision - KEPT_IN_KV))
+  await removeOld(deps, row.revision, before ?? 0)
+}
+
+/** Takes from KV what fell out of the last {@link KEPT_IN_KV} numbers since `before` was published. What cannot be removed stays: it costs its storage, and nobody reads it. */
+async function removeOld(deps: PublishDependencies, revision: number, before: number): Promise<void> {
+  const keys: string[] = []
+  for (let next = Math.max(before, revision - REMOVED_AT_ONCE) + 1; next <= revision; next++)
+    if (next > KEPT_IN_KV) keys.push(configKey(next - KEPT_IN_KV))
+  await Promise.all(keys.map((key) => deps.config.delete(key))).catch((failure: unknown) =>
+    deps.log({ event: "publish.not-removed", revision, error: String(failure) }),
+  )
+}
+
+/** What KV names, at most {@link POINTER_CACHE_TTL_S} late; null when there is nothing, or nothing that a dispatcher could read. */
+export async function readPointer({ config }: Pick<PublishDependencies, "config">): Promise<ConfigPointer | null> {
+  const text = await config.get(CONFIG_POINTER_KEY, { type: "text", cacheTtl: POINTER_CACHE_TTL_S })
+  try {
+    return configPointerSchema.parse(JSON.parse(text ?? "null"))
+  } catch {
+    return null
+  }
 }
 
 async function keepCopy(deps: PublishDependencies, { row, text }: PublishedDocument): Promise<void> {

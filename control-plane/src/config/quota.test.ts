@@ -37,6 +37,10 @@ function askingScript(name: string, fields: Partial<ScriptRow> = {}): ScriptRow 
   return { name, team: "web", settings, createdAt: "2026-11-22T10:00:00.000Z", deletedAt: null, ...fields }
 }
 
+function plainScript(name: string, fields: Partial<ScriptRow> = {}): ScriptRow {
+  return { ...askingScript(name, fields), settings: DEFAULT_SETTINGS }
+}
+
 function withScripts(registry: Registry, scripts: readonly ScriptRow[], deployed: readonly ScriptRow[]): Registry {
   const releases = [{ version: 1, weightBps: 10_000 }]
   const current = deployed.map(({ name }) => [name, { script: name, deploymentId: "d", seq: 1, releases }] as const)
@@ -110,5 +114,87 @@ describe("admitSize", () => {
     expect(at(registryOf([routeOf("a")]), QUOTA.nearlyFullBytes, WEB)).not.toThrow()
     const other = registryOf([routeOf("a", { script: "idle" }), routeOf("b")])
     expect(at(other, QUOTA.nearlyFullBytes, WEB)).toThrow("config.nearly-full")
+  })
+
+  it("counts scripts in service with all that the config holds of them, and kill switches", ({ expect }) => {
+    const scripts = Array.from({ length: 200 }, (_, index) => plainScript(`script-${index}`))
+    const kill = { mode: "enforce" as const, reason: "x".repeat(200), retryAfterS: 30 }
+    const adds = (before: Registry) => () => {
+      const routes = new Map(before.routes).set("one-more", routeOf("one-more"))
+      admitSize(before, { ...before, routes }, small, WEB)
+    }
+    const usual = withScripts(registryOf(many(350)), scripts, scripts)
+    expect(adds(usual)).not.toThrow()
+    const released = Array.from({ length: 8 }, (_, index) => ({ version: 999_999_990 + index, weightBps: 1_250 }))
+    const current = new Map([...usual.current].map(([name, row]) => [name, { ...row, releases: released }] as const))
+    expect(adds({ ...usual, current })).toThrow("route.quota-exceeded")
+    const killed = scripts.map((each) => ({ ...each, settings: { ...each.settings, kill } }))
+    expect(adds(withScripts(registryOf(many(350)), killed, killed))).toThrow("route.quota-exceeded")
+    expect(adds(withScripts(registryOf(many(350)), killed, []))).not.toThrow()
+    expect(adds(withScripts(registryOf(many(400, { kill })), scripts, []))).toThrow("route.quota-exceeded")
+  })
+
+  it("lets a script without any access into service only within the quota", ({ expect }) => {
+    const scripts = Array.from({ length: 50 }, (_, index) => plainScript(`script-${index}`))
+    const fat = { auth: { mode: "required" as const, issuers: [], scopes: Array<string>(20).fill("a".repeat(64)) } }
+    const enters = (routes: number) => () => {
+      const before = withScripts(registryOf(many(routes, fat)), scripts, scripts.slice(1))
+      admitSize(before, withScripts(before, scripts, scripts), small, WEB)
+    }
+    expect(enters(70)).not.toThrow()
+    expect(enters(90)).toThrow("route.quota-exceeded")
+  })
+
+  it("lets switches be thrown and weights be moved whatever is full, and no switch be stuffed", ({ expect }) => {
+    const scripts = Array.from({ length: 200 }, (_, index) => plainScript(`script-${index}`))
+    const full = withScripts(registryOf(many(QUOTA.routesPerTeam, { path: `/${"p".repeat(300)}` })), scripts, scripts)
+    const [route] = full.routes.values()
+    const [script] = scripts
+    if (route === undefined || script === undefined) throw new Error("nothing there")
+    const killOf = (reason: string) => ({ mode: "enforce" as const, reason, retryAfterS: 86_400 })
+    const onRoute = (reason: string): Registry => ({
+      ...full,
+      routes: new Map(full.routes).set(route.id, { ...route, kill: killOf(reason) }),
+    })
+    const onScript = (reason: string): Registry => ({
+      ...full,
+      scripts: new Map(full.scripts).set(script.name, {
+        ...script,
+        settings: { ...script.settings, kill: killOf(reason) },
+      }),
+    })
+    const releases = Array.from({ length: 8 }, (_, index) => ({ version: 999_999_990 + index, weightBps: 1_250 }))
+    const moved = { script: script.name, deploymentId: "d-2", seq: 2, releases }
+    const weights: Registry = { ...full, current: new Map(full.current).set(script.name, moved) }
+    for (const sizeBytes of [small, QUOTA.nearlyFullBytes]) {
+      const at = (after: Registry) => () => admitSize(full, after, sizeBytes, WEB)
+      for (const after of [onRoute("x".repeat(200)), onScript("x".repeat(200)), onRoute("漢".repeat(66)), weights])
+        expect(at(after)).not.toThrow()
+      // 200 bytes in the reason, six times as many in the config.
+      for (const after of [onRoute("\u0001".repeat(200)), onScript("\u0001".repeat(200))]) expect(at(after)).toThrow()
+    }
+  })
+
+  it("is nearly full by the number of routes and of scripts too", { timeout: 60_000 }, ({ expect }) => {
+    const others = Array.from({ length: QUOTA.nearlyFullRoutes - 2 }, (_, index) =>
+      routeOf(`o-${index}`, { team: `team-${index % 400}` }),
+    )
+    const before = registryOf(others)
+    const plus = (...ids: string[]) => registryOf([...others, ...ids.map((id) => routeOf(id))])
+    expect(() => admitSize(before, plus("a"), small, WEB)).not.toThrow()
+    expect(() => admitSize(plus("a"), plus("a", "b"), small, WEB)).toThrow("config.nearly-full")
+    expect(() => admitSize(plus("a"), plus("a", "b"), small, OPS)).not.toThrow()
+    const full = plus("a", "b", "c")
+    const kill = { mode: "enforce" as const, reason: "incident", retryAfterS: 30 }
+    const off: Registry = { ...full, routes: new Map(full.routes).set("a", routeOf("a", { kill })) }
+    expect(() => admitSize(full, off, small, WEB)).not.toThrow()
+    expect(() => admitSize(full, plus("a", "b"), small, WEB)).not.toThrow()
+
+    const scripts = Array.from({ length: QUOTA.nearlyFullScripts }, (_, index) =>
+      plainScript(`s-${index}`, { team: `team-${index % 400}` }),
+    )
+    const idle = (count: number) => withScripts(registryOf([]), scripts, scripts.slice(count))
+    expect(() => admitSize(idle(2), idle(1), small, WEB)).not.toThrow()
+    expect(() => admitSize(idle(1), idle(0), small, WEB)).toThrow("config.nearly-full")
   })
 })

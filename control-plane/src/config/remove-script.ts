@@ -1,18 +1,25 @@
-/** Takes a script out of service. Its row, versions and deployments stay: the name remains its team's and no version number comes twice. */
+/**
+ * Takes a script out of service. Its row, versions and deployments stay: the name remains its team's and no version number comes twice.
+ * Deployments that were begun end with it: nothing of before comes into force once the name is claimed again.
+ */
 import { refuse } from "../../../kit/problem.ts"
 import type { Actor } from "../actor.ts"
 import { actsFor } from "../actor.ts"
+import { type DeploymentStore, failUnfinished } from "../store/deployments.ts"
 import type { Registry } from "../store/registry.ts"
 import type { ScriptRow } from "../store/rows.ts"
 import { type Changed, type ChangeOptions, change } from "./change.ts"
 import type { PublishDependencies } from "./publish.ts"
+
+/** Of the deployments that end with a script, as many are named in its record. */
+const NAMED_IN_AUDIT = 50
 
 /** `admit` may refuse on the state that the change is made to. Throws `api.not-found` (absent, deleted, or another team's) and `script.in-use` while routes lead to it. */
 export function removeScript(
   name: string,
   message: string | null,
   actor: Actor,
-  deps: PublishDependencies,
+  deps: PublishDependencies & { readonly store: { readonly deployments: Pick<DeploymentStore, "unfinishedOf"> } },
   options: ChangeOptions & { readonly admit?: (script: ScriptRow, registry: Registry) => Promise<void> } = {},
 ): Promise<Changed<null>> {
   return change(
@@ -25,13 +32,19 @@ export function removeScript(
       const routes = [...registry.routes.values()].filter((route) => route.script === name)
       if (routes.length > 0)
         throw refuse("script.in-use", { detail: inUse(routes.filter((route) => actsFor(actor, route.team))) })
+      const failed = (await deps.store.deployments.unfinishedOf(name)).map(({ id }) => id)
       const deletedAt = new Date(deps.clock.now()).toISOString()
       return {
         edits: [
           { table: "scripts", put: { ...script, deletedAt } },
           { table: "current", remove: name },
         ],
-        audit: { action: "script.delete", target: `scripts/${name}`, detail: { message } },
+        statements: () => (failed.length === 0 ? [] : [failUnfinished(deps.db, name)]),
+        audit: {
+          action: "script.delete",
+          target: `scripts/${name}`,
+          detail: { message, ...(failed.length === 0 ? {} : { failed: failed.slice(0, NAMED_IN_AUDIT) }) },
+        },
         result: null,
       }
     },

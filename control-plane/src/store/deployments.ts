@@ -67,10 +67,19 @@ export function deploymentStore(deps: LedgerDependencies) {
     return readPage(db, listing, query, toDeployment)
   }
 
-  /** Begun and neither published nor failed, oldest first, at most 100. */
+  /** Of all scripts: begun and neither published nor failed, oldest first, at most 100. */
   async function unfinished(): Promise<readonly DeploymentRow[]> {
     const { results } = await db
       .prepare("SELECT * FROM deployments WHERE phase = 'recorded' ORDER BY seq LIMIT 100")
+      .all<RawRow>()
+    return results.map(toDeployment)
+  }
+
+  /** Of one script, oldest first: all that were begun in the quarter of an hour after which the schedule ends them. */
+  async function unfinishedOf(script: string): Promise<readonly DeploymentRow[]> {
+    const { results } = await db
+      .prepare("SELECT * FROM deployments WHERE script = ? AND phase = 'recorded' ORDER BY seq")
+      .bind(script)
       .all<RawRow>()
     return results.map(toDeployment)
   }
@@ -123,33 +132,27 @@ export function deploymentStore(deps: LedgerDependencies) {
     })
   }
 
-  /** For an end that is not a publication, such as `failed`; publication is config/publish-deployment.ts. Throws `api.not-found`. */
-  function setPhase(
-    id: string,
-    phase: DeploymentPhase,
-    actor: Actor,
-    configRevision: number | null = null,
-  ): Promise<void> {
+  /** Ends one that was begun and will not come into force; whatever has come into force, or has ended, stays as it is. Throws `api.not-found`. */
+  function fail(id: string, actor: Actor): Promise<void> {
     return commit(deps, actor, async (): Promise<Decision<void>> => {
       const found = await get(id)
       if (found === null) throw refuse("api.not-found")
-      if (found.phase === phase && (configRevision === null || found.configRevision === configRevision))
-        return { statements: [], audit: [], result: undefined }
+      if (found.phase !== "recorded") return { statements: [], audit: [], result: undefined }
+      const target = `scripts/${found.script}/deployments/${id}`
       return {
-        statements: [putPhase(db, id, phase, configRevision)],
-        audit: [
-          {
-            action: `deployment.${phase}`,
-            target: `scripts/${found.script}/deployments/${id}`,
-            detail: { configRevision },
-          },
-        ],
+        statements: [putPhase(db, id, "failed", null)],
+        audit: [{ action: "deployment.failed", target, detail: {} }],
         result: undefined,
       }
     })
   }
 
-  return { get, current, publishedBefore, list, unfinished, record, setPhase }
+  return { get, current, publishedBefore, list, unfinished, unfinishedOf, record, fail }
+}
+
+/** For whoever takes a script away: ends all that were begun of it. */
+export function failUnfinished(db: D1Database, script: string): D1PreparedStatement {
+  return db.prepare("UPDATE deployments SET phase = 'failed' WHERE script = ? AND phase = 'recorded'").bind(script)
 }
 
 export function putPhase(

@@ -2,10 +2,17 @@
 
 export type IdempotencyStore = ReturnType<typeof idempotencyStore>
 
+/** What a repeat is answered with: as the first time, by those headers that were kept. */
+export interface KeptAnswer {
+  readonly status: number
+  readonly body: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
 export type Begun =
   /** To be done, or gone on with: what is recorded for it has, or is to have, the id `deployment`. */
   | { readonly kind: "yours"; readonly deployment: string }
-  | { readonly kind: "replay"; readonly status: number; readonly body: string }
+  | ({ readonly kind: "replay" } & KeptAnswer)
   /** Another request with this key is at work. */
   | { readonly kind: "running" }
   /** The key was used for another request. */
@@ -26,6 +33,8 @@ interface Kept {
   readonly deployment: string
   readonly status: number | null
   readonly body: string
+  /** JSON; null in a row from before headers were kept. */
+  readonly headers: string | null
 }
 
 export function idempotencyStore({ db, clock, ids }: IdempotencyDependencies) {
@@ -51,15 +60,16 @@ export function idempotencyStore({ db, clock, ids }: IdempotencyDependencies) {
     const row = found?.results[0]
     if (inserted?.meta.changes === 1 || row === undefined) return { kind: "yours", deployment }
     if (row.fingerprint !== fingerprint) return { kind: "mismatch" }
-    if (row.status !== null) return { kind: "replay", status: row.status, body: row.body }
+    if (row.status !== null)
+      return { kind: "replay", status: row.status, body: row.body, headers: JSON.parse(row.headers ?? "{}") }
     return taken?.meta.changes === 1 ? { kind: "yours", deployment: row.deployment } : { kind: "running" }
   }
 
   /** Keeps the answer for a day. */
-  async function finish(actor: string, key: string, status: number, body: string): Promise<void> {
+  async function finish(actor: string, key: string, { status, body, headers }: KeptAnswer): Promise<void> {
     await db
-      .prepare("UPDATE idempotency SET status = ?, body = ? WHERE actor = ? AND key = ?")
-      .bind(status, body, actor, key)
+      .prepare("UPDATE idempotency SET status = ?, body = ?, headers = ? WHERE actor = ? AND key = ?")
+      .bind(status, body, JSON.stringify(headers), actor, key)
       .run()
   }
 

@@ -1,7 +1,7 @@
-import { beforeEach, describe, it } from "vitest"
+import { beforeEach, describe, expect, it } from "vitest"
 import { startControlPlane, type TestControlPlane } from "../../test/harness.ts"
 import type { Actor } from "../actor.ts"
-import { commit, type Decision, GENESIS_HASH } from "./ledger.ts"
+import { commit, type Decision, GENESIS_HASH, readHead } from "./ledger.ts"
 
 const actor: Actor = { tokenId: "t-1", role: "ops", team: null, name: "token:t-1" }
 let platform: TestControlPlane
@@ -53,6 +53,79 @@ describe("commit: works", () => {
   })
 })
 
+describe("commit: takes turns", () => {
+  const holders = async () => (await platform.deps.db.prepare("SELECT holder FROM commit_turn").all()).results.length
+
+  /** A change that takes long to decide: a quick rival begins each time, and has written before unless it was made to wait. */
+  async function slowChange(by: Actor) {
+    let decided = 0
+    const rivals: Promise<unknown>[] = []
+    const result = await commit(platform.deps, by, async (): Promise<Decision<string>> => {
+      decided += 1
+      let isDone = false
+      rivals.push(
+        increment().then(() => {
+          isDone = true
+        }),
+      )
+      while (!isDone && (await holders()) === 0) await scheduler.wait(1)
+      return {
+        statements: [],
+        audit: [{ action: "slow.change", target: "counter", detail: {} }],
+        result: "made",
+      }
+    })
+    await Promise.all(rivals)
+    return { result, decided }
+  }
+
+  it.each([
+    ["ops", 2],
+    ["team", 4],
+  ] as const)(
+    "lets a slow change of %s through at decision %d, however many quick ones there are",
+    async (role, most) => {
+      const by: Actor = { ...actor, role, team: role === "team" ? "web" : null }
+      expect(await slowChange(by)).toEqual({ result: "made", decided: most })
+      expect(await count()).toBe(most)
+      expect(await platform.deps.store.audit.verify()).toMatchObject({ records: most + 1, brokenAt: null })
+      expect(await holders()).toBe(0)
+    },
+  )
+
+  it("waits for another's turn until that is given back, and no longer than it lasts when it never is", async () => {
+    const until = platform.deps.clock.now() + 5_000
+    await platform.deps.db
+      .prepare("INSERT INTO commit_turn (id, holder, until_ms) VALUES (1, 'gone', ?)")
+      .bind(until)
+      .run()
+    let waited = 0
+    const wait = async (ms: number) => {
+      expect(await count()).toBe(0)
+      waited += ms
+      platform.pass(ms)
+    }
+    expect(await increment({ ...platform.deps, wait })).toBe(1)
+    expect(waited).toBeGreaterThanOrEqual(5_000)
+    expect(waited).toBeLessThan(5_100)
+  })
+
+  it("gives its turn back when it is refused", async () => {
+    let decided = 0
+    const refused = commit(platform.deps, actor, async (): Promise<Decision<null>> => {
+      decided += 1
+      if (decided === 2) {
+        expect(await holders()).toBe(1)
+        throw new Error("not so")
+      }
+      await increment()
+      return { statements: [], audit: [{ action: "x", target: "y", detail: {} }], result: null }
+    })
+    await expect(refused).rejects.toThrow("not so")
+    expect(await holders()).toBe(0)
+  })
+})
+
 describe("commit: refuses", () => {
   it("keeps no record of a change that the database refuses", async ({ expect }) => {
     const impossible = async (): Promise<Decision<null>> => ({
@@ -66,8 +139,14 @@ describe("commit: refuses", () => {
   })
 
   it("gives up with api.busy when it loses every race", async ({ expect }) => {
+    const { db } = platform.deps
     const decide = async (): Promise<Decision<null>> => {
-      await increment()
+      // A writer that knows nothing of turns.
+      const { seq, hash } = await readHead(db)
+      await db
+        .prepare("INSERT INTO audit SELECT ?, '', '', '', '', '', ?, 'x' || ?")
+        .bind(seq + 1, hash, seq)
+        .run()
       return {
         statements: [platform.deps.db.prepare("UPDATE counter SET number = 900")],
         audit: [{ action: "counter.set", target: "counter", detail: {} }],

@@ -1,8 +1,10 @@
 /**
  * The one way state is written: statements and their audit records in one D1 batch, so that no effect exists without its record.
  * The audit's next `seq` is what concurrent writers compete for: who decided on state that has since changed loses, reads again and decides anew.
+ * Who needs longer to decide would lose to quicker ones for ever, and one team's tokens could hold up a kill switch: after some losses a writer takes the turn, and the others wait.
+ * The turn only says who goes first; that nothing is lost rests on `seq` alone.
  */
-import { refuse } from "../../../kit/problem.ts"
+import { type Refusal, refuse } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
 import type { Actor } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
@@ -11,6 +13,12 @@ import { canonicalJson } from "../canonical-json.ts"
 export const GENESIS_HASH = "0".repeat(64)
 /** Lost races before a writer gives up with `api.busy`. */
 const MAX_ATTEMPTS = 60
+/** Lost races after which a writer takes the turn. */
+const PATIENCE: Readonly<Record<Actor["role"], number>> = { ops: 1, team: 3 }
+/** Milliseconds that a turn lasts at most: a process that ends with it holds nobody up for longer. Some ten times what a change of a whole registry takes. */
+const TURN_MS = 5_000
+/** Looks at another's turn before a writer gives up; at 25 to 75 ms apart they outlast a turn. */
+const MAX_LOOKS = 300
 
 export interface AuditEntry {
   /** Such as `deployment.create`. */
@@ -43,34 +51,90 @@ export interface LedgerDependencies {
 
 /**
  * Runs `decide` and commits what it says. `decide` may run several times and must read all it decides on itself; it has no effects of its own.
- * A batch whose outcome got lost is recognised by its record: nothing is applied twice. Throws `api.busy` after {@link MAX_ATTEMPTS} lost races, and whatever `decide` throws.
+ * A batch whose outcome got lost is recognised by its record: nothing is applied twice. Throws `api.busy` after {@link MAX_ATTEMPTS} lost races or a turn of others without end, and whatever `decide` throws.
  */
 export async function commit<T>(
   deps: LedgerDependencies,
   actor: Actor,
   decide: () => Promise<Decision<T>>,
 ): Promise<T> {
-  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    // Read before `decide` reads: whatever changes from here on moves the head and makes the batch fail.
-    const head = await readHead(deps.db)
-    const decision = await decide()
-    if (decision.audit.length === 0 && decision.statements.length === 0) return decision.result
-    // Without an id of its own, a rival's equal record could be taken for ours below.
-    const change = deps.ids.next("c")
-    const records = await chain(head, deps.clock.now(), actor, decision.audit, change)
-    const last = records.at(-1)
-    if (last === undefined) throw new Error("a change without an audit record")
-    try {
-      await deps.db.batch([...records.map((record) => insertRecord(deps.db, record)), ...decision.statements])
-      return decision.result
-    } catch (failure) {
-      const found = await readHashAt(deps.db, last.seq)
-      if (found === last.hash) return decision.result
-      if (found === null && (await readHead(deps.db)).seq === head.seq) throw failure
+  const turn = new Turn(deps)
+  try {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      if (attempt >= PATIENCE[actor.role]) await turn.take()
+      // Read before `decide` reads: whatever changes from here on moves the head and makes the batch fail.
+      const head = await headInTurn(deps, turn)
+      const decision = await decide()
+      if (decision.audit.length === 0 && decision.statements.length === 0) return decision.result
+      // Without an id of its own, a rival's equal record could be taken for ours below.
+      const change = deps.ids.next("c")
+      const records = await chain(head, deps.clock.now(), actor, decision.audit, change)
+      const last = records.at(-1)
+      if (last === undefined) throw new Error("a change without an audit record")
+      try {
+        await deps.db.batch([...records.map((record) => insertRecord(deps.db, record)), ...decision.statements])
+        return decision.result
+      } catch (failure) {
+        const found = await readHashAt(deps.db, last.seq)
+        if (found === last.hash) return decision.result
+        if (found === null && (await readHead(deps.db)).seq === head.seq) throw failure
+      }
+      await deps.wait(Math.random() * Math.min(100, 4 * 2 ** Math.min(attempt, 6)))
     }
-    await deps.wait(Math.random() * Math.min(100, 4 * 2 ** Math.min(attempt, 6)))
+  } finally {
+    await turn.giveBack()
   }
-  throw refuse("api.busy", { headers: { "retry-after": "1" } })
+  throw busy()
+}
+
+function busy(): Refusal {
+  return refuse("api.busy", { headers: { "retry-after": "1" } })
+}
+
+/** The head, read while it is nobody else's turn. Throws `api.busy`. */
+async function headInTurn({ db, clock, wait }: LedgerDependencies, turn: Turn): Promise<AuditHead> {
+  for (let look = 0; look < MAX_LOOKS; look++) {
+    const found = await db.prepare(NEWEST_AND_TURN).bind(clock.now()).first<AuditHead & { holder: string | null }>()
+    const other = found?.holder ?? null
+    if (other === null || other === turn.holder) return headOf(found)
+    await wait(25 + Math.random() * 50)
+  }
+  throw busy()
+}
+
+/** The turn of one writer, which it may never take. */
+class Turn {
+  readonly #deps: LedgerDependencies
+  /** Null until it was asked for. */
+  holder: string | null = null
+
+  constructor(deps: LedgerDependencies) {
+    this.#deps = deps
+  }
+
+  /** Takes the turn, or prolongs it, unless another has it: then it is asked for again at the next loss. */
+  async take(): Promise<void> {
+    const { db, clock, ids } = this.#deps
+    this.holder ??= ids.next("turn")
+    const now = clock.now()
+    await db
+      .prepare(
+        `INSERT INTO commit_turn (id, holder, until_ms) VALUES (1, ?1, ?2)
+         ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, until_ms = excluded.until_ms WHERE until_ms <= ?3 OR holder = excluded.holder`,
+      )
+      .bind(this.holder, now + TURN_MS, now)
+      .run()
+  }
+
+  /** What is not given back ends by itself: a change that was made is not reported as failed for it. */
+  async giveBack(): Promise<void> {
+    if (this.holder === null) return
+    await this.#deps.db
+      .prepare("DELETE FROM commit_turn WHERE holder = ?")
+      .bind(this.holder)
+      .run()
+      .catch(() => undefined)
+  }
 }
 
 export interface AuditRow {
@@ -127,8 +191,15 @@ function insertRecord(db: D1Database, row: AuditRow): D1PreparedStatement {
 
 /** The newest record; seq 0 and the genesis hash when there is none. */
 export async function readHead(db: D1Database): Promise<AuditHead> {
-  const head = await db.prepare("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").first<AuditHead>()
-  return head ?? { seq: 0, hash: GENESIS_HASH }
+  return headOf(await db.prepare(NEWEST).first<AuditHead>())
+}
+
+const NEWEST = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
+/** Always one row. */
+const NEWEST_AND_TURN = `SELECT seq, hash, holder FROM (SELECT 1) LEFT JOIN (${NEWEST}) ON true LEFT JOIN commit_turn ON until_ms > ?`
+
+function headOf(newest: { readonly [Field in keyof AuditHead]: AuditHead[Field] | null } | null): AuditHead {
+  return { seq: newest?.seq ?? 0, hash: newest?.hash ?? GENESIS_HASH }
 }
 
 async function readHashAt(db: D1Database, seq: number): Promise<string | null> {
