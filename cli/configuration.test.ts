@@ -46,25 +46,23 @@ describe("login", () => {
     expect(file()).toEqual({ url: bench.api.url, token: TOKEN })
   })
 
-  it("takes the token of standard input rather than the variable's, and says which", async () => {
+  it("takes the variable's token where there is one, says so, and leaves standard input to the caller", async () => {
     accepted()
     const other = `spt_${"v".repeat(43)}`
-    const piped = await login(`${TOKEN}\n`, { SALLYPORT_TOKEN: other })
-    expect(file().token).toBe(TOKEN)
-    expect(piped.out).toContain("(token t-1), with the token from standard input;")
-    for (const empty of ["", "\n"]) {
-      const named = await login(empty, { SALLYPORT_TOKEN: other })
-      expect(file().token).toBe(other)
-      expect(named.out).toContain("(token t-1), with the token from SALLYPORT_TOKEN;")
+    for (const stdin of [`${TOKEN}\n`, "", "the next line of a loop\n"]) {
+      const { out, code } = await login(stdin, { SALLYPORT_TOKEN: other })
+      expect([code, file().token]).toEqual([0, other])
+      expect(out).toContain("(token t-1), with the token from SALLYPORT_TOKEN;")
     }
     const json = JSON.parse((await login("", { SALLYPORT_TOKEN: other }, "--json")).out)
     expect(json).toMatchObject({ tokenFrom: "SALLYPORT_TOKEN" })
   })
 
-  it("takes the variable's where standard input is something else, such as the rest of a script", async () => {
+  it("takes that of standard input where there is none, and says so", async () => {
     accepted()
-    const { code } = await login("echo done\nexit 0\n", { SALLYPORT_TOKEN: TOKEN })
-    expect([code, file().token]).toEqual([0, TOKEN])
+    const { out } = await login(`${TOKEN}\n`)
+    expect(file().token).toBe(TOKEN)
+    expect(out).toContain("(token t-1), with the token from standard input;")
   })
 
   it.each(["", "two words", "a\nb", "schlüssel", "x".repeat(501)])(

@@ -1,6 +1,6 @@
 /** What the command line needs of the world around it, so that tests give it another one. */
 import { createInterface } from "node:readline"
-import { type Readable, Writable } from "node:stream"
+import { Writable } from "node:stream"
 import { text } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
 
@@ -8,8 +8,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly out: (text: string) => void
   readonly err: (text: string) => void
-  /** All of standard input. With a patience, milliseconds: nothing when it neither began nor ended within that. */
-  readonly readStdin: (patienceMs?: number) => Promise<string>
+  /** All of standard input. */
+  readonly readStdin: () => Promise<string>
   /** One line that a person types or pastes, not shown while they do. */
   readonly readSecret: () => Promise<string>
   /** True when a person types. */
@@ -24,31 +24,12 @@ export function processIo(): Io {
     env: process.env,
     out: (line) => process.stdout.write(line),
     err: (line) => process.stderr.write(line),
-    readStdin: (patienceMs) =>
-      patienceMs === undefined
-        ? text(process.stdin)
-        : textWithin(process.stdin, (signal) => sleep(patienceMs, undefined, { signal })),
+    readStdin: () => text(process.stdin),
     readSecret,
     interactive: process.stdin.isTTY === true,
     fetch,
     clock: { now: () => performance.now(), sleep },
   }
-}
-
-/** All of the stream, or nothing when `patience` is over before it begins or ends; then the stream is let go of, which would keep the process alive. `signal` is when nobody waits any more. */
-export async function textWithin(
-  stream: Readable,
-  patience: (signal: AbortSignal) => Promise<unknown>,
-): Promise<string> {
-  const begun = new Promise<true>((resolve) => {
-    for (const event of ["readable", "end", "error", "close"]) stream.once(event, () => resolve(true))
-  })
-  const waiting = new AbortController()
-  const hasBegun = (await Promise.race([begun, patience(waiting.signal)])) === true
-  waiting.abort()
-  if (hasBegun) return text(stream)
-  stream.destroy()
-  return ""
 }
 
 /** readline takes the terminal's echo over, and what it echoes goes nowhere. Ctrl-C and Ctrl-D give an empty line. */

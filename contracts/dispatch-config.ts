@@ -70,6 +70,13 @@ const origin = z
     (value) => /^https?:\/\//.test(value) && URL.canParse(value) && new URL(value).origin === value,
     "must be an origin such as https://cell.example:8443",
   )
+/** That of pages which may read something with credentials: over plain http, whoever is between could speak as it. */
+const webOrigin = origin.refine(
+  (value) =>
+    (value.startsWith("https://") || /^http:\/\/([^/]+\.)?(localhost|127\.0\.0\.1)(:|$)/.test(value)) &&
+    !value.includes("*"),
+  "must be one origin, and https unless it is on this machine",
+)
 /** Company ids are decimal text: they exceed 53 bits and are never parsed into a number. */
 export const companyId = z.string().regex(/^[0-9]{1,20}$/, "must be 1–20 decimal digits")
 
@@ -203,7 +210,7 @@ export const route = z.strictObject({
    * Web origins, as browsers send them, whose scripts may read the problems that the gateway itself answers on this route, with credentials or without (Fetch §3.3): what a script's
    * own answers allow is said by the script. Absent: none; a page of another origin sees a network error in place of, say, 401. Younger than the format.
    */
-  problemsReadableBy: z.array(origin).min(1).max(20).optional(),
+  problemsReadableBy: z.array(webOrigin).min(1).max(20).optional(),
   /** Other teams may attach more specific paths below. */
   open: z.boolean().default(false),
 })

@@ -702,7 +702,7 @@ export const PROBLEMS = {
   "config.not-published": {
     status: 503,
     title: "The change is recorded but not yet in force",
-    fix: "It will be published within a minute or two; sending the request again tries at once.",
+    fix: "It will be published within a minute or two. Look before sending anything again: a second rollback goes further back.",
   },
   "keys.none-to-sign": {
     status: 503,

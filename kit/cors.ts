@@ -2,9 +2,8 @@
  * Cross-origin requests: which web origins may read a Worker's answers. It stands before everything that could refuse, `requirePassport` too, because a preflight
  * carries no credential. What a Worker behind it, or an origin behind that, says of CORS is taken away: one place decides.
  *
- * It decides for answers of the Worker alone. What the dispatcher refuses or answers in a Worker's place (401, 403, 413, 503, 504 and every other problem of its own) is read by the origins
- * that the route names in `problemsReadableBy`. By a page of another it is not: that sees a network error, and neither the status nor the problem; nor does anybody read what is refused before a
- * route is found, such as 429 of the brake.
+ * It decides for answers of the Worker alone. What the dispatcher refuses or answers in a Worker's place (401, 403, 413, 429, 503, 504 and every other problem of its own) is read by the origins
+ * that the route names in `problemsReadableBy`. By a page of another it is not: that sees a network error, and neither the status nor the problem.
  * @see Fetch Standard §3.3 (CORS protocol), RFC 6454 §6.2 (serialized origin)
  */
 import type { MiddlewareHandler } from "hono"

@@ -26,9 +26,9 @@ const CACHED_PASSPORTS = 500
 const KEYS_MAX_AGE_MS = 60_000
 /** Milliseconds after which a request has the keys asked for behind its answer, so that none waits where there are requests. */
 const KEYS_RENEW_AFTER_MS = 45_000
-/** Milliseconds that a request waits for an answer whose key is known, and only too old: without one it goes on. */
-const KNOWN_KEY_WAIT_MS = 1_000
-/** Milliseconds that one waits which cannot go on without an answer; more than the two seconds for which the platform itself may wait for its config. */
+/** Milliseconds that a request waits for an answer whose key is known, and only too old: without one it goes on. More than the two seconds for which the platform itself may wait for its config. */
+const KNOWN_KEY_WAIT_MS = 2_500
+/** Milliseconds that one waits which cannot go on without an answer. */
 const NO_KEY_WAIT_MS = 5_000
 /** How often an unknown `kid` may cause another question for keys, per {@link KEYS_MAX_AGE_MS} and isolate. */
 const EXTRA_KEY_QUESTIONS = 20
@@ -47,7 +47,7 @@ export interface PassportRequirements {
   readonly clock?: { now(): number }
 }
 
-/** `waitUntil`: the request's own, by which keys are renewed behind its answer. Without it a request waits for them once a minute, a second at most. */
+/** `waitUntil`: the request's own, by which keys are renewed behind its answer. Without it a request waits for them once a minute, two and a half seconds at most. */
 export type RequirePassport = (
   request: Request,
   platform: KeySource,
@@ -102,7 +102,7 @@ type Reason =
 
 /**
  * Makes the check, once per isolate, with caches of its own. The check resolves to the claims, or refuses `platform.passport-required`
- * (deliberately without saying why; the reason goes to the log) or `platform.unavailable` when no key was ever to be had. It waits for the platform a second at most
+ * (deliberately without saying why; the reason goes to the log) or `platform.unavailable` when no key was ever to be had. It waits for the platform two and a half seconds at most
  * where the passport's key is known, else five.
  */
 export function passportRequirement(requirements: PassportRequirements): RequirePassport {

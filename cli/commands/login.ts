@@ -2,7 +2,7 @@ import type { Command } from "commander"
 import { whoamiShape } from "../../contracts/api.ts"
 import { ApiClient } from "../api-client.ts"
 import { type CommonOptions, commandOf } from "../command.ts"
-import { isToken, originOf, requireToken, store, storedEdgeOf } from "../configuration.ts"
+import { originOf, requireToken, store, storedEdgeOf } from "../configuration.ts"
 import type { Io } from "../io.ts"
 import { printJson } from "../print.ts"
 
@@ -10,15 +10,12 @@ interface Options extends CommonOptions {
   readonly edge?: string
 }
 
-/** Milliseconds for standard input to begin, where there is a token without it: a runner of jobs may leave it open and never write. */
-const PATIENCE_MS = 2_000
-
 /** The token comes by standard input or the environment: on a command line other users of the machine could read it. */
 export function login(io: Io): Command {
   return commandOf(
     "login",
     "store where the control plane is and a token for it",
-    "login http://127.0.0.1:8788 --edge http://127.0.0.1:8787 < token.txt",
+    "login http://127.0.0.1:8788 --edge http://127.0.0.1:8787 < token.txt    (without SALLYPORT_TOKEN, which would win)",
     "login https://control.example.com    (with SALLYPORT_TOKEN set)",
   )
     .argument("<url>", "origin of the control plane")
@@ -42,15 +39,12 @@ export function login(io: Io): Command {
     })
 }
 
-/** Standard input wins over the variable: whoever pipes a token in means it, where a variable may be left from before. */
+/** The variable wins: standard input may be the caller's own, such as the lines of a loop that it is called in, and is only read where nothing else is given. */
 async function givenToken(io: Io): Promise<{ readonly token: string; readonly from: string }> {
-  const named = { token: (io.env.SALLYPORT_TOKEN ?? "").trim(), from: "SALLYPORT_TOKEN" }
+  const named = (io.env.SALLYPORT_TOKEN ?? "").trim()
+  if (named !== "") return { token: named, from: "SALLYPORT_TOKEN" }
   const from = "standard input"
-  if (io.interactive) {
-    if (named.token !== "") return named
-    io.err("Paste the token, then Enter (it is not shown):\n")
-    return { token: (await io.readSecret()).trim(), from }
-  }
-  const token = (await io.readStdin(named.token === "" ? undefined : PATIENCE_MS)).trim()
-  return named.token === "" || isToken(token) ? { token, from } : named
+  if (!io.interactive) return { token: (await io.readStdin()).trim(), from }
+  io.err("Paste the token, then Enter (it is not shown):\n")
+  return { token: (await io.readSecret()).trim(), from }
 }

@@ -20,7 +20,7 @@ export function noticesList(io: Io, finish: (code: ExitCode) => void): Command {
       io,
       ["ABOUT", "TEAM", "NOTICE", "DETAIL"],
       notices.map(({ about, team, code, detail }) => [about, team, code, detail]),
-      "Nothing to notice: no switch is thrown, and every route can be passed.",
+      "Nothing to notice: no switch is thrown, and no route is known that nobody can pass.",
     )
   })
 }

@@ -38,6 +38,12 @@ export function revocationsList(io: Io): Command {
     })
 }
 
+function olderThan(limit: number): string {
+  return limit < NEWEST_MOST
+    ? `--limit ${Math.min(limit * 10, NEWEST_MOST)} shows more.`
+    : "without --newest, and with a larger --limit, all are listed, oldest first."
+}
+
 function more(larger: number): string {
   return `More exist, and these are the oldest: --newest shows the newest first, --limit ${larger} more of them.`
 }
@@ -50,7 +56,6 @@ async function newest({ limit }: Options, io: Io): Promise<RevocationItem[]> {
     })
   const query = new URLSearchParams({ newest: "true", limit: String(limit) })
   const { items } = (await apiOf(io).get(`${PATH}?${query}`, listOf(revocationShape))).value
-  if (items.length >= limit && limit < NEWEST_MOST)
-    io.err(`Older ones may exist: --limit ${Math.min(limit * 10, NEWEST_MOST)} shows more.\n`)
+  if (items.length >= limit) io.err(`Older ones may exist: ${olderThan(limit)}\n`)
   return items
 }

@@ -87,6 +87,19 @@ describe("a route that nobody can pass", () => {
     expect(await about("nobody-passes")).toEqual(isSaid ? ["routes/pay"] : [])
   })
 
+  it.each<[auth: object, isSaid: boolean]>([
+    [required({ accept: ["session"], kinds: ["service"] }), true],
+    [required({ accept: ["session", "service-key"], kinds: ["service"] }), false],
+    [required({ ...keys, kinds: ["user"] }), true],
+    [required({ ...keys, kinds: ["user", "service"] }), false],
+    [required({ issuers: ["machines"], kinds: ["user"] }), true],
+    [required({ issuers: ["machines", "people"], kinds: ["user"] }), false],
+    [{ ...required({ accept: ["session"], kinds: ["service"] }), mode: "optional" }, true],
+  ])("is said of one that by itself is for what it does not look at: %j", async (auth, isSaid) => {
+    await route({ auth })
+    expect(await about("nobody-passes")).toEqual(isSaid ? ["routes/pay"] : [])
+  })
+
   it("is said with the reason, to its team and to ops, and is no refusal", async () => {
     await route({ auth: required(bearer) })
     await put("scripts/pay", { access: { scopes: [], minLevel: 2 } })

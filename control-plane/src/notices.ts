@@ -57,6 +57,9 @@ function whyNobodyPasses(
   access: ScriptAccess | null,
   issuers: Readonly<Record<string, IssuerConfig>>,
 ): string | null {
+  const comes = kindsThrough(auth, issuers).filter((kind) => auth.kinds?.includes(kind) ?? true)
+  if (auth.kinds !== undefined && comes.length === 0)
+    return `it is for ${auth.kinds.join(" or ")} credentials, and looks at none of these (auth.accept, auth.issuers)`
   if (access === null) return null
   const { kinds, minLevel, maxAuthAgeS } = access
   const asksSession = minLevel !== undefined || maxAuthAgeS !== undefined
@@ -65,10 +68,9 @@ function whyNobodyPasses(
     return `it looks at no credential (auth.mode none), and ${script} asks for one (access)`
   if (asksSession && !acceptOf(auth).includes("session"))
     return `it accepts no session, and ${script} asks for one (access.${minLevel === undefined ? "maxAuthAgeS" : "minLevel"})`
-  const comes = kindsThrough(auth, issuers).filter((kind) => auth.kinds?.includes(kind) ?? true)
   const mayPass = (kind: Kind) => (kinds?.includes(kind) ?? true) && (!asksSession || kind === "user")
   if (asks && !comes.some(mayPass))
-    return `credentials of the kind ${comes.join(" or ") || "none"} come by it, and ${script} asks for ${asksSession ? "a session" : (kinds ?? []).join(" or ")} (access)`
+    return `credentials of the kind ${comes.join(" or ")} come by it, and ${script} asks for ${asksSession ? "a session" : (kinds ?? []).join(" or ")} (access)`
   return null
 }
 

@@ -487,6 +487,16 @@ describe("a problem on a route that names who may read it", () => {
       expect(await from(origin)).toEqual({ status: 401, said: open(origin), vary: "Origin" })
   })
 
+  it("is open when the screen refuses, before any route was looked for", async () => {
+    const { screen } = exampleConfig()
+    const methods = { ...screen.methods, allow: ["POST"] }
+    const bed = await testBed({ ...routesWith({ auth, problemsReadableBy: [APP] }), screen: { ...screen, methods } })
+    const answer = await send(bed, FILES, { headers: { origin: APP } })
+    expect([answer.status, answer.headers.get("access-control-allow-origin")]).toEqual([405, APP])
+    const elsewhere = await send(bed, "https://api.example.com/elsewhere", { headers: { origin: APP } })
+    expect([elsewhere.status, elsewhere.headers.get("access-control-allow-origin")]).toEqual([405, null])
+  })
+
   it("is open when the route is switched off, too", async () => {
     const kill = { mode: "enforce" as const, reason: "incident", retryAfterS: 7 }
     expect(await from(APP, { kill })).toEqual({ status: 503, said: open(APP), vary: "Origin" })

@@ -9,7 +9,7 @@ import { type Inbound, readInbound } from "./edge/read-inbound.ts"
 import { screen } from "./edge/screen.ts"
 import { finish } from "./forward/finish.ts"
 import { type ForwardOrder, forward } from "./forward/forward.ts"
-import { type Readers, readableBy, readersOf } from "./forward/readable-problem.ts"
+import { type Asked, readableBy, readersOf } from "./forward/readable-problem.ts"
 import { authenticate } from "./identity/authenticate.ts"
 import { authorize, isSensitive } from "./identity/authorize.ts"
 import { type Login, loginOf, orLogin } from "./identity/login-redirect.ts"
@@ -31,15 +31,15 @@ export interface RequestContext {
 export async function handle(request: Request, context: RequestContext, deps: Dependencies): Promise<Response> {
   const trip = new Trip(deps.clock, deps.log, deps.makeId(), request)
   let login: Login | null = null
-  let readers: Readers | null = null
+  let asked: Asked | null = null
   try {
     const inbound = trip.entered(readInbound(request, trip.requestId)) // reserved headers are named from here on
     const config = trip.under(await trip.leg("config", deps.config.current(context.waitUntil)))
+    asked = { inbound, routes: config.loaded.routes } // who may read a problem is the route's to say
     const trace = trip.traced(beginTrace(inbound, config.tracing))
     await trip.leg("screen", screen(inbound, config.screen, deps.brake, trip.note, context.waitUntil))
     const route = trip.routed(findRoute(inbound, config.loaded))
     const { auth } = route.config
-    readers = readersOf(inbound.request, route.config) // who may read a problem of this route
     refuseSwitchedOff(route, config.loaded, trip.note)
     const { access } = route.script // asked whatever the way to it
     login = loginOf(inbound, auth, access) // where a browser goes in place of a refusal
@@ -59,7 +59,7 @@ export async function handle(request: Request, context: RequestContext, deps: De
     )
     return trip.answered(finish(answer, inbound, release.target, config.revision, subject.kind, token))
   } catch (thrown) {
-    return readableBy(readers, trip.refused(orLogin(thrown, login)))
+    return readableBy(readersOf(asked), trip.refused(orLogin(thrown, login)))
   } finally {
     trip.close(deps.tripSpans, context.waitUntil)
   }

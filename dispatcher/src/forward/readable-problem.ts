@@ -1,24 +1,35 @@
 /**
  * Which scripts may read a problem that the gateway answers in a Worker's place. Without it a page of another origin cannot tell "log in again" from a network that is down:
- * its browser keeps the answer, and `Retry-After` with it, to itself (Fetch §3.3). Worker's answers are the Worker's to open (kit/cors.ts).
+ * its browser keeps the answer, and `Retry-After` with it, to itself (Fetch §3.3). A Worker's answers are the Worker's to open (kit/cors.ts).
  */
 
 /** What of a problem is said in headers, beyond those that every script may read. */
 const EXPOSED = "Retry-After, WWW-Authenticate, X-Request-Id, X-Sallyport-Config, X-Sallyport-Release"
 
-export interface Readers {
+/** What is known of a request, from before anything could refuse it: the screen's problems are read by the same origins. */
+export interface Asked {
+  readonly inbound: { readonly request: Request; readonly hostname: string; readonly path: string }
+  readonly routes: {
+    find(
+      hostname: string,
+      path: string,
+    ): string | { readonly config: { readonly problemsReadableBy?: readonly string[] | undefined } }
+  }
+}
+
+interface Readers {
   /** The origin that asks, when it is one of those that may read; null for any other. */
   readonly origin: string | null
 }
 
-/** Null on a route that names no readers. An origin is compared as text, so that `null`, which any sandboxed frame sends, is never one of them. */
-export function readersOf(
-  request: Request,
-  { problemsReadableBy }: { readonly problemsReadableBy?: readonly string[] | undefined },
-): Readers | null {
-  if (problemsReadableBy === undefined) return null
+/** Null where no route is found, or one that names no readers. An origin is compared as text, so that `null`, which any sandboxed frame sends, is never one of them. */
+export function readersOf(asked: Asked | null): Readers | null {
+  if (asked === null) return null
+  const { request, hostname, path } = asked.inbound
+  const match = asked.routes.find(hostname, path)
+  if (typeof match === "string" || match.config.problemsReadableBy === undefined) return null
   const origin = request.headers.get("origin")
-  return { origin: origin !== null && problemsReadableBy.includes(origin) ? origin : null }
+  return { origin: origin !== null && match.config.problemsReadableBy.includes(origin) ? origin : null }
 }
 
 /** The same problem, open to the origin that asked where that may read it. */
