@@ -40,6 +40,51 @@ describe("tracked files", () => {
   })
 })
 
+/**
+ * What a file of migrations may not hold: wrangler sends it to D1 as one text, and whoever cuts it there has taken quotes and semicolons of comments for the
+ * code's, and a trigger's inner semicolon for its end unless it stands on one line between upper-case BEGIN and END (workers-sdk#3892, #4713).
+ */
+function misleading(sql: string): string[] {
+  const comments = (sql.match(/'(?:[^']|'')*'|--[^\n]*|\/\*[\s\S]*?\*\//g) ?? []).filter(
+    (each) => !each.startsWith("'"),
+  )
+  const triggers = sql.split("\n").filter((line) => /^\s*CREATE\s+(TEMP\w*\s+)?TRIGGER\b/i.test(line))
+  return [
+    ...comments.filter((each) => /['"`;]/.test(each)),
+    ...triggers.filter((line) => !/\bBEGIN\b.*;\s*END;/.test(line)),
+  ]
+}
+
+describe("migrations", () => {
+  const files = trackedFiles("*.sql")
+
+  it("hold nothing in comments or triggers at which D1 could cut them apart", () => {
+    expect(files.length).toBeGreaterThan(0)
+    expect(files.flatMap((file) => misleading(read(file)).map((text) => `${file}: ${text}`))).toEqual([])
+  })
+
+  it.each([
+    ["-- the audit's seq"],
+    ["a TEXT, -- one; two"],
+    ["-- `seq` of a row"],
+    ['-- "seq" of a row'],
+    ["/* one;\n two */"],
+    ["a TEXT DEFAULT 'it''s', -- isn't"],
+    ["CREATE TRIGGER t BEFORE UPDATE ON a BEGIN\n  SELECT 1;\nEND;"],
+    ["CREATE TRIGGER t BEFORE UPDATE ON a begin SELECT 1; end;"],
+  ])("are found misleading: %j", (sql) => {
+    expect(misleading(sql)).toHaveLength(1)
+  })
+
+  it.each([
+    ["-- JSON: string[] of origins"],
+    ["a TEXT DEFAULT 'x; -- y', -- of a row"],
+    ["CREATE TRIGGER t BEFORE UPDATE ON a BEGIN SELECT RAISE(ABORT, 'no; no'); END;"],
+  ])("pass: %j", (sql) => {
+    expect(misleading(sql)).toEqual([])
+  })
+})
+
 describe("servers of loopback", () => {
   /** Two that are no HTTP server, and one in a process of its own whose callers end with it. */
   const OTHERS = ["emulator/ports.ts", "tests/security/canaries-tap.ts", "benchmarks/upload/origins-child.ts"]

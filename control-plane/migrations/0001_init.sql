@@ -1,6 +1,6 @@
--- The control plane's registry. D1 is the source of truth; KV and R2 hold what follows from it.
--- Every change of state stands in one batch with its audit record; the audit's `seq` is what concurrent changes compete for.
--- Times are ISO 8601 in UTC.
+-- The registry of the control plane. D1 is the source of truth, KV and R2 hold what follows from it.
+-- Every change of state stands in one batch with its audit record, whose seq is what concurrent changes compete for.
+-- Times are ISO 8601 in UTC. Comments hold neither quotes nor semicolons: tests/hygiene.test.ts says why.
 
 CREATE TABLE teams (
   name TEXT PRIMARY KEY,
@@ -9,14 +9,14 @@ CREATE TABLE teams (
   created_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- `hash` is the SHA-256 of the token, hex; the token itself is nowhere. Ops tokens belong to no team.
+-- hash is the SHA-256 of the token, hex. The token itself is nowhere. Ops tokens belong to no team.
 CREATE TABLE tokens (
   id TEXT PRIMARY KEY,
   team TEXT REFERENCES teams (name),
   role TEXT NOT NULL CHECK (role IN ('ops', 'team')),
   hash TEXT NOT NULL UNIQUE,
   label TEXT NOT NULL,
-  created_by TEXT, -- id of the token that made it, which takes it along when it is revoked; null for the bootstrap token
+  created_by TEXT, -- id of the token that made it, which takes it along when it is revoked. Null: the bootstrap token
   created_at TEXT NOT NULL,
   expires_at TEXT,
   revoked_at TEXT,
@@ -25,7 +25,7 @@ CREATE TABLE tokens (
 CREATE INDEX tokens_by_creator ON tokens (created_by);
 
 -- A deleted script keeps its row: its name stays with its team until ops give it to another, and its version numbers are never given out again,
--- not even when the name changes hands: `numbered_to` is the highest that an earlier team had.
+-- not even when the name changes hands: numbered_to is the highest that an earlier team had.
 CREATE TABLE scripts (
   name TEXT PRIMARY KEY,
   team TEXT NOT NULL REFERENCES teams (name),
@@ -51,7 +51,7 @@ CREATE TABLE versions (
   UNIQUE (script, digest)
 ) STRICT, WITHOUT ROWID;
 
--- `seq` tells which of two deployments is the newer.
+-- seq tells which of two deployments is the newer.
 CREATE TABLE deployments (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
   id TEXT NOT NULL UNIQUE,
@@ -62,7 +62,7 @@ CREATE TABLE deployments (
   created_by TEXT NOT NULL,
   created_at TEXT NOT NULL,
   config_revision INTEGER,
-  back_to INTEGER, -- of a rollback: the seq that it stands at in the history; what lies between is taken back
+  back_to INTEGER, -- of a rollback: the seq that it stands at in the history, all between being taken back
   withdrawn TEXT NOT NULL DEFAULT '[]' -- JSON: numbers of the versions that rollbacks up to this one took back
 ) STRICT;
 CREATE INDEX deployments_by_script ON deployments (script, seq);
@@ -81,7 +81,7 @@ CREATE TABLE hostnames (
   created_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- `spec` holds the route's fields beside those that have a column.
+-- spec holds the fields of a route beside those that have a column.
 CREATE TABLE routes (
   id TEXT PRIMARY KEY,
   hostname TEXT NOT NULL REFERENCES hostnames (hostname),
@@ -93,7 +93,7 @@ CREATE TABLE routes (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX routes_by_script ON routes (script);
 
--- A section's JSON text, cut into parts because a D1 row may hold 2 MB and a company directory is larger.
+-- The JSON text of a section, cut into parts because a D1 row may hold 2 MB and a company directory is larger.
 CREATE TABLE policy (
   section TEXT NOT NULL,
   part INTEGER NOT NULL,
@@ -101,8 +101,8 @@ CREATE TABLE policy (
   PRIMARY KEY (section, part)
 ) STRICT, WITHOUT ROWID;
 
--- One row per published config. `content_digest` leaves revision and time out: an unchanged config has the same and is not published again.
--- `live_at` is null until KV's pointer has named this revision.
+-- One row per published config. content_digest leaves revision and time out: an unchanged config has the same and is not published again.
+-- live_at is null until the pointer in KV has named this revision.
 CREATE TABLE config_revisions (
   revision INTEGER PRIMARY KEY,
   digest TEXT NOT NULL,
@@ -114,8 +114,8 @@ CREATE TABLE config_revisions (
   live_at TEXT
 ) STRICT;
 
--- Answers to requests that carried an Idempotency-Key, kept for a day. `deployment` is the id that whatever is recorded for the key has, so that a
--- repeat finds it; `status` is null until there is an answer, `running_since` while nobody works on one.
+-- Answers to requests that carried an Idempotency-Key, kept for a day. deployment is the id that whatever is recorded for the key has, so that a
+-- repeat finds it. status is null until there is an answer, running_since while nobody works on one.
 CREATE TABLE idempotency (
   actor TEXT NOT NULL,
   key TEXT NOT NULL,

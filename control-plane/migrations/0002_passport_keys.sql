@@ -1,5 +1,5 @@
 -- The key ring of the passports. Private parts are sealed under the secret RING_KEY (AES-256-GCM, bound to the kid) and leave this table as they stand, into the
--- dispatch config; a row is deleted once the key verifies no longer, and its sealed part then stands in the config revisions of its time alone.
+-- dispatch config. A row is deleted once the key verifies no longer, and its sealed part then stands in the config revisions of its time alone.
 CREATE TABLE passport_keys (
   kid TEXT PRIMARY KEY,
   x TEXT NOT NULL, -- of the public point on P-256, base64url

@@ -191,6 +191,21 @@ it("switches a whole team off and on, for ops alone", async () => {
   await json("routes delete cli-team")
 })
 
+it("says what a change left behind that nobody can pass, and lists it", async () => {
+  await json(
+    "routes set cli-files --hostname cli.example.com --path '/files/*' --script cli-files --team cli-team --auth none",
+  )
+  const { err, code } = await sallyport("scripts set cli-files --require-level 2")
+  expect([code, err]).toEqual([
+    0,
+    "notice: routes/cli-files: it looks at no credential (auth.mode none), and cli-files asks for one (access)\n",
+  ])
+  expect(await sallyport("notices list")).toMatchObject({ code: 2, out: expect.stringContaining("nobody-passes") })
+  await sallyport("scripts set cli-files --no-require")
+  expect(await sallyport("notices list")).toMatchObject({ code: 0 })
+  await json("routes delete cli-files")
+})
+
 it("leaves a route that ops switched off to ops, and says what is wrong with a name or a hostname", async () => {
   const token = await platform().tokenOf("cli-team")
   const make = "--hostname cli.example.com --path '/off/*' --script cli-files --auth none"

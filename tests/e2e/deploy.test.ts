@@ -111,6 +111,53 @@ export default { fetch: (_, env) => new Response(env.GREETING + text) }
   })
 })
 
+describe("what a deploy keeps of the one before", () => {
+  const source = (version: number) =>
+    `export default { fetch: (_, { TOKEN = null, GREETING = null }) => Response.json({ version: ${version}, TOKEN, GREETING }) }\n`
+  const said = async () => (await platform().fetch("https://hello.example.com/keeper")).json()
+
+  it("is every secret that was sent once, and variables with --keep-vars, until another thing has the name", async () => {
+    const token = await platform().tokenOf("test-team")
+    const directory = await workerFolder("keeper", source(1), '[vars]\nGREETING = "hello"\n')
+    const deploy = async (version: number, toml: string, ...extra: string[]) => {
+      await writeFile(`${directory}/index.js`, source(version))
+      await writeFile(
+        `${directory}/wrangler.toml`,
+        `name = "keeper"\nmain = "index.js"\ncompatibility_date = "2026-10-01"\n${toml}`,
+      )
+      await deployWithWrangler(platform(), token, directory, extra)
+      await platform().waitForConfig()
+      return said()
+    }
+    await writeFile(`${directory}/secrets.json`, JSON.stringify({ TOKEN: "of alice" }))
+    await platform().uploadWorker({ directory, script: "keeper", route: "https://hello.example.com/keeper" })
+    const vars = '[vars]\nGREETING = "hello"\n'
+    const all = { TOKEN: "of alice", GREETING: "hello" }
+    expect(await deploy(1, vars, "--secrets-file", "secrets.json")).toEqual({ version: 1, ...all })
+    expect(await deploy(2, `${vars}[secrets]\nrequired = ["TOKEN"]\n`)).toEqual({ version: 2, ...all })
+    expect(await deploy(3, "", "--keep-vars")).toEqual({ version: 3, ...all })
+    expect(await deploy(4, "")).toEqual({ version: 4, ...all, GREETING: null })
+    expect(await deploy(5, "", "--var", "TOKEN:none")).toEqual({ version: 5, TOKEN: "none", GREETING: null })
+    expect(await deploy(6, "")).toEqual({ version: 6, TOKEN: null, GREETING: null })
+  })
+})
+
+describe("a Worker with the compatibility flags that frameworks set", () => {
+  it("is held to its team's egress all the same", async () => {
+    const source = 'export default { fetch: async () => fetch("https://elsewhere.example.net/") }\n'
+    const flags = [
+      "nodejs_compat",
+      "global_fetch_strictly_public",
+      "enable_nodejs_process_v2",
+      "enable_nodejs_fs_module",
+    ]
+    const directory = await workerFolder("flagged", source, `compatibility_flags = ${JSON.stringify(flags)}\n`)
+    await platform().uploadWorker({ directory, script: "flagged", route: "https://hello.example.com/flagged" })
+    const response = await platform().fetch("https://hello.example.com/flagged")
+    expect(await response.text()).toContain("egress.destination-refused")
+  })
+})
+
 describe("a folder whose config is JSON with comments", () => {
   it("gives the Worker its name, and one without a config is refused", async () => {
     const directory = await workerFolder("unused", textWorker("configured"))
@@ -198,6 +245,18 @@ describe("metadata that the door refuses", () => {
     expect(error).toBeInstanceOf(WranglerError)
     expect((error as WranglerError).output).toMatch(/worker_loader/)
     expect((error as WranglerError).output).not.toContain("malformed response")
+  })
+
+  it.each([
+    ["a Workflow", '[[workflows]]\nname = "w"\nbinding = "W"\nclass_name = "W"\n', /Workflows are not available/],
+    ["a region", '[placement]\nregion = "aws:us-east-1"\n', /placement\/region: teams may not choose/],
+  ])("is told by wrangler why not: %s", async (_, toml, reason) => {
+    const source = `import { WorkflowEntrypoint } from "cloudflare:workers"\nexport class W extends WorkflowEntrypoint {}\n${textWorker("no")}`
+    const directory = await workerFolder("refused", source, toml)
+    const error = await rejectionOf(deployWithWrangler(platform(), await platform().tokenOf("test-team"), directory))
+    expect(error).toBeInstanceOf(WranglerError)
+    expect((error as WranglerError).output).toMatch(reason)
+    expect((error as WranglerError).output).not.toContain("--dispatch-namespace production")
   })
 
   it("refuses a token that nobody was given", async () => {

@@ -209,6 +209,15 @@ describe("an upload through the door", () => {
     expect(await plane.deps.store.versions.latest("pages")).toBe(2)
   })
 
+  it("of a Workflow is refused for what it declares, which wrangler's question before it does not hide", async () => {
+    const question = await call(`GET ${ACCOUNT}/workflows/orders`)
+    expect([question.status, question.code]).toEqual([404, 10200])
+    expect((await call(`GET ${ACCOUNT}/workflows`)).status).toBe(403)
+    const bindings = [{ type: "workflow", name: "W", workflow_name: "orders", class_name: "W" }]
+    const { body } = await put("pages", web, { metadata: { bindings } })
+    expect(body.errors[0]?.message).toContain("/bindings/0/type: workflow is refused: Workflows are not available")
+  })
+
   it("answers the modules back to their owner", async () => {
     await put("pages", web, { code: "export default 1" })
     const headers = { authorization: `Bearer ${web}` }
@@ -216,6 +225,121 @@ describe("an upload through the door", () => {
     const form = await (await plane.fetch(new Request(url, { headers }))).formData()
     const file = form.get("index.js")
     expect(typeof file === "string" ? file : await file?.text()).toBe("export default 1")
+  })
+})
+
+describe("what an upload keeps of the version before", () => {
+  const KEEP_SECRETS = ["secret_text", "secret_key"]
+  const KEEP_ALL = ["plain_text", "json", ...KEEP_SECRETS]
+  const secret = (text: string) => ({ type: "secret_text", name: "TOKEN", text })
+  const code = (text: string) => `export default "${text}"`
+
+  /** Uploads, and says which version that is and what was placed in it beside PLATFORM. */
+  async function upload(bindings: readonly object[], options: { code?: string; keep?: unknown; token?: string } = {}) {
+    const { keep = KEEP_SECRETS, token = web, code: text } = options
+    const metadata = { bindings, keep_bindings: keep }
+    const { status, body } = await put("pages", token, { metadata, ...(text === undefined ? {} : { code: text }) })
+    const version = Number(String(body.result?.deployment_id).slice(0, 8))
+    const placed = cloudflare.scripts.get(`pages--v${version}`)?.metadata.bindings as { name: string }[] | undefined
+    const message = body.errors[0]?.message ?? ""
+    return { status, version, message, bindings: placed?.filter((each) => each.name !== "PLATFORM") }
+  }
+
+  it("is its secrets, sealed as they were, and the same upload again is the same version", async () => {
+    await upload([secret("of alice")])
+    const second = await upload([], { code: code("b") })
+    expect(second).toMatchObject({ version: 2, bindings: [secret("of alice")] })
+    expect(await upload([], { code: code("b") })).toMatchObject({ version: 2 })
+    const [one, two] = await Promise.all([1, 2].map((each) => plane.deps.artifacts.get(`manifests/pages/${each}.json`)))
+    const [first, kept] = [await one?.json<{ bindings: unknown }>(), await two?.text()]
+    expect(kept).not.toContain("alice")
+    expect(JSON.parse(String(kept)).bindings).toEqual(first?.bindings)
+    expect((await call(`GET ${scriptPath("pages")}/secrets`)).body.result).toEqual([
+      { type: "secret_text", name: "TOKEN" },
+    ])
+  })
+
+  it("is what the newest version has: a secret that is sent takes the place of the one before, in a version of its own", async () => {
+    await upload([secret("one"), { ...secret("x"), name: "OTHER" }])
+    expect(await upload([secret("two")])).toMatchObject({
+      version: 2,
+      bindings: [{ name: "OTHER", text: "x" }, secret("two")],
+    })
+    expect((await upload([], { code: code("b") })).bindings).toMatchObject([{ name: "OTHER" }, secret("two")])
+  })
+
+  it("is nothing when the upload does not ask, and no secret whose name is given to something else, then or later", async () => {
+    await upload([secret("one")])
+    expect(await upload([], { keep: [] })).toMatchObject({ version: 2, bindings: [] })
+    await upload([secret("one")])
+    const plain = { type: "plain_text", name: "TOKEN", text: "" }
+    expect((await upload([plain], { code: code("b") })).bindings).toEqual([plain])
+    expect((await upload([], { code: code("b") })).bindings).toEqual([])
+  })
+
+  it("is variables only when they are named too, and never a resource", async () => {
+    await plane.send("PUT /v1/teams/web", { body: { grants: ["resource:kv_namespace:abc"], egress: [] } })
+    const variables = [
+      { type: "plain_text", name: "A", text: "a" },
+      { type: "json", name: "B", json: { b: 1 } },
+    ]
+    await upload([...variables, secret("one"), { type: "kv_namespace", name: "KV", namespace_id: "abc" }])
+    expect((await upload([], { code: code("b"), keep: KEEP_ALL })).bindings).toEqual([...variables, secret("one")])
+    expect((await upload([], { code: code("c") })).bindings).toEqual([secret("one")])
+    const refused = await upload([], { code: code("d"), keep: ["kv_namespace"] })
+    expect(refused.status).toBe(400)
+    expect(refused.message).toContain("- /keep_bindings/0: only secrets and variables are kept")
+  })
+
+  it("is nothing of a version that Cloudflare refused, however many there were", async () => {
+    await upload([secret("one")])
+    for (let each = 0; each < 25; each++) {
+      const { status } = await upload([secret(`bad ${each}`)], { code: `SYNTAX ERROR ${each}` })
+      expect(status).toBe(400)
+    }
+    expect((await upload([], { code: code("b") })).bindings).toEqual([secret("one")])
+  })
+
+  it("is nothing of another team that had the name before", async () => {
+    await upload([secret("one")])
+    await plane.send("DELETE /v1/scripts/pages", { token: web })
+    expect((await plane.send("PUT /v1/scripts/pages", { body: { team: "other" } })).status).toBe(201)
+    expect(await upload([], { token: other, keep: KEEP_ALL })).toMatchObject({ status: 200, bindings: [] })
+  })
+
+  it("is nothing of before the script was deleted, but what was uploaded anew since", async () => {
+    await upload([secret("one")])
+    plane.pass(1)
+    await plane.send("DELETE /v1/scripts/pages", { token: web })
+    plane.pass(1)
+    expect(await upload([], { code: code("b") })).toMatchObject({ version: 2, bindings: [] })
+    plane.pass(1)
+    await plane.send("DELETE /v1/scripts/pages", { token: web })
+    plane.pass(1)
+    expect(await upload([secret("one")])).toMatchObject({ version: 1 })
+    expect(await upload([], { code: code("c") })).toMatchObject({ version: 3, bindings: [secret("one")] })
+  })
+
+  it("is nothing in an upload of assets alone, which nobody reads a binding in", async () => {
+    await upload([secret("one")])
+    const session = await call(`POST ${scriptPath("pages")}/assets-upload-session`, web, { manifest: {} })
+    const assets = { jwt: session.body.result.jwt, config: {} }
+    const metadata = { assets, main_module: undefined, bindings: undefined }
+    expect((await put("pages", web, { modules: null, metadata })).status).toBe(200)
+  })
+
+  it("is a secret that wrangler requires by inherit, and it alone", async () => {
+    await upload([secret("one"), { type: "plain_text", name: "A", text: "a" }])
+    const inherit = { type: "inherit", name: "TOKEN" }
+    expect((await upload([inherit], { code: code("b"), keep: [] })).bindings).toEqual([secret("one")])
+    for (const wrong of [
+      { ...inherit, name: "A" },
+      { ...inherit, name: "B" },
+      { ...inherit, version_id: "1" },
+    ]) {
+      const { status, message } = await upload([wrong], { code: code("c") })
+      expect([status, message.includes("- /bindings/0/type: inherit is refused")]).toEqual([400, true])
+    }
   })
 })
 
@@ -265,6 +389,12 @@ describe("the door", () => {
     expect((await call(`PUT ${ACCOUNT}/workers/scripts/pages`, web, {})).message).toContain(
       "--dispatch-namespace production",
     )
+    // `wrangler secret put` and `secret delete` know no namespace.
+    for (const line of [
+      `PUT ${ACCOUNT}/workers/scripts/pages/secrets`,
+      `DELETE ${ACCOUNT}/workers/scripts/pages/secrets/A`,
+    ])
+      expect((await call(line, web, {})).message).toContain("Secrets come with --secrets-file")
     expect((await call(`DELETE ${ACCOUNT}/workers/services/pages?force=true`)).status).toBe(403)
     expect(await everything()).toEqual(before)
   })

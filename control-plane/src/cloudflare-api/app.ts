@@ -13,7 +13,7 @@ import { type Answer, CLOUDFLARE_CODE, envelope, errorEnvelope, refuseAs } from 
 import { listNamespaces, refuseNamespace, refuseNamespaceChange, showNamespace } from "./namespaces.ts"
 import type { Handler } from "./operation.ts"
 import { putScript } from "./put-script.ts"
-import { findBucket, findDatabase, findQueue, refuseLookup, refuseOther } from "./resources.ts"
+import { findBucket, findDatabase, findQueue, refuseLookup, refuseOther, refuseWorkflow } from "./resources.ts"
 import {
   accountScript,
   listScripts,
@@ -60,6 +60,7 @@ const OPERATIONS: readonly (readonly [method: string, path: string, handler: Han
   ["GET", "/accounts/:account/queues", findQueue],
   ["GET", "/accounts/:account/r2/buckets/:bucket", findBucket],
   ["GET", "/accounts/:account/d1/database/:database", findDatabase],
+  ["GET", "/accounts/:account/workflows/:workflow", refuseWorkflow],
   ["*", "/accounts/:account/d1/*", refuseLookup],
   ["*", "/accounts/:account/storage/kv/*", refuseLookup],
   ["*", "/accounts/:account/*", refuseOther],
@@ -71,7 +72,7 @@ interface DoorEnv {
   Variables: { requestId?: string }
 }
 
-/** Bytes of a refused upload that are still read: the largest that is accepted. */
+/** Bytes of a refused upload that are still read: more than the largest that is accepted. */
 const READ_AWAY_MOST = 40 * 1024 * 1024
 
 /**

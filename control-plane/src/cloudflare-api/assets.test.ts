@@ -77,6 +77,17 @@ describe("an assets session", () => {
     expect((await send(forged, A, "hi")).status).toBe(401)
   })
 
+  it("asks for as many files at once as an isolate has room for", async () => {
+    const MIB = 1024 * 1024
+    const concurrency = async (size: number) => {
+      const { jwt } = await open({ "/a": { hash: A, size }, "/b": { hash: B, size: 1 } })
+      return JSON.parse(atob(jwt.split(".")[1] ?? "")).edge_kv_upload_concurrency
+    }
+    expect(await concurrency(25 * MIB)).toBe(2)
+    expect(await concurrency(17 * MIB)).toBe(2)
+    expect(await concurrency(16 * MIB)).toBe(3)
+  })
+
   it("takes files in base64 as well", async () => {
     const { jwt } = await open({ "/index.html": { hash: A, size: 2 } })
     const form = new FormData()
@@ -85,6 +96,70 @@ describe("an assets session", () => {
     const url = `https://control-plane.example${UPLOAD}?base64=true`
     expect((await plane.fetch(new Request(url, { method: "POST", headers, body: form }))).status).toBe(201)
     expect((await put(jwt)).status).toBe(200)
+  })
+
+  /** Bytes that no two pieces of the same length share. */
+  const bytesOf = (size: number) => Uint8Array.from({ length: size }, (_, index) => (index * 7919) >> 8)
+  const base64Of = (bytes: Uint8Array) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))
+  /** All files in one form, in base64, as a wrangler sends them that does not know the token's switches. */
+  async function sendForm(jwt: string, files: Readonly<Record<string, string>>) {
+    const form = new FormData()
+    for (const [hash, text] of Object.entries(files)) form.append(hash, new File([text], hash, { type: "text/html" }))
+    const headers = { authorization: `Bearer ${jwt}` }
+    const request = new Request(`https://control-plane.example${UPLOAD}?base64=true`, {
+      method: "POST",
+      headers,
+      body: form,
+    })
+    const response = await plane.fetch(request)
+    return { status: response.status, envelope: await response.json<Enveloped>() }
+  }
+
+  it("takes files in base64 of any length and with line ends, and places them as they were", async () => {
+    const [large, small] = [bytesOf(400_001), bytesOf(5)]
+    const { jwt } = await open({
+      "/large.bin": { hash: A, size: large.byteLength },
+      "/small.bin": { hash: B, size: small.byteLength },
+    })
+    const lines = base64Of(large).replaceAll(/.{76}/g, "$&\r\n")
+    expect((await sendForm(jwt, { [A]: lines, [B]: base64Of(small) })).status).toBe(201)
+    expect((await put(jwt)).status).toBe(200)
+    const placed = [...cloudflare.assets.values()].map(({ bytes }) => bytes)
+    expect(placed.map((bytes) => bytes.byteLength).sort((a, b) => a - b)).toEqual([5, 400_001])
+    expect(placed.find((bytes) => bytes.byteLength > 5)).toEqual(large)
+  })
+
+  it("takes only as much base64 at once as several requests can have in memory, and says how to send more", async () => {
+    const [fits, larger] = [5_700_000, 6_300_000]
+    const { jwt } = await open({ "/a": { hash: A, size: fits }, "/b": { hash: B, size: larger } })
+    expect((await sendForm(jwt, { [A]: "AAAA".repeat(fits / 3) })).status).toBe(201)
+    const { status, envelope } = await sendForm(jwt, { [B]: "AAAA".repeat(larger / 3) })
+    expect(status).toBe(413)
+    expect(envelope.errors[0]?.message).toContain("Send a larger file raw")
+  })
+
+  it("asks for files in requests that such a wrangler can send", async () => {
+    const size = 3 * 1024 * 1024
+    const { buckets } = await open({ "/a": { hash: A, size }, "/b": { hash: B, size } })
+    expect(buckets).toEqual([[A], [B]])
+  })
+
+  it("refuses text that is no base64", async () => {
+    const { jwt } = await open({ "/index.html": { hash: A, size: 2 } })
+    expect((await sendForm(jwt, { [A]: "a?==" })).envelope.errors[0]?.message).toContain("is not base64")
+  })
+
+  it("takes the largest file, raw, and no larger one", async () => {
+    const size = 25 * 1024 * 1024
+    const { jwt } = await open({ "/large.bin": { hash: A, size } })
+    const post = async (bytes: number) => {
+      const headers = { authorization: `Bearer ${jwt}` }
+      const url = `https://control-plane.example${UPLOAD}/${A}`
+      return plane.fetch(new Request(url, { method: "POST", headers, body: new Uint8Array(bytes) }))
+    }
+    expect((await post(size - 1)).status).toBe(400)
+    expect((await post(size + 1)).status).toBe(413)
+    expect((await post(size)).status).toBe(201)
   })
 
   it("asks again only for files that the newest version lacks, and the same files are the same version", async () => {

@@ -4,24 +4,27 @@
  */
 import { refuse } from "../../../kit/problem.ts"
 import { find } from "../store/scripts.ts"
-import { ASSET_LIMITS } from "../upload/asset-session.ts"
+import { ASSET_LIMITS, type IncomingFile } from "../upload/asset-session.ts"
+import { findNewest } from "../upload/newest-version.ts"
+import type { Chunks } from "../upload/read-bytes.ts"
 import { readForm } from "../upload/read-upload.ts"
 import { sessionsOf, uploadingTeam } from "../upload/take-upload.ts"
 import type { Answer } from "./envelope.ts"
 import type { Call } from "./operation.ts"
-import { findNewest } from "./scripts.ts"
 
 /** Bytes of a session's manifest: 20 000 paths with hashes. */
 const MANIFEST_BYTES = 8 * 1024 * 1024
+/** Characters of base64 that are decoded at once; whole groups. */
+const BASE64_CHARS = 256 * 1024
 
 /** POST …/scripts/{script}/assets-upload-session */
 export async function openSession({ request, param, actor, deps }: Call): Promise<Answer> {
   const script = param("script")
   const team = await uploadingTeam(script, actor, deps)
   if (!/^application\/json\b/i.test(request.headers.get("content-type") ?? "")) throw refuse("api.media-type")
-  const text = new TextDecoder().decode(await readBytes(request, MANIFEST_BYTES))
+  const text = await readText(request, MANIFEST_BYTES)
   const row = await find(deps.db, script)
-  const newest = row === null ? null : await findNewest(row, { deps })
+  const newest = row === null ? null : await findNewest(row, deps)
   const earlier = newest?.manifest.assets?.files ?? []
   const { token, buckets } = await sessionsOf(deps).open({ script, team }, text, earlier)
   return { result: { jwt: token, buckets } }
@@ -32,9 +35,8 @@ type Incoming = Omit<Call, "actor">
 /** POST /workers/assets/upload/{hash}: the file itself. */
 export async function receiveFile({ request, param, deps }: Incoming): Promise<Answer> {
   const token = sessionToken(request)
-  const bytes = await readBytes(request, ASSET_LIMITS.fileBytes)
   const contentType = request.headers.get("content-type") ?? ""
-  await sessionsOf(deps).receive(token, { hash: param("hash"), contentType, bytes })
+  await sessionsOf(deps).receive(token, [{ hash: param("hash"), contentType, content: request.body ?? noChunks() }])
   return taken(token)
 }
 
@@ -43,11 +45,8 @@ export async function receiveForm({ request, url, deps }: Incoming): Promise<Ans
   const token = sessionToken(request)
   if (url.searchParams.get("base64") !== "true")
     throw refuse("upload.malformed", { detail: "Send the files in base64, with ?base64=true." })
-  for (const [hash, part] of await readForm(request)) {
-    const text = typeof part === "string" ? part : await part.text()
-    const contentType = typeof part === "string" ? "" : part.type
-    await sessionsOf(deps).receive(token, { hash, contentType, bytes: fromBase64(text, hash) })
-  }
+  const form = await readForm(request, ASSET_LIMITS.formBytes, formTooLarge)
+  await sessionsOf(deps).receive(token, Array.from(form, fileOf))
   return taken(token)
 }
 
@@ -62,27 +61,47 @@ function sessionToken(request: Request): string {
   return match[1]
 }
 
-/** The body, counted while it is read. Throws `upload.too-large`. */
-async function readBytes(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
-  const tooLarge = () => refuse("upload.too-large", { detail: `At most ${limit / 1024 / 1024} MiB are taken.` })
-  if (Number(request.headers.get("content-length") ?? 0) > limit) throw tooLarge()
-  const chunks: Uint8Array[] = []
-  let sizeBytes = 0
-  for await (const chunk of request.body ?? []) {
-    sizeBytes += chunk.byteLength
-    if (sizeBytes > limit) throw tooLarge()
-    chunks.push(chunk)
-  }
-  const bytes = new Uint8Array(sizeBytes)
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.byteLength
-  }
-  return bytes
+function fileOf([hash, part]: [string, File | string]): IncomingFile {
+  const content = typeof part === "string" ? new Blob([part]) : part
+  return { hash, contentType: typeof part === "string" ? "" : part.type, content: fromBase64(content, hash) }
 }
 
-function fromBase64(text: string, hash: string): Uint8Array {
+function formTooLarge() {
+  return refuse("upload.too-large", {
+    detail: `A form may have ${ASSET_LIMITS.formBytes / 1024 / 1024} MiB. Send a larger file raw, in a request of its own, as the session's token asks; a wrangler that does not is too old.`,
+  })
+}
+
+/** The body, counted while it is read. Throws `upload.too-large`. */
+async function readText(request: Request, limitBytes: number): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ""
+  let sizeBytes = 0
+  for await (const chunk of request.body ?? noChunks()) {
+    sizeBytes += chunk.byteLength
+    if (sizeBytes > limitBytes)
+      throw refuse("upload.too-large", { detail: `At most ${limitBytes / 1024 / 1024} MiB are taken.` })
+    text += decoder.decode(chunk, { stream: true })
+  }
+  return text + decoder.decode()
+}
+
+async function* noChunks(): Chunks {}
+
+/** Piece by piece: a file stands in memory twice as it is, in base64 and decoded. Throws `upload.malformed`. */
+async function* fromBase64(content: Blob, hash: string): Chunks {
+  let rest = ""
+  for (let at = 0; at < content.size; at += BASE64_CHARS) {
+    const piece = await content.slice(at, at + BASE64_CHARS).text()
+    const text = rest + piece.replaceAll(/\s/g, "")
+    const whole = text.length - (text.length % 4)
+    rest = text.slice(whole)
+    yield decode(text.slice(0, whole), hash)
+  }
+  yield decode(rest, hash)
+}
+
+function decode(text: string, hash: string): Uint8Array {
   try {
     return Uint8Array.from(atob(text), (char) => char.charCodeAt(0))
   } catch {

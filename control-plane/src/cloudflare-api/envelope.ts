@@ -14,6 +14,8 @@ export const CLOUDFLARE_CODE = {
   notInNamespace: 10092,
   noSuchNamespace: 100119,
   noSuchPath: 7003,
+  /** No such Workflow; wrangler asks before an upload that declares one, and gives up at anything else. */
+  noSuchWorkflow: 10200,
   authentication: 10000,
   /** What `/user/tokens/verify` answers for a token that is none; wrangler says so legibly. */
   invalidToken: 1000,

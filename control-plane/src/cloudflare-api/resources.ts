@@ -4,7 +4,7 @@
  */
 import { refuse } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
-import type { Answer } from "./envelope.ts"
+import { type Answer, CLOUDFLARE_CODE, refuseAs } from "./envelope.ts"
 import { useNamespace } from "./namespaces.ts"
 import type { Call } from "./operation.ts"
 
@@ -35,6 +35,11 @@ export function refuseLookup({ url }: Call): never {
   throw refuse("api.forbidden", {
     detail: `Resources are neither listed nor created through this door. Give the ${binding} binding its ${field}, for which the team holds a grant.`,
   })
+}
+
+/** GET /workflows/{workflow}: no team has one. What an upload that declares one hears is the screen's affair. */
+export function refuseWorkflow(): never {
+  throw refuseAs(CLOUDFLARE_CODE.noSuchWorkflow, "api.not-found", { detail: "There are no Workflows here." })
 }
 
 /** Everything else of the account. */

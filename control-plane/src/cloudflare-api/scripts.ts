@@ -2,11 +2,11 @@
  * A team's own scripts, as Cloudflare's API shows them. Reading shows the newest version; what is another team's answers as if it were absent.
  * Everything that changes a script other than by uploading it is refused with the way to do it.
  */
-import type { Manifest, ManifestBinding } from "../../../contracts/manifest.ts"
+import type { ManifestBinding } from "../../../contracts/manifest.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { actsFor } from "../actor.ts"
-import type { ScriptRow, VersionRow } from "../store/rows.ts"
 import { artifactStore } from "../upload/artifact-store.ts"
+import { findNewest, type NewestVersion } from "../upload/newest-version.ts"
 import { type Answer, CLOUDFLARE_CODE, refuseAs } from "./envelope.ts"
 import { useNamespace } from "./namespaces.ts"
 import type { Call } from "./operation.ts"
@@ -24,7 +24,7 @@ export async function listScripts(call: Call): Promise<Answer> {
   const limit = Math.min(Math.max(Number(url.searchParams.get("limit")) || 100, 1), 100)
   const cursor = url.searchParams.get("cursor") ?? undefined
   const page = await deps.store.scripts.list(actor.role === "ops" ? null : actor.team, { limit, cursor })
-  const found = await Promise.all(page.items.map((script) => findNewest(script, call)))
+  const found = await Promise.all(page.items.map((script) => findNewest(script, deps)))
   const result = found.filter((each) => each !== null).map((each) => scriptResult(each, call))
   return { result, resultInfo: { count: result.length, cursor: page.nextCursor ?? "" } }
 }
@@ -82,30 +82,30 @@ export function refuseDelete({ param }: Call): never {
 /** PUT, PATCH and DELETE of a script's secrets, settings, content or tags. */
 export function refuseChange({ deps }: Call): never {
   throw refuse("api.forbidden", {
-    detail: `A version never changes. Change it by uploading it again (secrets with --secrets-file). ${useNamespace(deps)}`,
+    detail: `A version never changes. Change it by uploading it again. ${SECRETS} ${useNamespace(deps)}`,
   })
 }
 
+const SECRETS =
+  "Secrets come with --secrets-file and stay through later uploads; one goes when its name is given to a variable (--var NAME:)."
+
 /** Account-level `/workers/scripts/{script}/…`, which wrangler also asks about: no team script is an account Worker. */
-export function accountScript({ request, deps }: Call): never {
+export function accountScript({ request, url, deps }: Call): never {
   if (request.method === "GET" || request.method === "HEAD" || request.method === "PATCH")
     throw refuseAs(CLOUDFLARE_CODE.scriptNotFound, "api.not-found", {
       detail: "This Worker does not exist on your account.",
     })
-  throw refuse("api.forbidden", { detail: `Only uploads to the dispatch namespace are taken. ${useNamespace(deps)}` })
-}
-
-interface Newest {
-  readonly script: ScriptRow
-  readonly version: VersionRow
-  readonly manifest: Manifest
+  const secrets = url.pathname.includes("/secrets") ? ` ${SECRETS}` : ""
+  throw refuse("api.forbidden", {
+    detail: `Only uploads to the dispatch namespace are taken.${secrets} ${useNamespace(deps)}`,
+  })
 }
 
 /** Throws 404 with 10092 when there is none that the caller may see. */
-async function newestVersion(call: Call): Promise<Newest> {
+async function newestVersion(call: Call): Promise<NewestVersion> {
   const { actor, deps } = call
   const script = await deps.store.scripts.get(call.param("script"))
-  const newest = script !== null && actsFor(actor, script.team) ? await findNewest(script, call) : null
+  const newest = script !== null && actsFor(actor, script.team) ? await findNewest(script, deps) : null
   if (newest === null)
     throw refuseAs(CLOUDFLARE_CODE.notInNamespace, "api.not-found", {
       detail: "This Worker does not exist in the dispatch namespace.",
@@ -113,17 +113,7 @@ async function newestVersion(call: Call): Promise<Newest> {
   return newest
 }
 
-/** The newest version that was stored completely, or null. */
-export async function findNewest(script: ScriptRow, { deps }: Pick<Call, "deps">): Promise<Newest | null> {
-  const { items } = await deps.store.versions.list(script.name, { limit: 5 })
-  for (const version of items) {
-    const manifest = await artifactStore(deps.artifacts).readManifest(script.name, version.number, version.digest)
-    if (manifest !== null) return { script, version, manifest }
-  }
-  return null
-}
-
-function scriptResult({ script, version, manifest }: Newest, { deps }: Call) {
+function scriptResult({ script, version, manifest }: NewestVersion, { deps }: Call) {
   return {
     created_on: script.createdAt,
     modified_on: version.createdAt,

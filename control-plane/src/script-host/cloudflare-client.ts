@@ -6,6 +6,7 @@ import type { BaseCloudflare } from "cloudflare/client"
 import { createClient } from "cloudflare/tree-shakable"
 import { z } from "zod"
 import type { Dependencies } from "../dependencies.ts"
+import { MultipartForm } from "./multipart-form.ts"
 import { type RetryDependencies, withRetry } from "./retry.ts"
 
 /** Milliseconds for one call; an upload of 10 MB with a slow start is well within. */
@@ -18,7 +19,7 @@ export type CloudflareDependencies = Pick<Dependencies, "clock" | "wait" | "fetc
 }
 
 export interface CallOptions {
-  /** FormData, or a value to send as JSON. */
+  /** A form, or a value to send as JSON. */
   readonly body?: unknown
   /** In place of the API token: the token of an assets upload session. */
   readonly bearer?: string
@@ -62,12 +63,17 @@ export function cloudflareClient(deps: CloudflareDependencies): CloudflareClient
   const retry: RetryDependencies = { clock: deps.clock, wait: deps.wait, random: deps.random ?? Math.random }
   return {
     call(method, path, result, options = {}, wasApplied) {
-      const headers = options.bearer === undefined ? {} : { authorization: `Bearer ${options.bearer}` }
+      const { body, bearer } = options
+      const headers = {
+        ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
+        ...(body instanceof MultipartForm ? { "content-type": body.contentType } : {}),
+      }
       const url = `/accounts/${accountId}${path}`
       return withRetry(retry, async (attempt) => {
         const applied = attempt === 1 ? null : await wasApplied?.()
         if (applied != null) return applied
-        const answer = await client.request<unknown>({ method, path: url, body: options.body, headers })
+        const content = body instanceof MultipartForm ? body.open() : body
+        const answer = await client.request<unknown>({ method, path: url, body: content, headers })
         return readResult(answer, result)
       })
     },

@@ -2,14 +2,16 @@
  * A version's static assets into the namespace, by Cloudflare's three steps: session, upload of what is missing, completion token.
  * Assets are shared by hash across a namespace, so the hash we name is salted with the team: nobody can claim a file by guessing its hash.
  */
-import { base64url } from "jose"
 import { z } from "zod"
 import type { ManifestAsset } from "../../../contracts/manifest.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
 import type { CloudflareClient } from "./cloudflare-client.ts"
+import { MultipartForm } from "./multipart-form.ts"
 
-/** Bytes of files in one request; their base64 and the form are held in memory beside them. */
+/** Of one request, all of whose files are held in memory; a file that is larger goes alone. */
 const BATCH_BYTES = 8 * 1024 * 1024
+/** Of one request. Each file is a read, and an invocation has a limit of them: what it brought in before it met that is not asked for again. */
+const BATCH_FILES = 500
 
 const session = z.object({ jwt: z.string(), buckets: z.array(z.array(z.string())).default([]) })
 /** Null or without `jwt` until everything is in. */
@@ -42,12 +44,7 @@ export async function placeAssets(
     return file === undefined ? [] : [{ hash, file }]
   })
   for (const batch of batchesOf(wanted)) {
-    const form = new FormData()
-    for (const { hash, file } of batch) {
-      const content = toBase64(await readBlob(file.sha256))
-      form.append(hash, new File([content], hash, { type: file.contentType ?? "application/null" }))
-    }
-    const options = { body: form, bearer: jwt }
+    const options = { body: await formOf(batch, readBlob), bearer: jwt }
     const answer = await client.call("post", "/workers/assets/upload?base64=true", uploaded, options)
     token = answer?.jwt ?? token
   }
@@ -64,12 +61,25 @@ interface Wanted {
   readonly file: ManifestAsset
 }
 
+async function formOf(
+  batch: readonly Wanted[],
+  readBlob: (sha256: string) => Promise<ArrayBuffer>,
+): Promise<MultipartForm> {
+  const parts = batch.map(async ({ hash, file }) => ({
+    name: hash,
+    file: { name: hash, type: file.contentType ?? "application/null" },
+    content: new Uint8Array(await readBlob(file.sha256)),
+    base64: true,
+  }))
+  return new MultipartForm(await Promise.all(parts))
+}
+
 function batchesOf(files: readonly Wanted[]): Wanted[][] {
   const batches: Wanted[][] = []
   let room = 0
   for (const each of files) {
     const last = batches.at(-1)
-    if (last !== undefined && each.file.sizeBytes <= room) last.push(each)
+    if (last !== undefined && each.file.sizeBytes <= room && last.length < BATCH_FILES) last.push(each)
     else {
       batches.push([each])
       room = BATCH_BYTES
@@ -77,10 +87,4 @@ function batchesOf(files: readonly Wanted[]): Wanted[][] {
     room -= each.file.sizeBytes
   }
   return batches
-}
-
-/** Standard alphabet with padding; jose only makes the URL-safe one. */
-function toBase64(bytes: ArrayBuffer): string {
-  const text = base64url.encode(new Uint8Array(bytes)).replaceAll("-", "+").replaceAll("_", "/")
-  return text + "=".repeat((4 - (text.length % 4)) % 4)
 }

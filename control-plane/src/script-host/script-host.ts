@@ -8,6 +8,7 @@ import { placedName } from "../../../contracts/script-name.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { saysNotFound } from "./classify-failure.ts"
 import { type CloudflareDependencies, cloudflareClient } from "./cloudflare-client.ts"
+import type { MultipartForm } from "./multipart-form.ts"
 import { placeAssets } from "./place-assets.ts"
 import { uploadForm } from "./upload-form.ts"
 
@@ -72,7 +73,7 @@ export function scriptHost(deps: CloudflareDependencies): ScriptHost {
     return { wasThere: true, etag: script.etag ?? null, startupTimeMs: null }
   }
 
-  async function formOf(placement: Placement): Promise<FormData> {
+  async function formOf(placement: Placement): Promise<MultipartForm> {
     const { team, version, manifest } = placement
     const name = placedName(manifest.script, version)
     return uploadForm({

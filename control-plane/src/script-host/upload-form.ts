@@ -4,6 +4,7 @@
  */
 import type { Manifest, ManifestBinding, ModuleKind } from "../../../contracts/manifest.ts"
 import type { PlatformProps } from "../../../contracts/platform.ts"
+import { MultipartForm } from "./multipart-form.ts"
 
 const TYPE_OF_KIND: Readonly<Record<ModuleKind, string>> = {
   esm: "application/javascript+module",
@@ -26,7 +27,7 @@ export interface FormParts {
   readonly assetsToken: string | null
 }
 
-export function uploadForm(parts: FormParts): FormData {
+export function uploadForm(parts: FormParts): MultipartForm {
   const { manifest } = parts
   const metadata = {
     ...manifest.settings,
@@ -40,11 +41,14 @@ export function uploadForm(parts: FormParts): FormData {
       ? {}
       : { assets: { jwt: parts.assetsToken, config: manifest.assets.config } }),
   }
-  const form = new FormData()
-  form.set("metadata", JSON.stringify(metadata))
-  for (const { name, kind, bytes } of parts.modules)
-    form.append(name, new File([bytes], name, { type: TYPE_OF_KIND[kind] }))
-  return form
+  return new MultipartForm([
+    { name: "metadata", file: null, content: new TextEncoder().encode(JSON.stringify(metadata)) },
+    ...parts.modules.map(({ name, kind, bytes }) => ({
+      name,
+      file: { name, type: TYPE_OF_KIND[kind] },
+      content: new Uint8Array(bytes),
+    })),
+  ])
 }
 
 /** The platform binding's props are how the dispatcher knows the caller; user code can neither read nor forge them. */

@@ -10,17 +10,23 @@ import { toFaults } from "../../../contracts/to-faults.ts"
 import { refuse } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
 import type { ArtifactStore } from "./artifact-store.ts"
+import { type Chunks, readBytes } from "./read-bytes.ts"
 import { parseStrictJson } from "./strict-json.ts"
 
+/** Half of an isolate's 128 MB is for the files on their way in: two of the largest sent raw, or three requests with a bucket each. */
 export const ASSET_LIMITS = {
   files: 20_000,
+  /** Of a file sent raw, in a request of its own, as the session's token asks. */
   fileBytes: 25 * 1024 * 1024,
-  /** Of one multipart request; wrangler of the current form sends one file per request. */
-  bucketBytes: 16 * 1024 * 1024,
+  /** Files of one multipart request, which clients send that do not know the token's switches. */
+  bucketBytes: 5 * 1024 * 1024,
+  /** Of the body of such a request, in base64: a bucket, or one file of a little under 6 MiB. */
+  formBytes: 8 * 1024 * 1024,
   lifetimeS: 3600,
 } as const
-/** Files that wrangler may have on the way at once; each is held in memory while it is hashed. */
-const UPLOAD_CONCURRENCY = 3
+/** Files that wrangler may have on the way at once, each held in memory while it is hashed: fewer when three of a session's largest would be too much. */
+const UPLOAD_CONCURRENCY = { most: 3, ofLarge: 2 } as const
+const LIVE_BYTES = UPLOAD_CONCURRENCY.ofLarge * ASSET_LIMITS.fileBytes
 /** Sent as Content-Type for a file that is served without one. */
 const NO_CONTENT_TYPE = "application/null"
 
@@ -66,11 +72,18 @@ export interface SessionOpened {
   readonly buckets: readonly (readonly string[])[]
 }
 
+/** A file on its way in. */
+export interface IncomingFile {
+  readonly hash: string
+  readonly contentType: string
+  readonly content: Chunks
+}
+
 export interface AssetSessions {
   /** `text` is the request's body; `earlier` are files of the script's newest version. Throws `upload.malformed`, `upload.too-large`. */
   open(owner: { script: string; team: string }, text: string, earlier: readonly ManifestAsset[]): Promise<SessionOpened>
-  /** Takes one file in. Throws `api.unauthenticated` for a token that is none, `upload.malformed` for a file that was not announced. */
-  receive(token: string, file: { hash: string; contentType: string; bytes: Uint8Array }): Promise<void>
+  /** Takes files in, one after the other. Throws `api.unauthenticated` for a token that is none, `upload.malformed` for a file that was not announced, `upload.too-large`. */
+  receive(token: string, files: Iterable<IncomingFile>): Promise<void>
   /** All files, sorted by path. Throws `upload.malformed` for a session of another script, an expired one, or one with files missing. */
   redeem(owner: { script: string; team: string }, token: string): Promise<readonly ManifestAsset[]>
 }
@@ -102,29 +115,23 @@ export function assetSessions(deps: AssetSessionDependencies): AssetSessions {
       const secret = base64url.encode(crypto.getRandomValues(new Uint8Array(32)))
       const session: Session = { ...owner, expiresAt, files, known }
       await bucket.put(`uploads/${await sha256Hex(secret)}/session.json`, JSON.stringify(session))
-      return { token: tokenOf(secret, expiresAt), buckets: bucketsOf(session) }
+      return { token: tokenOf(secret, session), buckets: bucketsOf(session) }
     },
 
-    async receive(token, { hash, contentType, bytes }) {
+    async receive(token, files) {
       const found = await find(token)
       if (found === null) throw refuse("api.unauthenticated", { detail: "The upload session is unknown or expired." })
-      const announced = Object.values(found.session.files).find((each) => each.hash === hash)
-      if (announced === undefined || announced.size !== bytes.byteLength)
-        throw refuse("upload.malformed", {
-          errors: [
-            {
-              pointer: `/${/^[0-9a-f]{32}$/.test(hash) ? hash : "hash"}`,
-              detail:
-                announced === undefined
-                  ? "was not announced"
-                  : `has ${bytes.byteLength} bytes instead of ${announced.size}`,
-            },
-          ],
-        })
-      const sha256 = await sha256Hex(bytes)
-      await deps.artifacts.putBlob({ sha256, bytes })
-      const type = contentType === "" || contentType === NO_CONTENT_TYPE ? "" : contentType.slice(0, 200)
-      await bucket.put(`uploads/${found.id}/${hash}`, "", { customMetadata: { sha256, type } })
+      const sizes = new Map(Object.values(found.session.files).map(({ hash, size }) => [hash, size]))
+      for (const { hash, contentType, content } of files) {
+        const size = sizes.get(hash)
+        if (size === undefined) throw refuseFile(hash, "was not announced")
+        const { bytes, sizeBytes } = await readBytes(content, size, ASSET_LIMITS.fileBytes, fileTooLarge)
+        if (sizeBytes !== size) throw refuseFile(hash, `has ${sizeBytes} bytes instead of ${size}`)
+        const sha256 = await sha256Hex(bytes)
+        await deps.artifacts.putBlob({ sha256, bytes })
+        const type = contentType === "" || contentType === NO_CONTENT_TYPE ? "" : contentType.slice(0, 200)
+        await bucket.put(`uploads/${found.id}/${hash}`, "", { customMetadata: { sha256, type } })
+      }
     },
 
     async redeem(owner, token) {
@@ -153,6 +160,15 @@ export function assetSessions(deps: AssetSessionDependencies): AssetSessions {
       return assets.sort((a, b) => (a.path < b.path ? -1 : 1))
     },
   }
+}
+
+function refuseFile(hash: string, detail: string) {
+  const pointer = `/${/^[0-9a-f]{32}$/.test(hash) ? hash : "hash"}`
+  return refuse("upload.malformed", { errors: [{ pointer, detail }] })
+}
+
+function fileTooLarge() {
+  return refuse("upload.too-large", { detail: `At most ${ASSET_LIMITS.fileBytes / 1024 / 1024} MiB are taken.` })
 }
 
 function readFiles(text: string): Session["files"] {
@@ -205,11 +221,13 @@ function bucketsOf({ files, known }: Session): string[][] {
 }
 
 /** `exp` and the two switches are what wrangler reads: one request per file, raw instead of base64, and how many at once. */
-function tokenOf(secret: string, expiresAt: number): string {
+function tokenOf(secret: string, { expiresAt, files }: Session): string {
+  const largest = Object.values(files).reduce((most, { size }) => Math.max(most, size), 0)
+  const { most, ofLarge } = UPLOAD_CONCURRENCY
   const claims = {
     exp: Math.floor(expiresAt / 1000),
     wrangler_single_asset_uploads: true,
-    edge_kv_upload_concurrency: UPLOAD_CONCURRENCY,
+    edge_kv_upload_concurrency: most * largest <= LIVE_BYTES ? most : ofLarge,
   }
   const text = (value: unknown) => base64url.encode(new TextEncoder().encode(JSON.stringify(value)))
   return `${text({ typ: "JWT", alg: "opaque" })}.${text(claims)}.${secret}`

@@ -2,7 +2,7 @@
  * From a screened upload to the manifest that is the version's identity: sorted, without boundary, part order, annotations or readable secrets,
  * so that the same content is always the same document. Called by the doors before anything is written.
  */
-import type { Manifest, ManifestAsset, ManifestModule } from "../../../contracts/manifest.ts"
+import type { Manifest, ManifestAsset, ManifestBinding, ManifestModule } from "../../../contracts/manifest.ts"
 import { type PointedError, refuse } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
 import { type Blob, digestOf, sizeOf } from "./artifact-store.ts"
@@ -34,10 +34,11 @@ export interface Parts {
   readonly assets: readonly ManifestAsset[] | null
 }
 
-/** Throws `upload.malformed` when modules and metadata do not fit together. */
+/** Throws `upload.malformed` when modules and metadata do not fit together, and `upload.metadata-refused` for secrets that cannot be kept. */
 export async function buildManifest(parts: Parts, seal: SecretSeal): Promise<Upload> {
   const { script, declaration } = parts
   refuseMisfit(parts)
+  await refuseLost(script, declaration.bindings, seal)
   const blobs: Blob[] = []
   const modules: ManifestModule[] = []
   for (const { name, kind, bytes } of parts.modules) {
@@ -79,6 +80,17 @@ function refuseMisfit({ declaration, modules, assets }: Parts): void {
   if (index !== -1 && assets === null)
     errors.push({ pointer: "/bindings", detail: "an assets binding needs assets to be uploaded" })
   if (errors.length > 0) throw refuse("upload.malformed", { errors })
+}
+
+/** A kept secret that was sealed under another key would make a version that can never be placed. */
+async function refuseLost(script: string, bindings: readonly ManifestBinding[], seal: SecretSeal): Promise<void> {
+  const errors: PointedError[] = []
+  for (const binding of bindings.filter((each) => "sealed" in each))
+    await seal.open(script, binding).catch(() => {
+      const detail = `${binding.name} cannot be kept: it was stored under another ARTIFACT_KEY. Send it with --secrets-file`
+      errors.push({ pointer: "/keep_bindings", detail })
+    })
+  if (errors.length > 0) throw refuse("upload.metadata-refused", { errors })
 }
 
 function byName(a: ManifestModule, b: ManifestModule): number {

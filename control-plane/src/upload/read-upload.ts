@@ -4,7 +4,7 @@
  */
 import type { ModuleKind } from "../../../contracts/manifest.ts"
 import { escapePointer } from "../../../contracts/to-faults.ts"
-import { type PointedError, refuse } from "../../../kit/problem.ts"
+import { type PointedError, type Refusal, refuse } from "../../../kit/problem.ts"
 import { parseStrictJson } from "./strict-json.ts"
 
 /** Bounds of one upload. `bytes` is the whole body: about three times what Cloudflare takes compressed, and half of what an isolate has twice over. */
@@ -41,7 +41,7 @@ const KIND_OF_TYPE: ReadonlyMap<string, ModuleKind> = new Map([
 
 /** Throws `api.media-type`, `upload.too-large`, or `upload.malformed` with a pointer `/parts/<name>` for every fault found. */
 export async function readUpload(request: Request): Promise<RawUpload> {
-  const form = await readForm(request)
+  const form = await readForm(request, UPLOAD_LIMITS.bytes, tooLarge)
   const metadata = await readMetadata(form)
   const faults: PointedError[] = []
   const modules: UploadModule[] = []
@@ -59,32 +59,36 @@ export async function readUpload(request: Request): Promise<RawUpload> {
   return { metadata, modules }
 }
 
-/** The parsed form of a request that says it is one and is not too large, whatever length it declares. */
-export async function readForm(request: Request): Promise<FormData> {
+/** The parsed form of a request that says it is one and has at most `limitBytes`. Throws `tooLarge` of what is longer, whether it says so or not. */
+export async function readForm(request: Request, limitBytes: number, tooLarge: () => Refusal): Promise<FormData> {
   const type = request.headers.get("content-type")
   if (type === null || !/^multipart\/form-data\s*;.*boundary=/i.test(type) || request.body === null)
     throw refuse("api.media-type", { detail: "Send the upload as multipart/form-data with a boundary." })
-  if (Number(request.headers.get("content-length") ?? 0) > UPLOAD_LIMITS.bytes) throw tooLarge()
+  const declared = request.headers.get("content-length")
+  if (Number(declared ?? 0) > limitBytes) throw tooLarge()
   let sizeBytes = 0
-  const bounded = request.body.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, controller) {
-        sizeBytes += chunk.byteLength
-        if (sizeBytes > UPLOAD_LIMITS.bytes) controller.error(tooLarge())
-        else controller.enqueue(chunk)
-      },
-    }),
-  )
+  // HTTP holds a body to the length it declares, and the runtime then reads it into one buffer instead of two.
+  const body = declared !== null ? request.body : request.body.pipeThrough(counting())
   let form: FormData
   try {
-    form = await new Response(bounded, { headers: { "content-type": type } }).formData()
+    form = await new Response(body, { headers: { "content-type": type } }).formData()
   } catch (cause) {
-    if (sizeBytes > UPLOAD_LIMITS.bytes) throw tooLarge()
+    if (sizeBytes > limitBytes) throw tooLarge()
     throw refuse("upload.malformed", { detail: "The body is not valid multipart/form-data.", cause })
   }
   if ([...form.keys()].length > UPLOAD_LIMITS.parts)
     throw refuse("upload.malformed", { detail: `More than ${UPLOAD_LIMITS.parts} parts were sent.` })
   return form
+
+  function counting() {
+    return new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        sizeBytes += chunk.byteLength
+        if (sizeBytes > limitBytes) controller.error(tooLarge())
+        else controller.enqueue(chunk)
+      },
+    })
+  }
 }
 
 async function readMetadata(form: FormData): Promise<Record<string, unknown>> {

@@ -7,12 +7,13 @@ import { z } from "zod"
 import type { ManifestBinding } from "../../../contracts/manifest.ts"
 import { toFaults } from "../../../contracts/to-faults.ts"
 import type { PointedError } from "../../../kit/problem.ts"
+import { inheritedSecret } from "./keep-bindings.ts"
 
 /** The platform binding, injected when a version is placed. */
 export const PLATFORM_BINDING = "PLATFORM"
 
-/** Cloudflare's limits: 128 variables of 5 KB; all kinds together are bounded here. */
-const MAX_BINDINGS = 256
+/** Cloudflare's limits: 128 variables of 5 KB; all kinds together, what is kept among them, are bounded here. */
+export const MAX_BINDINGS = 256
 const MAX_TEXT = 5 * 1024
 
 const name = z.string().regex(/^[A-Za-z_$][A-Za-z0-9_$]{0,127}$/, "must be an identifier of at most 128 characters")
@@ -70,14 +71,17 @@ const REASONS: Readonly<Record<string, string>> = {
   dispatch_namespace: "only the dispatcher dispatches",
   worker_loader: "code that was not uploaded may not run",
   inherit:
-    "a version is complete: nothing is taken over from another one. Give a KV, D1 or R2 binding its id or name, and a secret by --secrets-file",
+    "the newest version of this script has no such secret, and nothing else is taken over. Send a secret with --secrets-file, and give a KV, D1 or R2 binding its id or name",
   secret_key: "send the key as a secret_text",
+  workflow:
+    "Workflows are not available to teams: every version is a script of its own, so instances would be left behind by the next one",
 }
 
-/** The bindings of an upload, resources checked against the team's `grants`, sorted by name; every fault goes into `faults`. */
+/** The bindings of an upload, resources checked against the team's `grants`, in the order given; what it inherits of `earlier` is sealed. Every fault goes into `faults`. */
 export function screenBindings(
   declared: unknown,
   grants: ReadonlySet<string>,
+  earlier: readonly ManifestBinding[],
   faults: PointedError[],
 ): ManifestBinding[] {
   if (declared === undefined || declared === null) return []
@@ -95,7 +99,7 @@ export function screenBindings(
   const seen = new Set<string>()
   const bindings: ManifestBinding[] = []
   for (const [index, each] of declared.entries()) {
-    const binding = screenBinding(each, `/bindings/${index}`, grants, faults)
+    const binding = screenBinding(each, `/bindings/${index}`, grants, earlier, faults)
     if (binding === null) continue
     if (binding.name === PLATFORM_BINDING)
       faults.push({ pointer: `/bindings/${index}/name`, detail: `${PLATFORM_BINDING} is reserved` })
@@ -104,16 +108,19 @@ export function screenBindings(
     seen.add(binding.name)
     bindings.push(binding)
   }
-  return bindings.sort((a, b) => (a.name < b.name ? -1 : 1))
+  return bindings
 }
 
 function screenBinding(
   declared: unknown,
   pointer: string,
   grants: ReadonlySet<string>,
+  earlier: readonly ManifestBinding[],
   faults: PointedError[],
 ): ManifestBinding | null {
   const type = typeof declared === "object" && declared !== null && "type" in declared ? declared.type : undefined
+  const inherited = type === "inherit" ? inheritedSecret(Object(declared), earlier) : null
+  if (inherited !== null) return inherited
   if (typeof type !== "string" || !isAllowed(type)) {
     faults.push({ pointer: `${pointer}/type`, detail: whyRefused(type) })
     return null

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import type { ManifestBinding } from "../../../contracts/manifest.ts"
 import { Refusal } from "../../../kit/problem.ts"
 import { screenMetadata } from "./screen-metadata.ts"
 
@@ -10,13 +11,21 @@ function screen(metadata: Record<string, unknown>, grants: readonly string[] = [
 }
 
 function faults(metadata: Record<string, unknown>, grants: readonly string[] = []): string[] {
+  return refused(metadata, grants).map((each) => each.pointer)
+}
+
+function details(metadata: Record<string, unknown>): string[] {
+  return refused(metadata).map((each) => each.detail)
+}
+
+function refused(metadata: Record<string, unknown>, grants: readonly string[] = []) {
   try {
     screen(metadata, grants)
     return []
   } catch (failure) {
     if (!(failure instanceof Refusal)) throw failure
     expect(failure.code).toBe("upload.metadata-refused")
-    return (failure.options.errors ?? []).map((each) => each.pointer)
+    return failure.options.errors ?? []
   }
 }
 
@@ -110,6 +119,21 @@ describe("screenMetadata", () => {
     expect(faults({ placement: { mode: "smart", host: "db.example.com:5432" } })).toEqual(["/placement/host"])
   })
 
+  it("says of both why, in the words of what the team wrote", () => {
+    // What wrangler makes of `[placement] region = "aws:us-east-1"`.
+    const placed = details({ placement: { mode: "targeted", region: "aws:us-east-1" } })
+    expect(placed).toHaveLength(2)
+    for (const each of placed) expect(each).toContain("teams may not choose where a Worker runs")
+    expect(details({ placement: { mode: "fast" } })[0]).toContain('expected one of "smart"|"off"')
+    for (const signal of ["logs", "traces"])
+      expect(details({ observability: { enabled: true, [signal]: { enabled: true, destinations: ["d"] } } })).toEqual([
+        "a script's logs and traces are collected by the operators and sent nowhere else",
+      ])
+    expect(details({ observability: { enabled: true, traces: { propagation_policy: "x" } } })).toEqual([
+      "is not accepted",
+    ])
+  })
+
   it("refuses limits beyond the platform's", () => {
     expect(faults({ limits: { cpu_ms: 30_001 } })).toEqual(["/limits/cpu_ms"])
     expect(faults({ limits: { cpu_ms: 30_000, subrequests: 10_000 } })).toEqual([])
@@ -118,7 +142,7 @@ describe("screenMetadata", () => {
 
   it.each([
     ...["experimental", "ignore_custom_ports", "unsafe_module", "foo_experimental", "A", "x y"],
-    ...["global_fetch_strictly_public", "allow_eval_during_startup", "nodejs_compat_v3", "invented_tomorrow"],
+    ...["global_fetch_private_origin", "allow_eval_during_startup", "nodejs_compat_v3", "invented_tomorrow"],
   ])("refuses the flag %s", (flag) => {
     expect(faults({ compatibility_flags: [flag] })).toEqual(["/compatibility_flags/0"])
   })
@@ -126,6 +150,8 @@ describe("screenMetadata", () => {
   it("takes the flags of Node's interfaces and of standard behaviour", () => {
     const flags = ["nodejs_compat", "nodejs_als", "no_nodejs_compat_v2", "enable_request_signal"]
     expect(faults({ compatibility_flags: flags })).toEqual([])
+    const later = ["global_fetch_strictly_public", "enable_nodejs_process_v2", "enable_nodejs_fs_module"]
+    expect(faults({ compatibility_flags: later })).toEqual([])
   })
 
   it("needs a compatibility date that is one and has come", () => {
@@ -137,6 +163,50 @@ describe("screenMetadata", () => {
 
   it("cuts a message that is longer than one may be instead of refusing the upload", () => {
     expect(screen({ annotations: { "workers/message": "x".repeat(2000) } }).message).toHaveLength(500)
+  })
+})
+
+describe("screenMetadata, bindings kept", () => {
+  const sealed = (name: string) => ({ type: "secret_text", name, sealed: "x" })
+  const facts = { grants: [], today: "2026-11-21" }
+  const keep = (kinds: readonly string[], bindings: readonly object[], earlier: readonly ManifestBinding[]) =>
+    screenMetadata({ ...base, keep_bindings: kinds, bindings }, { ...facts, earlier }).bindings
+
+  it("stand among the declared ones by name, of the kinds that are named and no other", () => {
+    const earlier = [
+      sealed("B"),
+      { type: "kv_namespace", name: "KV", namespace_id: KV },
+      { type: "plain_text", name: "V", text: "v" },
+    ]
+    const declared = [
+      { type: "plain_text", name: "C", text: "" },
+      { type: "plain_text", name: "A", text: "" },
+    ]
+    const names = (kinds: readonly string[]) => keep(kinds, declared, earlier).map((each) => each.name)
+    expect(names(["secret_text", "secret_key"])).toEqual(["A", "B", "C"])
+    expect(names(["plain_text", "json"])).toEqual(["A", "C", "V"])
+    expect(names([])).toEqual(["A", "C"])
+    expect(keep(["secret_text"], declared, earlier)[1]).toEqual(sealed("B"))
+  })
+
+  it("are at most as many as a version may have", () => {
+    const earlier = Array.from({ length: 256 }, (_, index) => sealed(`S${index}`))
+    const one = [{ type: "plain_text", name: "S0", text: "" }]
+    expect(keep(["secret_text"], one, earlier)).toHaveLength(256)
+    expect(() => keep(["secret_text"], [{ ...one[0], name: "X" }], earlier)).toThrow("upload.metadata-refused")
+  })
+
+  it("are asked for by a list of kinds", () => {
+    for (const kinds of ["secret_text", {}, [1], ["kv_namespace"]])
+      expect(faults({ keep_bindings: kinds })[0]).toMatch(/^\/keep_bindings/)
+    expect(faults({ keep_bindings: null })).toEqual([])
+  })
+
+  it("cannot be sent as they are stored", () => {
+    expect(faults({ bindings: [{ type: "secret_text", name: "T", sealed: "x" }] }).sort()).toEqual([
+      "/bindings/0/sealed",
+      "/bindings/0/text",
+    ])
   })
 })
 

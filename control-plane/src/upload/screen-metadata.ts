@@ -7,13 +7,14 @@ import { MAX_CPU_MS } from "../../../contracts/api.ts"
 import type { ManifestBinding } from "../../../contracts/manifest.ts"
 import { escapePointer, toFaults } from "../../../contracts/to-faults.ts"
 import { type PointedError, refuse } from "../../../kit/problem.ts"
-import { screenBindings } from "./screen-bindings.ts"
+import { keepBindings, keptOf } from "./keep-bindings.ts"
+import { MAX_BINDINGS, screenBindings } from "./screen-bindings.ts"
 
 /** What an upload declares, with secrets still readable. */
 export interface Declaration {
   /** Null for an assets-only Worker. */
   readonly mainModule: string | null
-  /** Sorted by name. */
+  /** Sorted by name. Secrets that were kept are sealed (`sealed` in place of `text`). */
   readonly bindings: readonly ManifestBinding[]
   readonly compatibilityDate: string
   /** Sorted, each once. */
@@ -32,6 +33,8 @@ export interface ScreenFacts {
   readonly grants: readonly string[]
   /** `YYYY-MM-DD`, UTC. */
   readonly today: string
+  /** Bindings of the version that the upload may keep some of, secrets sealed; none when absent. */
+  readonly earlier?: readonly ManifestBinding[]
 }
 
 /**
@@ -42,23 +45,19 @@ const ALLOWED_FLAGS: ReadonlySet<string> = new Set([
   // Node's interfaces, which go through the same sockets and fetch as all else
   ...["nodejs_als", "nodejs_compat", "nodejs_compat_v2", "nodejs_zlib", "no_nodejs_compat_v2"],
   ...["nodejs_compat_populate_process_env", "nodejs_compat_do_not_populate_process_env"],
+  // Part of nodejs_compat at newer dates: a process of stubs, a file system in memory
+  ...["enable_nodejs_process_v2", "enable_nodejs_fs_module"],
   // As in the web's standards
   ...["enable_request_signal", "formdata_parser_supports_files", "global_navigator", "streams_enable_constructors"],
   ...["transformstream_enable_standard_constructor", "url_standard", "urlsearchparams_delete_has_value_arg"],
-  // Stricter than before
-  ...["strict_compression_checks", "strict_crypto_checks"],
+  // Stricter than before; the first sends a fetch to the own zone through its front door instead of to the origin behind it
+  ...["global_fetch_strictly_public", "strict_compression_checks", "strict_crypto_checks"],
   // How modules import one another
   "export_commonjs_default",
 ])
 
 /** Sent by wrangler or other clients, and without effect here. */
-const WITHOUT_EFFECT = new Set([
-  // Says which kinds would survive from the version before: nothing does, a version is complete.
-  "keep_bindings",
-  "code_update_strategy",
-  "package_dependencies",
-  "usage_model",
-])
+const WITHOUT_EFFECT = new Set(["code_update_strategy", "package_dependencies", "usage_model"])
 /** Fine while they ask for nothing; the sentence says why they may not ask. */
 const ONLY_EMPTY: Readonly<Record<string, string>> = {
   body_part: "service-worker syntax is not accepted: export default { fetch }",
@@ -71,6 +70,19 @@ const ONLY_EMPTY: Readonly<Record<string, string>> = {
   streaming_tail_consumers: "another Worker may not read this one's events",
   tags: "tags are set by the control plane",
   tail_consumers: "another Worker may not read this one's events",
+}
+
+const CHOSEN_PLACE =
+  'teams may not choose where a Worker runs; placement = { mode = "smart" } lets it run near what it asks most'
+const ELSEWHERE = "a script's logs and traces are collected by the operators and sent nowhere else"
+/** In place of "is not accepted", by pointer. */
+const WHY: Readonly<Record<string, string>> = {
+  "/placement/region": CHOSEN_PLACE,
+  "/placement/host": CHOSEN_PLACE,
+  "/placement/hostname": CHOSEN_PLACE,
+  "/placement/hint": CHOSEN_PLACE,
+  "/observability/logs/destinations": ELSEWHERE,
+  "/observability/traces/destinations": ELSEWHERE,
 }
 
 const signal = z.strictObject({
@@ -88,7 +100,14 @@ const SETTINGS = z.object({
       traces: signal.nullish(),
     })
     .nullish(),
-  placement: z.strictObject({ mode: z.enum(["smart", "off"]).optional() }).nullish(),
+  placement: z
+    // `targeted` is wrangler's word for a region or host; nobody wrote it into a configuration.
+    .strictObject({
+      mode: z
+        .enum(["smart", "off"], { error: ({ input }) => (input === "targeted" ? CHOSEN_PLACE : undefined) })
+        .optional(),
+    })
+    .nullish(),
   limits: z
     .strictObject({
       cpu_ms: z.int().min(1).max(MAX_CPU_MS).optional(),
@@ -104,6 +123,7 @@ const CONTENT = z.object({
     .array(z.string().refine((flag) => ALLOWED_FLAGS.has(flag), "this flag is not available to teams"))
     .max(64)
     .nullish(),
+  keep_bindings: keepBindings.nullish(),
   assets: z
     .strictObject({
       jwt: z.string().min(1).max(4096),
@@ -129,21 +149,29 @@ const KNOWN = new Set([...Object.keys(SETTINGS.shape), ...Object.keys(CONTENT.sh
 
 /** Throws `upload.metadata-refused` with a pointer into the metadata for every fault, at most 20. */
 export function screenMetadata(metadata: Readonly<Record<string, unknown>>, facts: ScreenFacts): Declaration {
+  const { grants, today, earlier = [] } = facts
   const faults = unknownKeys(metadata)
-  const bindings = screenBindings(metadata.bindings, new Set(facts.grants), faults)
+  const declared = screenBindings(metadata.bindings, new Set(grants), earlier, faults)
   const settings = SETTINGS.safeParse(metadata)
-  if (!settings.success) faults.push(...toFaults(settings.error))
+  if (!settings.success) faults.push(...toFaults(settings.error).map(explained))
   const content = CONTENT.safeParse(metadata)
   if (!content.success) faults.push(...toFaults(content.error))
-  else if (content.data.compatibility_date > facts.today)
-    faults.push({ pointer: "/compatibility_date", detail: `lies in the future; today is ${facts.today}` })
+  else if (content.data.compatibility_date > today)
+    faults.push({ pointer: "/compatibility_date", detail: `lies in the future; today is ${today}` })
+  const kept =
+    content.success && content.data.main_module ? keptOf(earlier, content.data.keep_bindings ?? [], declared) : []
+  if (declared.length + kept.length > MAX_BINDINGS)
+    faults.push({
+      pointer: "/keep_bindings",
+      detail: `with the ${kept.length} kept there are ${declared.length + kept.length} bindings, at most ${MAX_BINDINGS} are allowed`,
+    })
   if (faults.length > 0 || !content.success || !settings.success)
     throw refuse("upload.metadata-refused", { errors: faults.slice(0, 20) })
 
   const { main_module, compatibility_date, compatibility_flags, assets, annotations } = content.data
   return {
     mainModule: main_module ?? null,
-    bindings,
+    bindings: [...declared, ...kept].sort((a, b) => (a.name < b.name ? -1 : 1)),
     compatibilityDate: compatibility_date,
     compatibilityFlags: [...new Set(compatibility_flags)].sort(),
     assets: assets ? { token: assets.jwt, config: assets.config ?? {} } : null,
@@ -162,6 +190,10 @@ function unknownKeys(metadata: Readonly<Record<string, unknown>>): PointedError[
     faults.push({ pointer: `/${escapePointer(key)}`, detail: reason ?? "is not accepted" })
   }
   return faults
+}
+
+function explained(fault: PointedError): PointedError {
+  return { ...fault, detail: WHY[fault.pointer] ?? fault.detail }
 }
 
 function asksForNothing(value: unknown): boolean {

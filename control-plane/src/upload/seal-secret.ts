@@ -8,7 +8,7 @@ import type { ManifestBinding } from "../../../contracts/manifest.ts"
 import { refuse } from "../../../kit/problem.ts"
 
 export interface SecretSeal {
-  /** A `secret_text` binding with `sealed` in place of `text`; other bindings as they are. Throws `upload.metadata-refused` when no key is configured. */
+  /** A `secret_text` binding with `sealed` in place of `text`; other bindings, and one that is sealed already, as they are. Throws `upload.metadata-refused` when no key is configured. */
   seal(script: string, binding: ManifestBinding): Promise<ManifestBinding>
   /** The reverse. Throws when the text was sealed for another script or binding, or under another key. */
   open(script: string, binding: ManifestBinding): Promise<ManifestBinding>
@@ -23,7 +23,7 @@ export function secretSeal(key: string | null): SecretSeal {
   }
   return {
     async seal(script, binding) {
-      if (binding.type !== "secret_text") return binding
+      if (binding.type !== "secret_text" || "sealed" in binding) return binding
       const keys = await keysOrNull()
       if (keys === null)
         throw refuse("upload.metadata-refused", {

@@ -5,10 +5,13 @@
 import { refuse } from "../../../kit/problem.ts"
 import type { Actor } from "../actor.ts"
 import type { Dependencies } from "../dependencies.ts"
+import type { ScriptRow } from "../store/rows.ts"
 import { find, mayClaim } from "../store/scripts.ts"
 import { artifactStore } from "./artifact-store.ts"
 import { type AssetSessions, assetSessions } from "./asset-session.ts"
 import { buildManifest, type Upload } from "./build-manifest.ts"
+import { asksToKeep } from "./keep-bindings.ts"
+import { findKept } from "./newest-version.ts"
 import { readUpload } from "./read-upload.ts"
 import { screenMetadata } from "./screen-metadata.ts"
 import { secretSeal } from "./seal-secret.ts"
@@ -22,11 +25,12 @@ export async function takeUpload(
   actor: Actor,
   deps: TakeUploadDependencies,
 ): Promise<Upload> {
-  const team = await uploadingTeam(script, actor, deps)
+  const { team, found } = await ownerOf(script, actor, deps)
   const { metadata, modules } = await readUpload(request)
   const grants = (await deps.store.inventory.team(team))?.grants ?? []
   const today = new Date(deps.clock.now()).toISOString().slice(0, 10)
-  const declaration = screenMetadata(metadata, { grants, today })
+  const kept = found !== null && asksToKeep(metadata) ? await findKept(found, deps) : null
+  const declaration = screenMetadata(metadata, { grants, today, earlier: kept?.manifest.bindings ?? [] })
   const assets =
     declaration.assets === null ? null : await sessionsOf(deps).redeem({ script, team }, declaration.assets.token)
   return await buildManifest({ script, declaration, modules, assets }, secretSeal(deps.settings.artifactKey))
@@ -34,6 +38,14 @@ export async function takeUpload(
 
 /** The team that the script belongs to, or would. Claiming it is the deployment line's first step; this only refuses early. */
 export async function uploadingTeam(script: string, actor: Actor, deps: Pick<Dependencies, "db">): Promise<string> {
+  return (await ownerOf(script, actor, deps)).team
+}
+
+async function ownerOf(
+  script: string,
+  actor: Actor,
+  deps: Pick<Dependencies, "db">,
+): Promise<{ team: string; found: ScriptRow | null }> {
   const found = await find(deps.db, script)
   mayClaim(script, found, actor)
   const team = found?.team ?? actor.team
@@ -41,7 +53,7 @@ export async function uploadingTeam(script: string, actor: Actor, deps: Pick<Dep
     throw refuse("api.forbidden", {
       detail: "Ops belong to no team; upload a new script with a token of its team.",
     })
-  return team
+  return { team, found }
 }
 
 export function sessionsOf(deps: Pick<Dependencies, "artifacts" | "clock">): AssetSessions {

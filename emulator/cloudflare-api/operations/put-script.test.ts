@@ -81,6 +81,12 @@ export default { async fetch() {}, scheduled() {} }`
     expect((await put("today", uploadForm({ compatibility_date: today }))).status).toBe(200)
   })
 
+  it("takes a flag that the date implies anyway, which production no longer refuses (workerd#6980)", async () => {
+    const compatibility_flags = ["url_standard", "global_navigator"]
+    const form = uploadForm({ compatibility_date: "2026-10-01", compatibility_flags })
+    expect((await put("implied-flag", form)).status).toBe(200)
+  })
+
   it("lets code read variables at global scope", async () => {
     const source = `import { env } from "cloudflare:workers"\nif (env.GREETING !== "hello") throw new Error("no greeting")\n${HELLO}`
     const bindings = [{ type: "plain_text", name: "GREETING", text: "hello" }]
@@ -108,6 +114,16 @@ describe("an upload that is refused", () => {
       "a date in the future",
       { compatibility_date: "2999-01-01" },
       "400/10021 Can't set compatibility date in the future: 2999-01-01",
+    ],
+    [
+      "a flag twice",
+      { compatibility_flags: ["nodejs_als", "nodejs_als"] },
+      "400/10021 Compatibility flag specified multiple times: nodejs_als",
+    ],
+    [
+      "flags that contradict each other",
+      { compatibility_flags: ["url_standard", "url_original"] },
+      "400/10021 Compatibility flags are mutually contradictory: url_standard vs url_original",
     ],
     ["a date that is none", { compatibility_date: "soon" }, "400/10021 Invalid compatibility date: soon"],
     ["nine tags", { tags: [..."abcdefghi"] }, "400/10021 a Worker may have at most 8 tags"],
