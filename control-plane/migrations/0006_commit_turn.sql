@@ -2,5 +2,6 @@
 CREATE TABLE commit_turn (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   holder TEXT NOT NULL,
+  role TEXT NOT NULL CHECK (role IN ('ops', 'team')),
   until_ms INTEGER NOT NULL
 ) STRICT;

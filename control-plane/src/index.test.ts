@@ -20,6 +20,21 @@ it("publishes on schedule what was interrupted, and lets no failing part keep th
   expect(await platform.pointer()).toEqual(before)
 })
 
+it("goes on with what a client asked for when that goes away", async ({ expect }) => {
+  await startControlPlane()
+  const kept: Promise<unknown>[] = []
+  const context = Object.assign(createExecutionContext(), {
+    waitUntil: (work: Promise<unknown>) => void kept.push(work),
+  })
+  const request = new Request("https://control-plane.example/v1/nothing") as Request<
+    unknown,
+    IncomingRequestCfProperties
+  >
+  const answer = worker.fetch(request, bindings, context)
+  expect(kept).toHaveLength(1)
+  expect(await kept[0]).toBe(await answer)
+})
+
 it("answers on its own bindings", async ({ expect }) => {
   await startControlPlane()
   const request = new Request("https://control-plane.example/health/ready") as Request<

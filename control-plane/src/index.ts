@@ -11,7 +11,12 @@ import { probeRevocation } from "./probe.ts"
 const app = controlPlane()
 
 export default {
-  fetch: (request, env, ctx) => app.fetch(request, env, ctx),
+  fetch(request, env, ctx) {
+    const answer = Promise.resolve(app.fetch(request, env, ctx))
+    // The platform ends what a client that goes away was waiting for: a change would be recorded and not published, and hold its turn of the ledger until that lapses.
+    ctx.waitUntil(answer)
+    return answer
+  },
   async scheduled(_event, env) {
     const deps = dependenciesOf(env)
     // The last two take most of the minute, and wait for nobody: a deployment that hangs must not make keys stale.

@@ -10,8 +10,8 @@ beforeEach(async () => {
 })
 
 /** Adds one to the number in a table of the test's own: read, then written, as every change is. */
-function increment(deps = platform.deps): Promise<number> {
-  return commit(deps, actor, async (): Promise<Decision<number>> => {
+function increment(deps = platform.deps, by = actor): Promise<number> {
+  return commit(deps, by, async (): Promise<Decision<number>> => {
     const found = await deps.db.prepare("SELECT number FROM counter").first<number>("number")
     const next = (found ?? 0) + 1
     return {
@@ -54,17 +54,19 @@ describe("commit: works", () => {
 })
 
 describe("commit: takes turns", () => {
-  const holders = async () => (await platform.deps.db.prepare("SELECT holder FROM commit_turn").all()).results.length
+  const TEAM: Actor = { ...actor, role: "team", team: "web" }
+  const holders = async () =>
+    (await platform.deps.db.prepare("SELECT holder FROM commit_turn WHERE holder <> 'gone'").all()).results.length
 
   /** A change that takes long to decide: a quick rival begins each time, and has written before unless it was made to wait. */
-  async function slowChange(by: Actor) {
+  async function slowChange(by: Actor, rival = TEAM) {
     let decided = 0
     const rivals: Promise<unknown>[] = []
     const result = await commit(platform.deps, by, async (): Promise<Decision<string>> => {
       decided += 1
       let isDone = false
       rivals.push(
-        increment().then(() => {
+        increment(platform.deps, rival).then(() => {
           isDone = true
         }),
       )
@@ -85,29 +87,66 @@ describe("commit: takes turns", () => {
   ] as const)(
     "lets a slow change of %s through at decision %d, however many quick ones there are",
     async (role, most) => {
-      const by: Actor = { ...actor, role, team: role === "team" ? "web" : null }
-      expect(await slowChange(by)).toEqual({ result: "made", decided: most })
+      expect(await slowChange(role === "team" ? TEAM : actor)).toEqual({ result: "made", decided: most })
       expect(await count()).toBe(most)
       expect(await platform.deps.store.audit.verify()).toMatchObject({ records: most + 1, brokenAt: null })
       expect(await holders()).toBe(0)
     },
   )
 
-  it("waits for another's turn until that is given back, and no longer than it lasts when it never is", async () => {
-    const until = platform.deps.clock.now() + 5_000
-    await platform.deps.db
-      .prepare("INSERT INTO commit_turn (id, holder, until_ms) VALUES (1, 'gone', ?)")
-      .bind(until)
+  const take = (role: string, lastsMs: number) =>
+    platform.deps.db
+      .prepare("INSERT INTO commit_turn (id, holder, role, until_ms) VALUES (1, 'gone', ?, ?)")
+      .bind(role, platform.deps.clock.now() + lastsMs)
       .run()
-    let waited = 0
+  /** How long a change waits, milliseconds on the test's clock, and the number it made. */
+  async function waited(by: Actor): Promise<[ms: number, made: number]> {
+    let waitedMs = 0
     const wait = async (ms: number) => {
       expect(await count()).toBe(0)
-      waited += ms
+      waitedMs += ms
       platform.pass(ms)
     }
-    expect(await increment({ ...platform.deps, wait })).toBe(1)
-    expect(waited).toBeGreaterThanOrEqual(5_000)
-    expect(waited).toBeLessThan(5_100)
+    const made = await increment({ ...platform.deps, wait }, by)
+    return [waitedMs, made]
+  }
+
+  it.each([
+    ["team", "team"],
+    ["team", "ops"],
+    ["ops", "ops"],
+  ] as const)(
+    "makes one of role %s wait for a turn of role %s that is never given back, as long as it lasts and no longer",
+    async (role, holder) => {
+      await take(holder, 5_000)
+      const [ms, made] = await waited(role === "team" ? TEAM : actor)
+      expect(made).toBe(1)
+      expect(ms).toBeGreaterThanOrEqual(5_000)
+      expect(ms).toBeLessThan(5_100)
+    },
+  )
+
+  it("makes ops wait for no team's turn, and lets them take it", async () => {
+    await take("team", 5_000)
+    expect(await waited(actor)).toEqual([0, 1])
+    expect(await slowChange(actor, actor)).toEqual({ result: "made", decided: 2 })
+  })
+
+  it("makes nobody wait for one that ends later than any may, which a clock that is ahead took", async () => {
+    await take("ops", 60_000)
+    expect(await waited(TEAM)).toEqual([0, 1])
+    expect(await slowChange(TEAM)).toEqual({ result: "made", decided: 4 })
+  })
+
+  it("lets many slow changes through that all want it", async () => {
+    const slow = Array.from({ length: 6 }, (_, index) =>
+      commit(platform.deps, index === 0 ? actor : TEAM, async (): Promise<Decision<number>> => {
+        for (let query = 0; query < 5; query++) await count()
+        return { statements: [], audit: [{ action: "slow.change", target: "counter", detail: {} }], result: index }
+      }),
+    )
+    expect(await Promise.all(slow)).toEqual([0, 1, 2, 3, 4, 5])
+    expect(await holders()).toBe(0)
   })
 
   it("gives its turn back when it is refused", async () => {

@@ -2,7 +2,7 @@
  * The one way state is written: statements and their audit records in one D1 batch, so that no effect exists without its record.
  * The audit's next `seq` is what concurrent writers compete for: who decided on state that has since changed loses, reads again and decides anew.
  * Who needs longer to decide would lose to quicker ones for ever, and one team's tokens could hold up a kill switch: after some losses a writer takes the turn, and the others wait.
- * The turn only says who goes first; that nothing is lost rests on `seq` alone.
+ * Ops wait for no team's. The turn only says who goes first; that nothing is lost rests on `seq` alone.
  */
 import { type Refusal, refuse } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
@@ -17,7 +17,7 @@ const MAX_ATTEMPTS = 60
 const PATIENCE: Readonly<Record<Actor["role"], number>> = { ops: 1, team: 3 }
 /** Milliseconds that a turn lasts at most: a process that ends with it holds nobody up for longer. Some ten times what a change of a whole registry takes. */
 const TURN_MS = 5_000
-/** Looks at another's turn before a writer gives up; at 25 to 75 ms apart they outlast a turn. */
+/** Looks at the turn for which one change may wait in all, however often it lost; at 25 to 75 ms apart they outlast a turn. */
 const MAX_LOOKS = 300
 
 export interface AuditEntry {
@@ -58,12 +58,11 @@ export async function commit<T>(
   actor: Actor,
   decide: () => Promise<Decision<T>>,
 ): Promise<T> {
-  const turn = new Turn(deps)
+  const turn = new Turn(deps, actor.role)
   try {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      if (attempt >= PATIENCE[actor.role]) await turn.take()
       // Read before `decide` reads: whatever changes from here on moves the head and makes the batch fail.
-      const head = await headInTurn(deps, turn)
+      const head = await turn.head(attempt >= PATIENCE[actor.role])
       const decision = await decide()
       if (decision.audit.length === 0 && decision.statements.length === 0) return decision.result
       // Without an id of its own, a rival's equal record could be taken for ours below.
@@ -91,47 +90,54 @@ function busy(): Refusal {
   return refuse("api.busy", { headers: { "retry-after": "1" } })
 }
 
-/** The head, read while it is nobody else's turn. Throws `api.busy`. */
-async function headInTurn({ db, clock, wait }: LedgerDependencies, turn: Turn): Promise<AuditHead> {
-  for (let look = 0; look < MAX_LOOKS; look++) {
-    const found = await db.prepare(NEWEST_AND_TURN).bind(clock.now()).first<AuditHead & { holder: string | null }>()
-    const other = found?.holder ?? null
-    if (other === null || other === turn.holder) return headOf(found)
-    await wait(25 + Math.random() * 50)
-  }
-  throw busy()
-}
-
-/** The turn of one writer, which it may never take. */
+/** What one change has to do with the turn, which it mostly never takes. */
 class Turn {
   readonly #deps: LedgerDependencies
+  readonly #role: Actor["role"]
   /** Null until it was asked for. */
-  holder: string | null = null
+  #holder: string | null = null
+  #looks = MAX_LOOKS
 
-  constructor(deps: LedgerDependencies) {
+  constructor(deps: LedgerDependencies, role: Actor["role"]) {
     this.#deps = deps
+    this.#role = role
   }
 
-  /** Takes the turn, or prolongs it, unless another has it: then it is asked for again at the next loss. */
-  async take(): Promise<void> {
-    const { db, clock, ids } = this.#deps
-    this.holder ??= ids.next("turn")
-    const now = clock.now()
+  /** The head, read while it is nobody else's turn, and this change's own where it `wants` that. Throws `api.busy`. */
+  async head(wants: boolean): Promise<AuditHead> {
+    const { db, clock, wait } = this.#deps
+    while (this.#looks-- > 0) {
+      const now = clock.now()
+      const look = db.prepare(NEWEST_AND_TURN).bind(now, now + TURN_MS, this.#role)
+      const found = await look.first<AuditHead & { holder: string | null }>()
+      const holder = found?.holder ?? null
+      if (holder === null ? !wants : holder === this.#holder) return headOf(found)
+      if (holder === null) await this.#take(now)
+      else await wait(25 + Math.random() * 50)
+    }
+    throw busy()
+  }
+
+  /** Nothing happens when another was quicker. One that ends later than any may was taken by a clock that is ahead, and stands in nobody's way. */
+  async #take(now: number): Promise<void> {
+    const { db, ids } = this.#deps
+    this.#holder ??= ids.next("turn")
     await db
       .prepare(
-        `INSERT INTO commit_turn (id, holder, until_ms) VALUES (1, ?1, ?2)
-         ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, until_ms = excluded.until_ms WHERE until_ms <= ?3 OR holder = excluded.holder`,
+        `INSERT INTO commit_turn (id, holder, role, until_ms) VALUES (1, ?1, ?2, ?4)
+         ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, role = excluded.role, until_ms = excluded.until_ms
+         WHERE until_ms <= ?3 OR until_ms > ?4 OR holder = excluded.holder OR (role = 'team' AND excluded.role = 'ops')`,
       )
-      .bind(this.holder, now + TURN_MS, now)
+      .bind(this.#holder, this.#role, now, now + TURN_MS)
       .run()
   }
 
   /** What is not given back ends by itself: a change that was made is not reported as failed for it. */
   async giveBack(): Promise<void> {
-    if (this.holder === null) return
+    if (this.#holder === null) return
     await this.#deps.db
       .prepare("DELETE FROM commit_turn WHERE holder = ?")
-      .bind(this.holder)
+      .bind(this.#holder)
       .run()
       .catch(() => undefined)
   }
@@ -195,8 +201,9 @@ export async function readHead(db: D1Database): Promise<AuditHead> {
 }
 
 const NEWEST = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
-/** Always one row. */
-const NEWEST_AND_TURN = `SELECT seq, hash, holder FROM (SELECT 1) LEFT JOIN (${NEWEST}) ON true LEFT JOIN commit_turn ON until_ms > ?`
+/** Always one row; `holder` of a turn in force between the first two parameters, and of ops alone where the third says ops. */
+const NEWEST_AND_TURN = `SELECT seq, hash, holder FROM (SELECT 1) LEFT JOIN (${NEWEST}) ON true
+  LEFT JOIN commit_turn ON until_ms > ?1 AND until_ms <= ?2 AND (role = 'ops' OR ?3 = 'team')`
 
 function headOf(newest: { readonly [Field in keyof AuditHead]: AuditHead[Field] | null } | null): AuditHead {
   return { seq: newest?.seq ?? 0, hash: newest?.hash ?? GENESIS_HASH }
