@@ -36,9 +36,12 @@ interface Kit {
   prepare?(): void
   /** Does what it is told line by line. */
   readonly lines: readonly [string, ...string[]]
-  /** Who brings an unknown key id while a read is under way waits for it: waiting holds no thread there. */
-  readonly waitsForReads?: true
+  /** So many who bring a key id that is not held wait for a read that another began; who is beyond is refused at once. */
+  readonly maxWaiting: number
 }
+
+/** Of the kits that hold a thread for each. */
+const MAX_THREADS_WAITING = 16
 
 const run = (command: string, args: readonly string[], cwd = ROOT) =>
   execFileSync(command, args, {
@@ -63,7 +66,7 @@ const node: Kit = {
   needs: "node",
   run: () => run(process.execPath, [path.join(KITS, "node", "run-vectors.ts"), VECTORS]),
   lines: [process.execPath, path.join(KITS, "node", "verify-lines.ts")],
-  waitsForReads: true,
+  maxWaiting: Number.POSITIVE_INFINITY,
 }
 const others: readonly Kit[] = [
   {
@@ -72,6 +75,7 @@ const others: readonly Kit[] = [
     needs: "python3 with cryptography",
     run: () => run("python3", [path.join(KITS, "python", "run_vectors.py"), VECTORS]),
     lines: ["python3", path.join(KITS, "python", "verify_lines.py")],
+    maxWaiting: MAX_THREADS_WAITING,
   },
   {
     name: "java",
@@ -85,6 +89,7 @@ const others: readonly Kit[] = [
       }),
     run: () => run("java", ["-cp", target, "RunVectors", VECTORS]),
     lines: ["java", "-cp", target, "VerifyLines"],
+    maxWaiting: MAX_THREADS_WAITING,
   },
   {
     name: "ruby",
@@ -92,6 +97,7 @@ const others: readonly Kit[] = [
     needs: "ruby with openssl",
     run: () => run("ruby", [path.join(KITS, "ruby", "run_vectors.rb"), VECTORS]),
     lines: ["ruby", path.join(KITS, "ruby", "verify_lines.rb")],
+    maxWaiting: MAX_THREADS_WAITING,
   },
   {
     name: "go",
@@ -103,7 +109,7 @@ const others: readonly Kit[] = [
       }),
     run: () => run("go", ["test", "-count=1", "-v", "./..."], path.join(KITS, "go")),
     lines: [path.join(target, "verify-lines")],
-    waitsForReads: true,
+    maxWaiting: Number.POSITIVE_INFINITY,
   },
 ]
 
@@ -129,6 +135,7 @@ class KeyServer {
   #keys: readonly unknown[] = keySets.usual.keys
   #status = 200
   #isHeld = false
+  #dripping: ReturnType<typeof setInterval> | undefined
   readonly #open: ServerResponse[] = []
   readonly #waiting: (() => void)[] = []
   reads = 0
@@ -145,16 +152,25 @@ class KeyServer {
   get url(): string {
     return `${this.#server?.url}/.well-known/jwks.json`
   }
-  stop = async () => this.#server?.stop()
+  async stop(): Promise<void> {
+    clearInterval(this.#dripping)
+    await this.#server?.stop()
+  }
   publish(...keys: readonly unknown[]): void {
     this.#keys = keys
   }
   fail(): void {
     this.#status = 503
   }
+  recover(): void {
+    this.#status = 200
+  }
   /** Reads that come from now on are not answered until {@link release}. */
   hold(): void {
     this.#isHeld = true
+  }
+  get isHeld(): boolean {
+    return this.#isHeld
   }
   /** Resolves when so many reads have come. */
   async read(count: number): Promise<void> {
@@ -170,8 +186,17 @@ class KeyServer {
       response.writeHead(this.#status).end(JSON.stringify({ keys: this.#keys }))
   }
   /** Answers those that wait as far as the middle of the body, whose end never comes. */
-  trickle(): void {
-    for (const response of this.#open.splice(0)) response.writeHead(200, { "content-length": 1000 }).write('{"keys":')
+  trickle(): readonly ServerResponse[] {
+    const begun = this.#open.splice(0)
+    for (const response of begun) response.writeHead(200, { "content-length": 1000 }).write('{"keys":')
+    return begun
+  }
+  /** Answers those that wait without end: there is always a little more. */
+  drip(): void {
+    const begun = this.trickle()
+    this.#dripping = setInterval(() => {
+      for (const response of begun) response.write(" ")
+    }, 500)
   }
 }
 
@@ -225,6 +250,17 @@ const NOW_S = vectors.find(({ name }) => name === "valid")?.now ?? 0
 const GOOD = tokenOf("valid")
 const OF_NEXT = tokenOf("valid, by the key that is to sign next")
 const INVENTED = tokenOf("unknown kid")
+/** More than any number of threads that may wait. */
+const MANY = 20
+/** Resolves when so many of them are answered. */
+async function untilAnswered(count: number, verdicts: readonly Promise<string>[]): Promise<void> {
+  let left = count
+  await new Promise<void>((resolve) => {
+    for (const each of verdicts) void each.then(() => --left <= 0 && resolve())
+    if (count === 0) resolve()
+  })
+}
+
 /** A passport that claims to be signed by this key. */
 const by = (kid: string) =>
   [Buffer.from(JSON.stringify({ alg: "ES256", typ: "passport+jwt", kid })).toString("base64url")]
@@ -253,8 +289,6 @@ for (const kit of [node, ...others].filter((each) => runs.has(each)))
       const invented = verifier.verify(INVENTED, "invented")
       await gateway.read(2)
       const more = [1, 2, 3].map((count) => verifier.verify(INVENTED, `more-${count}`))
-      if (kit.waitsForReads !== true)
-        expect(await Promise.all(more)).toEqual(["unknown key", "unknown key", "unknown key"])
       expect(await verifier.verify(GOOD, "good")).toBe("accepted")
       expect(verifier.answered.has("invented")).toBe(false)
       expect([gateway.reads, gateway.held]).toEqual([2, 1])
@@ -288,10 +322,111 @@ for (const kit of [node, ...others].filter((each) => runs.has(each)))
 
     it("lets all wait for the first read, and reads once for them", async () => {
       gateway.hold()
-      const early = [GOOD, OF_NEXT, GOOD].map((each) => verifier.verify(each))
+      const early = Array.from({ length: MANY }, () => [GOOD, OF_NEXT, GOOD]).flat()
+      const verdicts = early.map((each) => verifier.verify(each))
       await gateway.read(1)
       gateway.release()
-      expect([await Promise.all(early), gateway.reads]).toEqual([["accepted", "accepted", "accepted"], 1])
+      expect([await Promise.all(verdicts), gateway.reads]).toEqual([early.map(() => "accepted"), 1])
+    })
+
+    describe("while it reads them for a key id that it does not hold", () => {
+      const all = Number.POSITIVE_INFINITY
+      const some = kit.maxWaiting === all ? "all" : String(kit.maxWaiting)
+      const accepted = async () => expect(await verifier.verify(GOOD)).toBe("accepted")
+      const holdsTheFirst = async () => {
+        gateway.publish(keySets.usual.keys[0])
+        await accepted()
+      }
+      /** Resolves when the kit has taken the lines before: it takes one after the other. */
+      const taken = async () => expect(await verifier.verify([])).toBe("no passport")
+      /** At 301 s, when the keys are due to be read anew. */
+      const readsInVain = async (tookS: number) => {
+        verifier.clocks(301)
+        gateway.hold()
+        gateway.fail()
+        const reading = verifier.verify(GOOD)
+        await gateway.read(2)
+        verifier.clocks(301 + tookS)
+        await taken()
+        gateway.release()
+        expect(await reading).toBe("accepted")
+      }
+      /**
+       * Many bring a new key while the read that one of them began is held back: those beyond `waiting` are refused at once, the others are accepted when it has ended.
+       * `meantime` is answered at once, and so often that whoever came before would be.
+       */
+      async function expectToWait(waiting: number, meantime = accepted) {
+        const reads = gateway.reads + 1
+        gateway.hold()
+        const reading = verifier.verify(OF_NEXT)
+        await gateway.read(reads)
+        const calls = Array.from({ length: MANY }, () => verifier.verify(OF_NEXT))
+        const meanwhile: string[] = []
+        for (const call of calls) void call.then((verdict) => gateway.isHeld && meanwhile.push(verdict))
+        const refused = Array<string>(Math.max(0, MANY - waiting)).fill("unknown key")
+        await untilAnswered(refused.length, calls)
+        for (let count = 0; count < MANY; count++) await meantime()
+        expect([meanwhile, gateway.reads]).toEqual([refused, reads])
+        gateway.publish(...keySets.usual.keys)
+        gateway.recover()
+        gateway.release()
+        const waited = Array<string>(1 + MANY - refused.length).fill("accepted")
+        expect((await Promise.all([reading, ...calls])).sort()).toEqual([...waited, ...refused])
+      }
+
+      it(`lets ${some} wait, and accepts them by the new key; whose key it holds it answers meanwhile`, async () => {
+        await holdsTheFirst()
+        verifier.clocks(3)
+        await expectToWait(kit.maxWaiting)
+      })
+
+      it(`lets ${some} wait for each read, be the one before in vain`, async () => {
+        await holdsTheFirst()
+        verifier.clocks(100)
+        gateway.hold()
+        gateway.fail()
+        const inVain = Array.from({ length: 1 + MANY }, () => verifier.verify(OF_NEXT))
+        await gateway.read(2)
+        gateway.release()
+        expect(new Set(await Promise.all(inVain))).toEqual(new Set(["unknown key"]))
+        verifier.clocks(103)
+        await expectToWait(kit.maxWaiting)
+      })
+
+      it("lets all wait where the keys it holds are older than five minutes, though a read failed since", async () => {
+        await holdsTheFirst()
+        await readsInVain(1.9)
+        verifier.clocks(403)
+        await expectToWait(all)
+      })
+
+      it(`lets ${some} wait where they are older because the key set hangs`, async () => {
+        await holdsTheFirst()
+        await readsInVain(2.1)
+        verifier.clocks(403)
+        await expectToWait(kit.maxWaiting)
+      })
+
+      it(`lets ${some} wait where it has read them anew`, async () => {
+        await holdsTheFirst()
+        verifier.clocks(301)
+        expect([await verifier.verify(GOOD), gateway.reads]).toEqual(["accepted", 2])
+        verifier.clocks(600)
+        await expectToWait(kit.maxWaiting)
+      })
+
+      it("lets all wait while it holds none, though it has just read a set of none, slowly", async () => {
+        gateway.publish()
+        gateway.hold()
+        const reading = verifier.verify(GOOD)
+        await gateway.read(1)
+        verifier.clocks(5)
+        await taken()
+        gateway.release()
+        expect(await reading).toBe("unknown key")
+        verifier.clocks(8)
+        await expectToWait(all, taken)
+      })
     })
 
     it("goes on with the keys it holds while they are read anew, and where they cannot be", async () => {
@@ -360,27 +495,45 @@ for (const kit of [node, ...others].filter((each) => runs.has(each)))
     })
   })
 
-describe("every kit", () => {
-  // All at once: each waits out the five seconds that it gives to a read.
-  it("gives up a read whose answer begins and never ends", async () => {
-    await Promise.all(
+// All at once: each waits out the five seconds that it gives to a read.
+describe.concurrent("every kit", () => {
+  const ofEach = (test: (kit: Kit, gateway: KeyServer, verifier: Running) => Promise<void>) =>
+    Promise.all(
       [...runs].map(async (kit) => {
         const gateway = new KeyServer()
         await gateway.start()
         const verifier = new Running(kit)
         verifier.renew(gateway.url)
         gateway.hold()
-        const first = verifier.verify(GOOD)
-        await gateway.read(1)
-        gateway.trickle()
-        expect([kit.name, await first, gateway.reads]).toEqual([kit.name, "unknown key", 1])
-        gateway.release()
-        verifier.clocks(2.1)
-        expect([kit.name, await verifier.verify(GOOD), gateway.reads]).toEqual([kit.name, "accepted", 2])
-        verifier.stop()
-        await gateway.stop()
+        try {
+          await test(kit, gateway, verifier)
+        } finally {
+          verifier.stop()
+          await gateway.stop()
+        }
       }),
     )
+
+  it("gives up a read whose answer begins and never ends", async () => {
+    await ofEach(async (kit, gateway, verifier) => {
+      const first = verifier.verify(GOOD)
+      await gateway.read(1)
+      gateway.trickle()
+      expect([kit.name, await first, gateway.reads]).toEqual([kit.name, "unknown key", 1])
+      gateway.release()
+      verifier.clocks(2.1)
+      expect([kit.name, await verifier.verify(GOOD), gateway.reads]).toEqual([kit.name, "accepted", 2])
+    })
+  })
+
+  it("lets nobody wait on where another's read takes longer than that", async () => {
+    await ofEach(async (kit, gateway, verifier) => {
+      void verifier.verify(GOOD)
+      await gateway.read(1)
+      const waiting = verifier.verify(GOOD)
+      gateway.drip()
+      expect([kit.name, await waiting, gateway.reads]).toEqual([kit.name, "unknown key", 1])
+    })
   })
 })
 

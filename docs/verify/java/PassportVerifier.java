@@ -67,6 +67,11 @@ public final class PassportVerifier {
   private static final Duration KEYS_TIMEOUT = Duration.ofSeconds(5);
   /** An unknown key id makes us look again, but not before this has passed since the last look ended: anybody can invent key ids. */
   private static final long KEYS_MIN_INTERVAL_MS = 2_000;
+  /**
+   * Threads that may wait for a read that another makes, with a key id that is not held: when a new key signs at once, a hundred calls a second pass while a read takes 160 ms.
+   * No more, as who invents key ids holds up so many of your server's threads, and the one that reads. Lower it where there are few: Tomcat has 200.
+   */
+  private static final int KEYS_MAX_WAITING = 16;
 
   /** Why, for your log; a caller learns nothing but 401. */
   public static final class Refused extends Exception {
@@ -83,14 +88,20 @@ public final class PassportVerifier {
   private final Clock clock;
   private final Callable<String> readKeySet;
   private final LongSupplier nanoTime;
-  /** For the four below; never held while the key set is read. */
+  /** For those below; never held while the key set is read. */
   private final Object lock = new Object();
   private Map<String, ECPublicKey> keys = Map.of();
   /** When the last read ended, whatever came of it. */
   private long readAtNanos;
   private boolean hasRead;
+  /** When the last read ended that gave keys; of no meaning while none are held. */
+  private long keysAtNanos;
+  /** Whether the last read took longer than the pause before the next. */
+  private boolean wasSlow;
   /** Zero when the read under way ends; null while there is none. */
   private CountDownLatch reading;
+  /** Threads that have begun to wait for it. */
+  private int waiting;
 
   public PassportVerifier(String issuer, String audience, URI keySet) {
     this(issuer, audience, "passport+jwt", Clock.systemUTC(), () -> fetch(keySet));
@@ -184,29 +195,43 @@ public final class PassportVerifier {
     return true;
   }
 
-  /** One thread reads the key set; the others go by the keys that are held, and never wait where theirs is among them. */
+  /** One thread reads the key set; the others go by the keys that are held, and never wait for it where theirs is among them. */
   private ECPublicKey find(String kid) {
     CountDownLatch underWay;
+    long nowNanos;
     synchronized (lock) {
       ECPublicKey key = keys.get(kid);
-      long ageMs = hasRead ? (nanoTime.getAsLong() - readAtNanos) / 1_000_000 : Long.MAX_VALUE;
+      long dueMs = key == null ? KEYS_MIN_INTERVAL_MS : KEYS_MAX_AGE_MS;
+      nowNanos = nanoTime.getAsLong();
       underWay = reading;
       if (underWay == null) {
-        if (ageMs <= (key == null ? KEYS_MIN_INTERVAL_MS : KEYS_MAX_AGE_MS)) return key;
+        if (hasRead && msBetween(readAtNanos, nowNanos) <= dueMs) return key;
         reading = new CountDownLatch(1);
-      } else if (key != null || (!keys.isEmpty() && ageMs <= KEYS_MAX_AGE_MS)) {
-        // Threads are few: who invents key ids holds one at a time. Only where nothing is held, or nothing new enough, all wait.
+        waiting = 0;
+      } else if (key != null || !mayWait(nowNanos)) {
         return key;
+      } else {
+        waiting++;
       }
     }
-    if (underWay == null) refresh();
+    if (underWay == null) refresh(nowNanos);
     else await(underWay);
     synchronized (lock) {
       return keys.get(kid);
     }
   }
 
-  private void refresh() {
+  /** All may where nothing is held, or nothing new enough; but while the key set hangs, threads would wait most of the time. */
+  private boolean mayWait(long nowNanos) {
+    boolean isOld = msBetween(keysAtNanos, nowNanos) > KEYS_MAX_AGE_MS;
+    return keys.isEmpty() || (isOld && !wasSlow) || waiting < KEYS_MAX_WAITING;
+  }
+
+  private static long msBetween(long fromNanos, long toNanos) {
+    return (toNanos - fromNanos) / 1_000_000;
+  }
+
+  private void refresh(long beganAtNanos) {
     Map<String, ECPublicKey> read = null;
     try {
       read = importKeys(readKeySet.call());
@@ -216,9 +241,13 @@ public final class PassportVerifier {
       // The keys we have stay good; a backend that has none refuses everything until the gateway answers.
     } finally {
       synchronized (lock) {
-        if (read != null) keys = read;
         readAtNanos = nanoTime.getAsLong();
         hasRead = true;
+        wasSlow = msBetween(beganAtNanos, readAtNanos) > KEYS_MIN_INTERVAL_MS;
+        if (read != null) {
+          keys = read;
+          keysAtNanos = readAtNanos;
+        }
         reading.countDown();
         reading = null;
       }
@@ -227,7 +256,7 @@ public final class PassportVerifier {
 
   private static void await(CountDownLatch underWay) {
     try {
-      underWay.await();
+      underWay.await(KEYS_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS);
     } catch (InterruptedException interrupted) {
       Thread.currentThread().interrupt();
     }

@@ -43,6 +43,9 @@ KEYS_MAX_AGE_S = 300
 KEYS_TIMEOUT_S = 5
 # An unknown key id makes us look again, but not before this has passed since the last look ended: anybody can invent key ids.
 KEYS_MIN_INTERVAL_S = 2
+# Threads that may wait for a read that another makes, with a key id that is not held: when a new key signs at once, a hundred calls a second pass while a read takes 160 ms.
+# No more, as who invents key ids holds up so many of your server's threads, and the one that reads. Lower it where there are few: Starlette has 40.
+KEYS_MAX_WAITING = 16
 
 _PART = re.compile(r"[A-Za-z0-9_-]+\Z")
 
@@ -119,39 +122,50 @@ class PassportVerifier:
 
 
 class _KeyCache:
-    """One thread reads the key set; the others go by the keys that are held, and never wait where theirs is among them."""
+    """One thread reads the key set; the others go by the keys that are held, and never wait for it where theirs is among them."""
 
     def __init__(self, read, monotonic):
         self._read = read
         self._monotonic = monotonic
         self._keys = {}
-        # When the last read ended, whatever came of it.
-        self._read_at = None
+        # When the last read ended, whatever came of it, and when the last one did that gave keys.
+        self._read_at = self._keys_at = float("-inf")
+        # Whether the last read took longer than the pause before the next.
+        self._was_slow = False
         # Set when the read under way ends; None while there is none.
         self._reading = None
-        # For the three above; never held while the key set is read.
+        # Threads that have begun to wait for it.
+        self._waiting = 0
+        # For those above; never held while the key set is read.
         self._lock = threading.Lock()
 
     def find(self, kid):
         with self._lock:
             key = self._keys.get(kid)
-            age = float("inf") if self._read_at is None else self._monotonic() - self._read_at
+            now = self._monotonic()
             under_way = self._reading
             if under_way is None:
-                if age <= (KEYS_MIN_INTERVAL_S if key is None else KEYS_MAX_AGE_S):
+                if now - self._read_at <= (KEYS_MIN_INTERVAL_S if key is None else KEYS_MAX_AGE_S):
                     return key
                 self._reading = threading.Event()
-            # Threads are few: who invents key ids holds one at a time. Only where nothing is held, or nothing new enough, all wait.
-            elif key is not None or (self._keys and age <= KEYS_MAX_AGE_S):
+                self._waiting = 0
+            elif key is not None or not self._may_wait(now):
                 return key
+            else:
+                self._waiting += 1
         if under_way is None:
-            self._refresh()
+            self._refresh(now)
         else:
-            under_way.wait()
+            under_way.wait(KEYS_TIMEOUT_S)
         with self._lock:
             return self._keys.get(kid)
 
-    def _refresh(self):
+    def _may_wait(self, now):
+        """All may where nothing is held, or nothing new enough; but while the key set hangs, threads would wait most of the time."""
+        is_old = now - self._keys_at > KEYS_MAX_AGE_S
+        return not self._keys or (is_old and not self._was_slow) or self._waiting < KEYS_MAX_WAITING
+
+    def _refresh(self, began_at):
         keys = None
         try:
             keys = _import_keys(self._read())
@@ -160,9 +174,10 @@ class _KeyCache:
             pass
         finally:
             with self._lock:
-                if keys is not None:
-                    self._keys = keys
                 self._read_at = self._monotonic()
+                self._was_slow = self._read_at - began_at > KEYS_MIN_INTERVAL_S
+                if keys is not None:
+                    self._keys, self._keys_at = keys, self._read_at
                 ended, self._reading = self._reading, None
             ended.set()
 

@@ -35,6 +35,9 @@ class PassportVerifier
   KEYS_TIMEOUT_S = 5
   # An unknown key id makes us look again, but not before this has passed since the last look ended: anybody can invent key ids.
   KEYS_MIN_INTERVAL_S = 2
+  # Threads that may wait for a read that another makes, with a key id that is not held: when a new key signs at once, a hundred calls a second pass while a read takes 160 ms.
+  # No more, as who invents key ids holds up so many of your server's threads, and the one that reads. Lower it where there are few: Puma has five.
+  KEYS_MAX_WAITING = 16
 
   # Why, for your log; a caller learns nothing but 401.
   class Refused < StandardError; end
@@ -50,11 +53,15 @@ class PassportVerifier
     @read_key_set = read_key_set || -> { fetch(URI(key_set_url)) }
     @monotonic = monotonic
     @keys = {}
-    # When the last read ended, whatever came of it.
-    @read_at = nil
+    # When the last read ended, whatever came of it, and when the last one did that gave keys.
+    @read_at = @keys_at = -Float::INFINITY
+    # Whether the last read took longer than the pause before the next.
+    @was_slow = false
     # The read under way, nil while there is none.
     @reading = nil
-    # For the three above; never held while the key set is read.
+    # Threads that have begun to wait for it.
+    @waiting = 0
+    # For those above; never held while the key set is read.
     @mutex = Mutex.new
     @read_ended = ConditionVariable.new
   end
@@ -117,28 +124,47 @@ class PassportVerifier
     false
   end
 
-  # One thread reads the key set; the others go by the keys that are held, and never wait where theirs is among them.
+  # One thread reads the key set; the others go by the keys that are held, and never wait for it where theirs is among them.
   def find(kid)
+    now = @monotonic.call
     @mutex.synchronize do
       key = @keys[kid]
-      age = @read_at.nil? ? Float::INFINITY : @monotonic.call - @read_at
       if @reading
-        # Threads are few: who invents key ids holds one at a time. Only where nothing is held, or nothing new enough, all wait.
-        return key if key || (!@keys.empty? && age <= KEYS_MAX_AGE_S)
+        return key if key || !may_wait?(now)
 
-        under_way = @reading
-        @read_ended.wait(@mutex) while @reading.equal?(under_way)
+        await_read
         return @keys[kid]
       end
-      return key if age <= (key.nil? ? KEYS_MIN_INTERVAL_S : KEYS_MAX_AGE_S)
+      return key if now - @read_at <= (key.nil? ? KEYS_MIN_INTERVAL_S : KEYS_MAX_AGE_S)
 
       @reading = Object.new
+      @waiting = 0
     end
-    refresh
+    refresh(now)
     @mutex.synchronize { @keys[kid] }
   end
 
-  def refresh
+  # All may where nothing is held, or nothing new enough; but while the key set hangs, threads would wait most of the time.
+  def may_wait?(now)
+    old = now - @keys_at > KEYS_MAX_AGE_S
+    @keys.empty? || (old && !@was_slow) || @waiting < KEYS_MAX_WAITING
+  end
+
+  # Not by the clock of the keys' age, which a test may stop.
+  def await_read
+    @waiting += 1
+    under_way = @reading
+    clock = -> { Process.clock_gettime(Process::CLOCK_MONOTONIC) }
+    end_at = clock.call + KEYS_TIMEOUT_S
+    while @reading.equal?(under_way)
+      left = end_at - clock.call
+      break unless left.positive?
+
+      @read_ended.wait(@mutex, left)
+    end
+  end
+
+  def refresh(began_at)
     keys = nil
     begin
       keys = import_keys(@read_key_set.call)
@@ -147,8 +173,9 @@ class PassportVerifier
     end
   ensure
     @mutex.synchronize do
-      @keys = keys unless keys.nil?
       @read_at = @monotonic.call
+      @was_slow = @read_at - began_at > KEYS_MIN_INTERVAL_S
+      @keys, @keys_at = keys, @read_at unless keys.nil?
       @reading = nil
       @read_ended.broadcast
     end
