@@ -149,6 +149,33 @@ describe("changes", () => {
     expect(await bench.run(["teams", "set", "web", "--no-egress"])).toMatchObject({ err: "", code: 0 })
   })
 
+  it.each([
+    ["teams set web --no-egress", "team=web"],
+    ["scripts set files --timeout-ms 900", "script=files"],
+    ["routes set web-pages --timeout-ms 900", "about=routes%2Fweb-pages"],
+  ])("ask only for notices of what they changed, once: %s", async (command, query) => {
+    const notice = {
+      about: "routes/web-pages",
+      team: "web",
+      script: "files",
+      code: "not-deployed",
+      detail: "no",
+    } as const
+    for (const [path, answer] of [
+      ["teams/web", thing(teamShape, team)],
+      ["scripts/files", thing(scriptShape, script)],
+      ["routes/web-pages", thing(routeShape, route)],
+    ] as const) {
+      bench.api.on(`GET /v1/${path}`, answer)
+      bench.api.on(`PUT /v1/${path}`, answer)
+    }
+    bench.api.on("GET /v1/notices", page(noticeShape, [notice], "routes/web-pages not-deployed"))
+    const { err } = await bench.run(command.split(" "))
+    expect(err).toBe("notice: routes/web-pages: no\nnotice: there are more: sallyport notices list\n")
+    const asked = bench.api.received.filter(({ line }) => line.startsWith("GET /v1/notices"))
+    expect(asked.map(({ line }) => line)).toEqual([`GET /v1/notices?${query}&limit=1000`])
+  })
+
   it("make a team that is not there", async () => {
     bench.api.on("PUT /v1/teams/web", thing(teamShape, team))
     const { out } = await bench.run(["teams", "set", "web"])

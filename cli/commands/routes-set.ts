@@ -104,7 +104,7 @@ export function routesSet(io: Io): Command {
     const state = value.kill === undefined ? "" : `, switched off (${value.kill.mode})`
     const verb = before === null ? "Made" : "Changed"
     io.out(`${verb} route ${id}: ${value.hostname}${value.path} → ${value.script}${releases}${state}\n`)
-    await sayNotices(io, api, ({ about }) => about === `routes/${id}`)
+    await sayNotices(io, api, { about: `routes/${id}` })
   })
 }
 

@@ -68,7 +68,7 @@ export function scriptsSet(io: Io): Command {
       const { value } = await api.put(path, scriptShape, { body, before })
       if (options.json) return printJson(io, value)
       io.out(`${before === null ? "Claimed" : "Changed"} script ${value.name} of team ${value.team}\n`)
-      await sayNotices(io, api, ({ script }) => script === value.name)
+      await sayNotices(io, api, { script: value.name })
     },
   )
 }

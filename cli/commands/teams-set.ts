@@ -41,7 +41,7 @@ export function teamsSet(io: Io): Command {
       if (options.json) return printJson(io, value)
       const state = value.kill === null ? "" : `, switched off (${value.kill.mode})`
       io.out(`${before === null ? "Made" : "Changed"} team ${value.name}${state}\n`)
-      await sayNotices(io, api, ({ team }) => team === name)
+      await sayNotices(io, api, { team: name })
     },
   )
 }

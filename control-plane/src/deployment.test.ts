@@ -4,6 +4,7 @@ import { routeBody, startControlPlane, type TestControlPlane } from "../test/har
 import { type Enveloped, putRequest, type UploadParts, uploadBody } from "../test/upload-request.ts"
 import { SYSTEM } from "./actor.ts"
 import { healPublication } from "./config/heal-publication.ts"
+import { makeDependencies } from "./dependencies.ts"
 import { resumeDeployments } from "./deployment.ts"
 
 let plane: TestControlPlane
@@ -29,6 +30,69 @@ async function route() {
 
 const traffic = async () => (await plane.published())?.scripts.pages?.releases
 const all = (version: number) => [{ version, weightBps: 10_000 }]
+
+describe("an upload that another one overtakes while it looks at what it keeps", () => {
+  const secret = (text: string) => ({ metadata: { bindings: [{ type: "secret_text", name: "TOKEN", text }] } })
+  const code = (text: string) => ({ code: `export default "${text}"` })
+  let overtake: (() => Promise<unknown>) | null = null
+  beforeEach(async () => {
+    overtake = null
+    plane = await startControlPlane((env) => ({
+      fetch: cloudflare.fetch,
+      artifacts: overtaken(env.ARTIFACTS),
+      settings: { ...makeDependencies(env).settings, artifactKey: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8" },
+    }))
+    token = await plane.team("web")
+    expect((await upload(secret("of before"))).status).toBe(200)
+  })
+  /** Runs `overtake`, once, before the next manifest is read. */
+  const overtaken = (artifacts: R2Bucket) =>
+    new Proxy(artifacts, {
+      get(target, name) {
+        const member = Reflect.get(target, name)
+        if (typeof member !== "function") return member
+        if (name !== "get") return member.bind(target)
+        return async (key: string, ...rest: unknown[]) => {
+          const found = await Reflect.apply(member, target, [key, ...rest])
+          const first = key.startsWith("manifests/") ? overtake : null
+          if (first !== null) overtake = null
+          await first?.()
+          return found
+        }
+      },
+    })
+  const tokenOf = (version: number) => {
+    const placed = cloudflare.scripts.get(`pages--v${version}`)?.metadata.bindings as { name: string; text: string }[]
+    return placed.find(({ name }) => name === "TOKEN")?.text
+  }
+
+  it("does not bring back the secret that the other replaced, and keeps the new one when it is sent again", async () => {
+    overtake = () => upload(secret("of now"))
+    const { status, body } = await upload(code("b"))
+    expect([status, body.errors[0]?.message]).toEqual([503, expect.stringContaining("Upload it again")])
+    expect(await plane.deps.store.versions.latest("pages")).toBe(2)
+    expect((await upload(code("b"))).status).toBe(200)
+    expect([tokenOf(1), tokenOf(2), tokenOf(3)]).toEqual(["of before", "of now", "of now"])
+  })
+
+  it("does not do so either as the same content as a version of before", async () => {
+    await upload(code("b"))
+    overtake = () => upload({ ...secret("of now"), ...code("b") })
+    expect((await upload(code("b"))).status).toBe(503)
+    const { releases } = (await plane.deps.store.deployments.current("pages")) ?? {}
+    expect(releases).toEqual(all(3))
+  })
+
+  it("is that version when both are the same, and goes its way when it keeps nothing", async () => {
+    overtake = () => upload(code("b"))
+    expect((await upload(code("b"))).status).toBe(200)
+    expect(await plane.deps.store.versions.latest("pages")).toBe(2)
+    const bare = { bindings: [], keep_bindings: [] }
+    expect((await upload({ ...code("d"), metadata: bare })).status).toBe(200)
+    overtake = () => upload({ ...code("e"), metadata: bare })
+    expect((await upload(code("f"))).status).toBe(200)
+  })
+})
 
 describe("an upload", () => {
   it("becomes a version, is placed, verified and given all traffic", async () => {

@@ -18,6 +18,7 @@ import type { DeploymentRow, ScriptRow, VersionRow } from "./store/rows.ts"
 import { artifactStore, ManifestChanged } from "./upload/artifact-store.ts"
 import type { Upload } from "./upload/build-manifest.ts"
 import { secretSeal } from "./upload/seal-secret.ts"
+import type { TakenUpload } from "./upload/take-upload.ts"
 
 /** Milliseconds that a deployment is left to the request that began it before the schedule takes it up. */
 const HANDS_OFF_MS = 60_000
@@ -55,10 +56,10 @@ export interface Deployed {
 /**
  * Makes an upload a version and, unless told otherwise, lets it have all of its script's traffic.
  * Throws `script.*` before anything is written, `cloudflare.refused` (the version is marked failed, traffic unchanged), `cloudflare.unavailable`
- * (the schedule goes on with it, or the same upload again), `config.*`, `api.busy`.
+ * (the schedule goes on with it, or the same upload again), `config.*`, `api.busy` (also when the upload keeps what a version recorded meanwhile may have replaced).
  */
 export async function deployUpload(
-  upload: Upload,
+  upload: TakenUpload,
   actor: Actor,
   deps: Dependencies,
   options: { readonly deploy?: boolean } = {},

@@ -1,6 +1,6 @@
 /** What is said of what is in force and may not be meant. */
 import { beforeEach, describe, expect, it } from "vitest"
-import { PLAIN_TEAM, routeBody, startControlPlane, type TestControlPlane } from "../test/harness.ts"
+import { OPS_TOKEN, PLAIN_TEAM, routeBody, startControlPlane, type TestControlPlane } from "../test/harness.ts"
 
 /** Public half of a key pair made for tests alone. */
 const KEY = {
@@ -114,6 +114,34 @@ describe("a route that nobody can pass", () => {
     expect(await notices(alpha)).toEqual([said])
     expect(await notices(await platform.team("beta"))).toEqual([])
   })
+
+  it.each([
+    [{ minLevel: 2 }, required(bearer)],
+    [{ scopes: ["secret"] }, none],
+    [{ kinds: ["service"] }, required()],
+  ])("tells a team nothing of what another team's script asks for, and ops all: %j", async (access, auth) => {
+    await platform.team("beta")
+    await platform.script("vault", "beta", 1)
+    const releases = [{ version: 1, weightBps: 10_000 }]
+    await platform.send("POST /v1/scripts/vault/deployments", { body: { releases } })
+    await put("scripts/vault", { access: { scopes: [], ...access } })
+    await route({ script: "vault", auth })
+    const detailFor = async (token?: string) => (await notices(token)).map(({ detail }: { detail: string }) => detail)
+    expect(await detailFor(alpha)).toEqual([
+      "vault, which is another team's, asks for what this route does not look at",
+    ])
+    expect(await detailFor()).toEqual([expect.stringMatching(/access/)])
+    await platform.send("PUT /v1/routes/pay", {
+      body: routeBody({
+        hostname: "a.example",
+        path: "/pay/*",
+        script: "vault",
+        team: "alpha",
+        auth: { ...required({ ...keys, kinds: ["user"] }) },
+      }),
+    })
+    expect(await detailFor(alpha)).toEqual(await detailFor())
+  })
 })
 
 describe("a zone that fell with its grant", () => {
@@ -150,6 +178,43 @@ describe("what is not deployed", () => {
     expect(await about("not-deployed")).toEqual(["routes/pay"])
     await route({ script: "new", releases: [{ version: 1, weightBps: 10_000 }] })
     expect(await about("not-deployed")).toEqual([])
+  })
+})
+
+describe("notices of one thing", () => {
+  const listed = async (query: string, token = alpha) =>
+    (await platform.send(`GET /v1/notices?${query}`, { token })).body.items.map(
+      (notice: { about: string; code: string }) => `${notice.about} ${notice.code}`,
+    )
+  beforeEach(async () => {
+    const kill = { mode: "log", reason: "who comes" }
+    await platform.script("new", "alpha", 1)
+    const body = { hostname: "a.example", team: "alpha" }
+    await put("routes/pay", routeBody({ ...body, path: "/pay/*", script: "new" }))
+    await put("routes/pay-more", routeBody({ ...body, path: "/more/*", script: "pay", kill }))
+    await put("scripts/new", { kill })
+    await platform.team("beta")
+    await put("teams/beta", { ...PLAIN_TEAM, kill })
+  })
+
+  it.each([
+    ["about=routes/pay", ["routes/pay not-deployed"]],
+    ["about=scripts/new", ["scripts/new switched-off"]],
+    ["about=routes/none", []],
+    ["script=new", ["routes/pay not-deployed", "scripts/new switched-off"]],
+    ["script=new&about=routes/pay", ["routes/pay not-deployed"]],
+    ["script=pay&about=routes/pay", []],
+    ["team=alpha", ["routes/pay not-deployed", "routes/pay-more switched-off", "scripts/new switched-off"]],
+    ["team=alpha&limit=1", ["routes/pay not-deployed"]],
+    ["team=beta", []],
+    ["about=teams/beta", []],
+  ])("are those that %s names, of what is the reader's", async (query, said) => {
+    expect(await listed(query)).toEqual(said)
+  })
+
+  it("are of any team for ops, and another field is refused", async () => {
+    expect(await listed("team=beta", OPS_TOKEN)).toEqual(["teams/beta switched-off"])
+    expect((await platform.send("GET /v1/notices?route=pay")).body.code).toBe("api.query-invalid")
   })
 })
 

@@ -6,15 +6,29 @@ import type { Notice } from "../../contracts/api.ts"
 import type { IssuerConfig, KillSwitch, RouteAuth, ScriptAccess } from "../../contracts/dispatch-config.ts"
 import { zoneInForce } from "./route-zone.ts"
 import type { Registry } from "./store/registry.ts"
-import type { RouteRow } from "./store/rows.ts"
+import type { RouteRow, ScriptRow } from "./store/rows.ts"
 
 type Kind = NonNullable<ScriptAccess["kinds"]>[number]
 
-/** All there are, by what they are about; `team` null: of all teams. */
-export function noticesOf(registry: Registry, team: string | null): Notice[] {
-  const notices = [...switchesThrown(registry), ...routesInVain(registry)]
-  const own = team === null ? notices : notices.filter((notice) => notice.team === team)
-  return own.sort((a, b) => (`${a.about} ${a.code}` < `${b.about} ${b.code}` ? -1 : 1))
+/** What notices are asked for; all where a field is absent. */
+export interface Wanted {
+  /** As in the notice, such as `routes/web-pages`. */
+  readonly about?: string | undefined
+  readonly team?: string | undefined
+  readonly script?: string | undefined
+}
+
+type Subject = Pick<Notice, "about" | "team" | "script">
+
+/** By what they are about. `reader` is the team that reads: about what is its own, and without what another team's script asks for; null: all of it, for ops. */
+export function noticesOf(registry: Registry, reader: string | null, wanted: Wanted = {}): Notice[] {
+  const isFor = ({ about, team, script }: Subject) =>
+    (reader === null || team === reader) &&
+    (wanted.about === undefined || about === wanted.about) &&
+    (wanted.team === undefined || team === wanted.team) &&
+    (wanted.script === undefined || script === wanted.script)
+  const notices = [...[...switchesThrown(registry)].filter(isFor), ...routesInVain(registry, reader, isFor)]
+  return notices.sort((a, b) => (`${a.about} ${a.code}` < `${b.about} ${b.code}` ? -1 : 1))
 }
 
 function* switchesThrown({ teams, scripts, routes }: Registry): Generator<Notice> {
@@ -31,11 +45,16 @@ function off(about: string, team: string, script: string | null, { mode, reason 
   return { about, team, script, code: "switched-off", detail: `${what} by ${byOps ? "ops" : "its team"}: ${reason}` }
 }
 
-function* routesInVain(registry: Registry): Generator<Notice> {
+function* routesInVain(
+  registry: Registry,
+  reader: string | null,
+  isFor: (subject: Subject) => boolean,
+): Generator<Notice> {
   const issuers = issuersOf(registry)
   for (const route of registry.routes.values()) {
     const { id, team, script, zone } = route
     const about = `routes/${id}`
+    if (!isFor({ about, team, script })) continue
     if (zone !== undefined && zoneInForce(route, registry) === undefined)
       yield {
         about,
@@ -46,7 +65,7 @@ function* routesInVain(registry: Registry): Generator<Notice> {
       }
     if (route.releases === undefined && !registry.current.has(script))
       yield { about, team, script, code: "not-deployed", detail: `no version of ${script} is deployed` }
-    const why = whyNobodyPasses(route, registry.scripts.get(script)?.settings.access ?? null, issuers)
+    const why = whyNobodyPasses(route, registry.scripts.get(script), issuers, reader)
     if (why !== null) yield { about, team, script, code: "nobody-passes", detail: why }
   }
 }
@@ -54,13 +73,27 @@ function* routesInVain(registry: Registry): Generator<Notice> {
 /** Null when somebody can: by what route and script ask of a credential, and which credentials the route looks at. Which scopes a subject has, nobody knows here. */
 function whyNobodyPasses(
   { auth, script }: RouteRow,
-  access: ScriptAccess | null,
+  found: ScriptRow | undefined,
   issuers: Readonly<Record<string, IssuerConfig>>,
+  reader: string | null,
 ): string | null {
   const comes = kindsThrough(auth, issuers).filter((kind) => auth.kinds?.includes(kind) ?? true)
   if (auth.kinds !== undefined && comes.length === 0)
     return `it is for ${auth.kinds.join(" or ")} credentials, and looks at none of these (auth.accept, auth.issuers)`
+  const access = found?.settings.access ?? null
   if (access === null) return null
+  const why = whyScriptRefuses(auth, script, access, comes)
+  return why === null || reader === null || found?.team === reader
+    ? why
+    : `${script}, which is another team's, asks for what this route does not look at`
+}
+
+function whyScriptRefuses(
+  auth: RouteAuth,
+  script: string,
+  access: ScriptAccess,
+  comes: readonly Kind[],
+): string | null {
   const { kinds, minLevel, maxAuthAgeS } = access
   const asksSession = minLevel !== undefined || maxAuthAgeS !== undefined
   const asks = asksSession || kinds !== undefined || access.scopes.length > 0

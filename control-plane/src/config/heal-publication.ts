@@ -4,9 +4,18 @@ import { SYSTEM } from "../actor.ts"
 import type { RevisionRow } from "../store/revisions.ts"
 import { publishConfig } from "./change.ts"
 import { documentKey, type PublishDependencies, publishLatest, readPointer } from "./publish.ts"
+import { removeOldRevisions } from "./remove-old-revisions.ts"
 
-/** Does nothing when the pointer names the newest revision, and that is there and its copy kept. Whoever publishes a newer one meanwhile is not set back. */
+/** Does nothing but remove what is old when the pointer names the newest revision, and that is there and its copy kept. Whoever publishes a newer one meanwhile is not set back. */
 export async function healPublication(deps: PublishDependencies): Promise<void> {
+  try {
+    await heal(deps)
+  } finally {
+    await removeOldRevisions(deps)
+  }
+}
+
+async function heal(deps: PublishDependencies): Promise<void> {
   try {
     await publishLatest(deps, { isInPlace: (latest) => isInPlace(deps, latest) })
   } catch (failure) {

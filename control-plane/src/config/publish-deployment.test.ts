@@ -58,4 +58,21 @@ describe("publishDeployment: refuses", () => {
     await expect(publish("d-0")).rejects.toMatchObject({ code: "api.not-found" })
     expect((await platform.published()).scripts).toEqual({})
   })
+
+  it("records nothing of a script that was deleted or changed hands meanwhile, and of one that is claimed again it does", async ({
+    expect,
+  }) => {
+    const actorOf = (team: string) => ({ tokenId: "t", role: "team", team, name: "token:t" }) as const
+    const recordAs = (team: string) =>
+      platform.deps.store.deployments.record("files", all(1), null, actorOf(team)).then(({ phase }) => phase)
+    await platform.team("beta")
+    await expect(recordAs("beta")).rejects.toMatchObject({ code: "api.not-found" })
+    expect(await recordAs("alpha")).toBe("recorded")
+    await platform.send("DELETE /v1/scripts/files")
+    await expect(recordAs("alpha")).rejects.toMatchObject({ code: "api.not-found" })
+    await expect(record(1)).rejects.toMatchObject({ code: "api.not-found" })
+    await platform.send("PUT /v1/scripts/files", { body: { team: "alpha" } })
+    expect(await platform.deps.store.deployments.unfinished()).toEqual([])
+    expect(await recordAs("alpha")).toBe("recorded")
+  })
 })

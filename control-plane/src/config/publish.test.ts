@@ -8,7 +8,7 @@ import {
 import { sha256Hex } from "../../../kit/sha256.ts"
 import { PLAIN_TEAM, routeBody, type Sent, startControlPlane, type TestControlPlane } from "../../test/harness.ts"
 import { SYSTEM } from "../actor.ts"
-import { publishConfig } from "./change.ts"
+import { change, publishConfig } from "./change.ts"
 import { healPublication } from "./heal-publication.ts"
 import { documentKey, publishLatest } from "./publish.ts"
 import { publishDeployment } from "./publish-deployment.ts"
@@ -496,6 +496,105 @@ describe("publish: a registry that was set back", () => {
     expect(Object.keys((await platform.published()).teams)).toEqual(["a", "b", "c", "e"])
   })
 
+  const copyOf = async (revision: number) =>
+    JSON.parse((await (await platform.deps.artifacts.get(documentKey(revision)))?.text()) ?? "null")
+  /** KV whose pointer is read as it was at `revision`. */
+  async function stalePointer(revision: number) {
+    const document = (await platform.deps.config.get(configKey(revision))) ?? ""
+    const sizeBytes = new TextEncoder().encode(document).byteLength
+    const stale = JSON.stringify({ revision, digest: await sha256Hex(document), sizeBytes })
+    return new Proxy(platform.deps.config, {
+      get(target, name) {
+        const member = Reflect.get(target, name)
+        if (typeof member !== "function") return member
+        if (name !== "get") return member.bind(target)
+        return async (key: string, ...rest: unknown[]) =>
+          key === "config/current" ? stale : Reflect.apply(member, target, [key, ...rest])
+      },
+    })
+  }
+  const putTeam = (name: string, deps: typeof platform.deps) =>
+    change(deps, SYSTEM, () => {
+      const team = { name, grants: [], egress: [], kill: null, createdAt: "2026-11-20T12:00:00.000Z" }
+      return {
+        edits: [{ table: "teams", put: team }],
+        audit: { action: "team.put", target: `teams/${name}`, detail: {} },
+        result: null,
+      }
+    })
+
+  it("leaves the copy of a revision of before as it is", async ({ expect }) => {
+    await setBackTo(3)
+    await platform.send("PUT /v1/teams/e", { body: PLAIN_TEAM })
+    expect(Object.keys((await copyOf(4)).teams)).toEqual(["a", "b", "c", "d"])
+    expect(Object.keys((await copyOf(5)).teams)).toEqual(["a", "b", "c", "e"])
+  })
+
+  it.for([1, 2, 3])(
+    "sees it by the copies where KV still shows the pointer of revision %d",
+    async (shown, { expect }) => {
+      await setBackTo(2)
+      const config = await stalePointer(shown)
+      expect(await putTeam("e", { ...platform.deps, config })).toEqual({ result: null, revision: 5 })
+      expect(named).toEqual([1, 2, 3, 4, 5])
+      expect(Object.keys((await platform.published()).teams)).toEqual(["a", "b", "e"])
+      expect(Object.keys((await copyOf(3)).teams)).toEqual(["a", "b", "c"])
+      expect(alarms()).toMatchObject([{ registry: 3, pointer: shown, revision: 5 }])
+    },
+  )
+
+  it("sees it by the copies also when the process ended before the change was published", async ({ expect }) => {
+    await setBackTo(2)
+    const config = await stalePointer(2)
+    const silent = new Proxy(platform.deps.artifacts, { get: () => () => Promise.reject(new Error("R2 is down")) })
+    const down = over(config, "put", () => Promise.reject(new Error("KV is down")))
+    await putTeam("e", { ...platform.deps, config: down, artifacts: silent }).catch(() => {})
+    await healPublication({ ...platform.deps, config })
+    expect(named).toEqual([1, 2, 3, 4, 5])
+    expect(Object.keys((await copyOf(3)).teams)).toEqual(["a", "b", "c"])
+  })
+
+  it("takes a number above all copies, on however many pages they are listed", async ({ expect }) => {
+    for (const revision of [9, 10, 77]) await platform.deps.artifacts.put(documentKey(revision), "{}")
+    await platform.deps.artifacts.put("configs/notes.txt", "by hand")
+    await setBackTo(2)
+    const { artifacts } = platform.deps
+    const paged = new Proxy(artifacts, {
+      get(target, name) {
+        const member = Reflect.get(target, name)
+        if (name === "list") return (options: R2ListOptions) => target.list({ ...options, limit: 2 })
+        return typeof member === "function" ? member.bind(target) : member
+      },
+    })
+    await healPublication({ ...platform.deps, artifacts: paged })
+    expect(named).toEqual([1, 2, 3, 4, 78])
+  })
+
+  it("takes no number while R2 does not say which are taken", async ({ expect }) => {
+    await setBackTo(2)
+    const silent = new Proxy(platform.deps.artifacts, { get: () => () => Promise.reject(new Error("R2 is down")) })
+    await healPublication({ ...platform.deps, artifacts: silent }).catch(() => {})
+    expect(named).toEqual([1, 2, 3, 4])
+    await healPublication(platform.deps)
+    expect(named).toEqual([1, 2, 3, 4, 5])
+  })
+
+  it("has each deployment name the revision that carries it", async ({ expect }) => {
+    await platform.script("pay", "a", 1)
+    await platform.script("old", "a", 1)
+    const body = { releases: [{ version: 1, weightBps: 10_000 }] }
+    const old = await platform.send("POST /v1/scripts/old/deployments", { body })
+    expect(old.body.configRevision).toBe(5)
+    await platform.deps.config.put("config/current", JSON.stringify({ ...(await platform.pointer()), revision: 50 }))
+    const sent = await platform.send("POST /v1/scripts/pay/deployments", { body })
+    expect([sent.headers.get("x-sallyport-config"), sent.body.configRevision]).toEqual(["51", 51])
+    expect(named.at(-1)).toBe(51)
+    const shown = await platform.send(`GET /v1/scripts/pay/deployments/${sent.body.id}`)
+    expect(shown.body.configRevision).toBe(51)
+    const before = await platform.send(`GET /v1/scripts/old/deployments/${old.body.id}`)
+    expect(before.body.configRevision).toBe(5)
+  })
+
   it("is finished by whoever comes next when the process ends before KV has it", async ({ expect }) => {
     await setBackTo(2)
     const down = over(platform.deps.config, "put", () => Promise.reject(new Error("KV is down")))
@@ -529,62 +628,135 @@ describe("publish: a registry that was set back", () => {
 })
 
 describe("publish: what KV keeps", () => {
-  /** As if so many revisions had been published, the last 100 of which are in KV; after them come `skipped` that a burst passed over. */
-  async function publishedTo(count: number, skipped: number) {
-    const { db, config } = platform.deps
-    await platform.team("web")
-    await db.prepare("UPDATE config_revisions SET revision = ?").bind(count).run()
-    for (let revision = count + 1; revision <= count + skipped; revision++)
-      await db
-        .prepare(
-          "INSERT INTO config_revisions SELECT ?, digest, content_digest, size_bytes, published_at, published_by, reason, NULL FROM config_revisions WHERE revision = ?",
-        )
-        .bind(revision, count)
-        .run()
-    const text = (await config.get(configKey(1))) ?? ""
-    await config.delete(configKey(1))
-    await config.put("config/current", JSON.stringify({ ...(await platform.pointer()), revision: count }))
-    for (let revision = count - 99; revision <= count; revision++) await config.put(configKey(revision), text)
+  const MINUTE = 60_000
+  let count = 0
+  const publish = async () => {
+    const sent = await platform.send(`PUT /v1/teams/t-${++count}`, { body: PLAIN_TEAM })
+    return Number(sent.headers.get("x-sallyport-config"))
   }
+  const tick = () => healPublication(platform.deps)
+  const prefix = configKey(0).slice(0, -1)
   async function kept(): Promise<number[]> {
-    const { keys } = await platform.deps.config.list({ prefix: configKey(0).slice(0, -1) })
-    return keys.map(({ name }) => Number(name.slice(configKey(0).length - 1))).sort((a, b) => a - b)
+    const { keys } = await platform.deps.config.list({ prefix })
+    return keys.map(({ name }) => Number(name.slice(prefix.length))).sort((a, b) => a - b)
   }
-
-  it("is the last 100 numbers, also after a burst whose changes shared publications", async ({ expect }) => {
-    await publishedTo(150, 5)
-    await platform.send("PUT /v1/teams/other", { body: PLAIN_TEAM })
-    expect((await platform.pointer())?.revision).toBe(156)
-    expect(await kept()).toEqual([...Array.from({ length: 94 }, (_, index) => 57 + index), 156])
-    await platform.send("PUT /v1/teams/another", { body: PLAIN_TEAM })
-    expect((await kept())[0]).toBe(58)
-  })
-
-  it("is cleared of a bounded number at a time, and never keeps a change from being answered", async ({ expect }) => {
-    await publishedTo(150, 0)
-    await platform.deps.db.prepare("UPDATE config_revisions SET revision = 1000, live_at = NULL").run()
+  /** As if so many more revisions had been committed, none of which was published: the next publication carries them. */
+  async function coalesced(passedOver: number) {
     await platform.deps.db
       .prepare(
-        "INSERT INTO config_revisions SELECT 150, digest, content_digest, size_bytes, published_at, published_by, reason, published_at FROM config_revisions WHERE revision = 1000",
+        "INSERT INTO config_revisions SELECT revision + ?, digest, content_digest, size_bytes, published_at, published_by, reason, NULL FROM config_revisions ORDER BY revision DESC LIMIT 1",
       )
+      .bind(passedOver)
       .run()
-    const removed: string[] = []
-    const config = new Proxy(platform.deps.config, {
+  }
+  /** KV with a method of its own. */
+  const withKv = (methods: Partial<Record<"delete" | "list", unknown>>) => ({
+    ...platform.deps,
+    config: new Proxy(platform.deps.config, {
       get(target, name) {
-        const member = Reflect.get(target, name)
-        if (name !== "delete") return typeof member === "function" ? member.bind(target) : member
-        return (key: string) => {
-          removed.push(key)
-          return Promise.reject(new Error("KV DELETE failed: 500"))
-        }
+        const member = Reflect.get(methods, name) ?? Reflect.get(target, name)
+        return typeof member === "function" ? member.bind(target) : member
       },
-    })
-    expect(await publishConfig("test", SYSTEM, { ...platform.deps, config, settings: renamed() })).toEqual({
-      revision: 1001,
-    })
-    expect(removed).toHaveLength(200)
-    expect([removed.at(0), removed.at(-1)].sort()).toEqual([configKey(702), configKey(901)])
-    expect(platform.logs.filter(({ event }) => event === "publish.not-removed")).toHaveLength(1)
+    }),
   })
-  const renamed = () => ({ ...platform.deps.settings, passportIssuer: "https://other.example" })
+  const notRemoved = () => platform.logs.filter(({ event }) => event === "publish.not-removed")
+
+  it("holds what the pointer named until a moment ago, however many changes one publication carried", async ({
+    expect,
+  }) => {
+    await publish()
+    await coalesced(299)
+    expect(await publish()).toBe(301)
+    await coalesced(250)
+    expect(await publish()).toBe(552)
+    await tick()
+    expect(await kept()).toEqual([1, 301, 552])
+  })
+
+  it("loses a revision ten minutes after the next one went live, and never the newest that is live", async ({
+    expect,
+  }) => {
+    await publish()
+    platform.pass(20 * MINUTE)
+    await publish()
+    platform.pass(10 * MINUTE)
+    await tick()
+    expect(await kept()).toEqual([1, 2])
+    platform.pass(1)
+    await tick()
+    expect(await kept()).toEqual([2])
+    platform.pass(365 * 24 * 60 * MINUTE)
+    await tick()
+    expect(await kept()).toEqual([2])
+    expect((await platform.published()).revision).toBe(2)
+  })
+
+  it("holds through a burst each revision that a pointer of the last ten minutes named, and after it the last alone", async ({
+    expect,
+  }) => {
+    const shown: { readonly revision: number; readonly until: number }[] = []
+    for (let round = 0; round < 30; round++) {
+      if (round > 0) await coalesced(9)
+      // Named until the next one is published, a minute later.
+      shown.push({ revision: await publish(), until: platform.deps.clock.now() + 11 * MINUTE })
+      platform.pass(MINUTE)
+      await tick()
+      const there = new Set(await kept())
+      const due = shown.filter(({ until }) => until >= platform.deps.clock.now())
+      expect(due.filter(({ revision }) => !there.has(revision))).toEqual([])
+      expect(there.size).toBeLessThanOrEqual(14)
+    }
+    const last = await publish()
+    platform.pass(10 * MINUTE + 1)
+    await tick()
+    expect(await kept()).toEqual([last])
+  })
+
+  it("holds what a slow publisher named after a newer one was live", async ({ expect }) => {
+    await publish()
+    await publish()
+    const late = new Date(platform.deps.clock.now() + 9 * MINUTE).toISOString()
+    await platform.deps.db.prepare("UPDATE config_revisions SET live_at = ? WHERE revision = 1").bind(late).run()
+    platform.pass(11 * MINUTE)
+    await tick()
+    expect(await kept()).toEqual([1, 2])
+    platform.pass(9 * MINUTE)
+    await tick()
+    expect(await kept()).toEqual([2])
+  })
+
+  it("is cleared of what a tick could not remove by the next, page by page, also of numbers that the registry does not know", async ({
+    expect,
+  }) => {
+    for (let round = 0; round < 3; round++) await publish()
+    for (const revision of [10, 11, 12, 200]) await platform.deps.config.put(configKey(revision), "{}")
+    await coalesced(17)
+    await publish()
+    platform.pass(10 * MINUTE + 1)
+    const refusing = { delete: () => Promise.reject(new Error("KV DELETE failed: 500")) }
+    await healPublication(withKv(refusing))
+    expect(await kept()).toEqual([1, 2, 3, 10, 11, 12, 21, 200])
+    expect(notRemoved()).toHaveLength(1)
+    await healPublication(withKv({ list: () => Promise.reject(new Error("KV LIST failed: 500")) }))
+    expect(notRemoved()).toHaveLength(2)
+    const { config } = platform.deps
+    await healPublication(withKv({ list: (options: KVNamespaceListOptions) => config.list({ ...options, limit: 2 }) }))
+    expect(await kept()).toEqual([21, 200])
+    expect(notRemoved()).toHaveLength(2)
+  })
+
+  it("is cleared of 200 revisions at a time", async ({ expect }) => {
+    await publish()
+    await coalesced(999)
+    await publish()
+    for (let revision = 100; revision < 320; revision++) await platform.deps.config.put(configKey(revision), "{}")
+    platform.pass(10 * MINUTE + 1)
+    const left: number[] = []
+    for (let round = 0; round < 3; round++) {
+      await tick()
+      left.push((await kept()).length)
+    }
+    expect(left).toEqual([22, 1, 1])
+    expect(await kept()).toEqual([1001])
+  })
 })

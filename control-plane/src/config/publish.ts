@@ -1,6 +1,6 @@
 /**
  * D1 → R2 → KV: makes the newest revision the one that dispatchers load. The revision comes first and the pointer last, so that no pointer names what is not there,
- * and a registry that was set back does not put the pointer back: what that names may be in force.
+ * and a registry that was set back does not put the pointer back: what that names may be in force. KV may show a pointer of a minute ago; a copy in R2 says at once that its number is taken.
  * Safe under concurrency and after a crash at any step: whoever comes next, at the latest the schedule, finishes it.
  */
 import {
@@ -18,10 +18,6 @@ import type { RevisionRow, RevisionStore } from "../store/revisions.ts"
 import { buildContent, documentOf } from "./build.ts"
 import { isBehind, renumber } from "./renumber.ts"
 
-/** Old revisions stay in KV so long that no dispatcher can still be about to load one; R2 keeps them longer. */
-const KEPT_IN_KV = 100
-/** Of the numbers that a burst passed over, as many are cleared from KV by one publication: more than can be committed between two. */
-const REMOVED_AT_ONCE = 200
 /** Seconds that a location may go on showing the pointer that it has; the platform's minimum. */
 const POINTER_CACHE_TTL_S = 30
 /** KV takes one write per second and key; waiting a little longer than that lets a burst of changes pass. */
@@ -44,9 +40,11 @@ export interface PublishedDocument {
   readonly text: string
 }
 
+const COPIES = "configs/"
+
 /** R2 key of the lasting copy. */
 export function documentKey(revision: number): string {
-  return `configs/${revision}.json`
+  return `${COPIES}${revision}.json`
 }
 
 /** What of a publication is not the rule. */
@@ -66,7 +64,8 @@ export interface PublishOptions {
  */
 export async function publishLatest(deps: PublishDependencies, options: PublishOptions = {}): Promise<number | null> {
   const { fresh = null, atLeast = null, isInPlace = async (latest) => latest.liveAt !== null } = options
-  if (fresh !== null) await keepCopy(deps, fresh)
+  // Also of one that is overtaken: each revision has its copy.
+  const isFreshKept = fresh !== null && (await keepCopy(deps, fresh))
   let wrote: number | null = null
   let failures = 0
   for (let round = 0; round < MAX_ROUNDS && failures < MAX_FAILURES; round++) {
@@ -76,11 +75,16 @@ export async function publishLatest(deps: PublishDependencies, options: PublishO
     if (latest.revision === wrote || (wrote === null && (await isInPlace(latest)))) return latest.revision
     try {
       const named = await readPointer(deps)
-      if (named !== null && isBehind(latest, named)) {
-        await renumber(named, deps)
+      const text =
+        named !== null && isBehind(latest, named)
+          ? null
+          : latest.digest === fresh?.row.digest && isFreshKept
+            ? fresh.text
+            : await readDocument(deps, latest)
+      if (text === null) {
+        await renumber(latest, { named, copy: await highestCopy(deps) }, deps)
         continue
       }
-      const text = latest.digest === fresh?.row.digest ? fresh.text : await readDocument(deps, latest)
       await writeRevision(deps, latest, text)
       wrote = latest.revision
     } catch (failure) {
@@ -111,23 +115,9 @@ function pointerTo({ revision, digest, sizeBytes }: RevisionRow): ConfigPointer 
 /** Revision, pointer, and the note that it was done. */
 async function writeRevision(deps: PublishDependencies, row: RevisionRow, text: string): Promise<void> {
   const pointer = configPointerSchema.parse(pointerTo(row))
-  const [before] = await Promise.all([
-    deps.store.revisions.newestLive(),
-    deps.config.put(configKey(row.revision), text),
-  ])
+  await deps.config.put(configKey(row.revision), text)
   await deps.config.put(CONFIG_POINTER_KEY, JSON.stringify(pointer))
   await deps.store.revisions.markLive(row.revision, deps.clock.now())
-  await removeOld(deps, row.revision, before ?? 0)
-}
-
-/** Takes from KV what fell out of the last {@link KEPT_IN_KV} numbers since `before` was published. What cannot be removed stays: it costs its storage, and nobody reads it. */
-async function removeOld(deps: PublishDependencies, revision: number, before: number): Promise<void> {
-  const keys: string[] = []
-  for (let next = Math.max(before, revision - REMOVED_AT_ONCE) + 1; next <= revision; next++)
-    if (next > KEPT_IN_KV) keys.push(configKey(next - KEPT_IN_KV))
-  await Promise.all(keys.map((key) => deps.config.delete(key))).catch((failure: unknown) =>
-    deps.log({ event: "publish.not-removed", revision, error: String(failure) }),
-  )
 }
 
 /** What KV names, at most {@link POINTER_CACHE_TTL_S} late; null when there is nothing, or nothing that a dispatcher could read. */
@@ -140,26 +130,47 @@ export async function readPointer({ config }: Pick<PublishDependencies, "config"
   }
 }
 
-async function keepCopy(deps: PublishDependencies, { row, text }: PublishedDocument): Promise<void> {
+/** True unless the copy of another document stands under that number, which stays. One that cannot be made now counts as made. */
+async function keepCopy(deps: PublishDependencies, { row, text }: PublishedDocument): Promise<boolean> {
   try {
-    await deps.artifacts.put(documentKey(row.revision), text)
+    const key = documentKey(row.revision)
+    if ((await deps.artifacts.put(key, text, { onlyIf: { etagDoesNotMatch: "*" } })) !== null) return true
+    const standing = await deps.artifacts.get(key)
+    return standing === null || (await sha256Hex(await standing.text())) === row.digest
   } catch (failure) {
     // The schedule makes it again from the registry as long as nothing newer was published, and then it is not needed.
     deps.log({ event: "publish.copy-failed", revision: row.revision, error: String(failure) })
+    return true
   }
 }
 
+/** The highest number that a copy has, of whatever registry; 0 when there is none. Throws while R2 does not answer: no number is known to be free then. */
+async function highestCopy({ artifacts }: PublishDependencies): Promise<number> {
+  let highest = 0
+  let cursor: string | undefined
+  do {
+    const page = await artifacts.list({ prefix: COPIES, ...(cursor === undefined ? {} : { cursor }) })
+    for (const { key } of page.objects) {
+      const revision = Number.parseInt(key.slice(COPIES.length), 10)
+      if (key === documentKey(revision)) highest = Math.max(highest, revision)
+    }
+    cursor = page.truncated ? page.cursor : undefined
+  } while (cursor !== undefined)
+  return highest
+}
+
 /**
- * The document of the newest revision: its copy, or built again when the process ended before it was kept.
+ * The document of the newest revision: its copy, or built again when the process ended before it was kept; null when the copy of another stands under its number: the registry was set back.
  * The registry is in the state that the revision was built from, because any change of it would have made a newer one. Throws when the builder itself has changed since.
  */
-async function readDocument(deps: PublishDependencies, row: RevisionRow): Promise<string> {
+async function readDocument(deps: PublishDependencies, row: RevisionRow): Promise<string | null> {
   const copy = await deps.artifacts.get(documentKey(row.revision))
-  const text = await copy?.text()
-  if (text !== undefined && (await sha256Hex(text)) === row.digest) return text
+  if (copy !== null) {
+    const text = await copy.text()
+    return (await sha256Hex(text)) === row.digest ? text : null
+  }
   const content = buildContent(await readRegistry(deps.db), deps.settings.passportIssuer)
   const built = documentOf(content, row.revision, row.publishedAt)
   if ((await sha256Hex(built)) !== row.digest) throw new Error(`revision ${row.revision} cannot be made again`)
-  await keepCopy(deps, { row, text: built })
-  return built
+  return (await keepCopy(deps, { row, text: built })) ? built : null
 }

@@ -1,17 +1,19 @@
 /**
  * For a registry that was set back, as D1 Time Travel does, while KV names a revision of after. Dispatchers take nothing older than what they have, and nothing else under a number
- * that they know: so what the registry says now is registered again, under the number after KV's. Called by publish.ts, before it would put the pointer back.
+ * that they know: so what the registry says now is registered again, under a number that was never given out. Called by publish.ts, before it would put the pointer back.
  */
 import type { ConfigPointer } from "../../../contracts/dispatch-config.ts"
 import { SYSTEM } from "../actor.ts"
 import type { LogRecord } from "../dependencies.ts"
+import { carryLater } from "../store/deployments.ts"
 import { commit, type Decision, type LedgerDependencies } from "../store/ledger.ts"
 import { readRegistry } from "../store/registry.ts"
-import { insertRevision, type RevisionRow } from "../store/revisions.ts"
+import { insertRevision, type RevisionRow, type RevisionStore } from "../store/revisions.ts"
 import { buildContent } from "./build.ts"
 import { makeRevision } from "./make-revision.ts"
 
 export interface RenumberDependencies extends LedgerDependencies {
+  readonly store: { readonly revisions: Pick<RevisionStore, "newestLive"> }
   readonly log: (record: LogRecord) => void
   readonly settings: { readonly passportIssuer: string }
 }
@@ -21,26 +23,34 @@ export function isBehind(latest: RevisionRow, named: ConfigPointer): boolean {
   return latest.revision < named.revision || (latest.revision === named.revision && latest.digest !== named.digest)
 }
 
+/** Numbers that were given out: what KV's pointer names, as far as it shows, and the highest copy in R2. */
+export interface Taken {
+  readonly named: ConfigPointer | null
+  readonly copy: number
+}
+
 /**
- * Registers what the registry says under the number after `named`, which was read from KV before; logs `publish.registry-set-back`. Does nothing when the registry knows `named`
- * or a later one: then somebody only published meanwhile. Throws when what it says can no longer be loaded.
+ * Registers what the registry says under the number after all that are taken; deployments that only revisions without effect carried are then carried by it. Logs `publish.registry-set-back`.
+ * Does nothing when `behind` is no longer the newest: then somebody made another meanwhile, and publishes that. Throws when what the registry says can no longer be loaded.
  */
-export async function renumber(named: ConfigPointer, deps: RenumberDependencies): Promise<void> {
+export async function renumber(behind: RevisionRow, { named, copy }: Taken, deps: RenumberDependencies): Promise<void> {
   const moved = await commit(deps, SYSTEM, async (): Promise<Decision<Moved | null>> => {
     const registry = await readRegistry(deps.db)
     const latest = registry.latestRevision
-    if (latest === null || !isBehind(latest, named)) return { statements: [], audit: [], result: null }
+    if (latest?.revision !== behind.revision || latest.digest !== behind.digest)
+      return { statements: [], audit: [], result: null }
     const action = "config.renumber"
     const { row, faults } = await makeRevision(buildContent(registry, deps.settings.passportIssuer), {
-      revision: named.revision + 1,
+      revision: Math.max(latest.revision, named?.revision ?? 0, copy) + 1,
       publishedAt: new Date(deps.clock.now()).toISOString(),
       publishedBy: SYSTEM.name,
       reason: action,
     })
     if (faults.length > 0) throw new Error(`the registry cannot be loaded: ${JSON.stringify(faults)}`)
-    const detail = { registry: latest.revision, pointer: named.revision, revision: row.revision }
+    const live = await deps.store.revisions.newestLive()
+    const detail = { registry: latest.revision, pointer: named?.revision ?? null, revision: row.revision }
     return {
-      statements: [insertRevision(deps.db, row)],
+      statements: [insertRevision(deps.db, row), carryLater(deps.db, live ?? 0, row.revision)],
       audit: [{ action, target: "config", detail }],
       result: detail,
     }
@@ -48,9 +58,9 @@ export async function renumber(named: ConfigPointer, deps: RenumberDependencies)
   if (moved !== null) deps.log({ event: "publish.registry-set-back", ...moved })
 }
 
-/** Numbers: the registry's newest, KV's, and the one taken. */
+/** Numbers: the registry's newest, KV's as it was read, and the one taken. */
 interface Moved {
   readonly registry: number
-  readonly pointer: number
+  readonly pointer: number | null
   readonly revision: number
 }

@@ -5,7 +5,7 @@
 
 import type { ReleaseWeight } from "../../../contracts/dispatch-config.ts"
 import { refuse } from "../../../kit/problem.ts"
-import type { Actor } from "../actor.ts"
+import { type Actor, actsFor } from "../actor.ts"
 import { commit, type Decision, type LedgerDependencies } from "./ledger.ts"
 import { type Page, type PageQuery, readPage } from "./page.ts"
 import { type DeploymentPhase, type DeploymentRow, type RawRow, toDeployment } from "./rows.ts"
@@ -84,7 +84,7 @@ export function deploymentStore(deps: LedgerDependencies) {
     return results.map(toDeployment)
   }
 
-  /** Writes the intent down; nothing is in force by it. The caller has checked that the versions exist. Throws what `options.admit` throws. */
+  /** Writes the intent down; nothing is in force by it. The caller has checked that the versions exist. Throws `api.not-found` (the script is absent, deleted, or another team's) and what `options.admit` throws. */
   function record(
     script: string,
     releases: readonly ReleaseWeight[],
@@ -94,6 +94,9 @@ export function deploymentStore(deps: LedgerDependencies) {
   ): Promise<DeploymentRow> {
     const { id = deps.ids.next("d"), back = { backTo: null, withdrawn: [] } } = options
     return commit(deps, actor, async (): Promise<Decision<DeploymentRow>> => {
+      const held = await db.prepare("SELECT team, deleted_at FROM scripts WHERE name = ?").bind(script).first<RawRow>()
+      // Deleted meanwhile, or the name changed hands: it must not come into force for whoever has the name next.
+      if (held === null || held.deleted_at !== null || !actsFor(actor, String(held.team))) throw refuse("api.not-found")
       options.admit?.(await current(script))
       const newest = await db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM deployments").first<number>("seq")
       const row: DeploymentRow = {
@@ -153,6 +156,11 @@ export function deploymentStore(deps: LedgerDependencies) {
 /** For whoever takes a script away: ends all that were begun of it. */
 export function failUnfinished(db: D1Database, script: string): D1PreparedStatement {
   return db.prepare("UPDATE deployments SET phase = 'failed' WHERE script = ? AND phase = 'recorded'").bind(script)
+}
+
+/** For whoever gives the registry a new number: what only revisions after `live` carried, none of which comes into force, is carried by `revision`. */
+export function carryLater(db: D1Database, live: number, revision: number): D1PreparedStatement {
+  return db.prepare("UPDATE deployments SET config_revision = ? WHERE config_revision > ?").bind(revision, live)
 }
 
 export function putPhase(

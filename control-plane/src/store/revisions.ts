@@ -50,7 +50,23 @@ export function revisionStore(db: D1Database) {
       .first<number>("revision")
   }
 
-  return { get, latest, list, newestLive, markLive }
+  /**
+   * Number of the oldest that a pointer may have named after `since` (ms): the newest that was live before, which the next one replaced later, or an older one that was first named later.
+   * Null when none was live before, or that lies more than 1000 live ones back. Each is noted as live after its pointer was put, so that what it replaced was named until then at most.
+   */
+  async function oldestShown(since: number): Promise<number | null> {
+    const found = await db
+      .prepare(
+        `SELECT max(revision) FILTER (WHERE live_at < ?1) AS settled, min(revision) FILTER (WHERE live_at >= ?1) AS named
+         FROM (SELECT revision, live_at FROM config_revisions WHERE live_at IS NOT NULL ORDER BY revision DESC LIMIT 1000)`,
+      )
+      .bind(new Date(since).toISOString())
+      .first<{ readonly settled: number | null; readonly named: number | null }>()
+    const { settled = null, named = null } = found ?? {}
+    return settled === null ? null : Math.min(settled, named ?? settled)
+  }
+
+  return { get, latest, list, newestLive, oldestShown, markLive }
 }
 
 /** Also read by store/registry.ts in the batch of its own. */

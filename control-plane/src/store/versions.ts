@@ -15,6 +15,8 @@ export interface NewVersion {
   readonly needs?: readonly string[]
   readonly message: string | null
   readonly tag: string | null
+  /** The highest number given out when this content took over what it keeps of earlier versions, 0 before the first: none may have been since. Null or absent: it keeps nothing. */
+  readonly keptAt?: number | null
 }
 
 export interface RecordedVersion {
@@ -66,13 +68,20 @@ export function versionStore(deps: LedgerDependencies) {
     return readPage(db, listing, query, toVersion)
   }
 
-  /** Writes down that this content is a version of `script`; the same digest is the same version. The caller has claimed the script. Throws `script.owned-by-another-team`. */
+  /** Writes down that this content is a version of `script`; the same digest is the same version. The caller has claimed the script. Throws `script.owned-by-another-team`, and `api.busy` when it keeps what a version recorded meanwhile may have replaced. */
   function record(script: string, content: NewVersion, actor: Actor): Promise<RecordedVersion> {
     return commit(deps, actor, async (): Promise<Decision<RecordedVersion>> => {
+      const newest = (await latest(script)) ?? 0
       const same = await db
         .prepare("SELECT * FROM versions WHERE script = ? AND digest = ?")
         .bind(script, content.digest)
         .first<RawRow>()
+      // The newest itself keeps nothing that a newer one replaced.
+      if ((content.keptAt ?? newest) !== newest && same?.number !== newest)
+        throw refuse("api.busy", {
+          headers: { "retry-after": "1" },
+          detail: `Another version of ${script} was uploaded meanwhile: what this one keeps of the version before may be outdated. Upload it again.`,
+        })
       if (same !== null) {
         const { number, state } = toVersion(same)
         return { statements: [], audit: [], result: { version: number, created: false, state } }
@@ -80,7 +89,7 @@ export function versionStore(deps: LedgerDependencies) {
       const held = await db.prepare("SELECT team, numbered_to FROM scripts WHERE name = ?").bind(script).first<RawRow>()
       // The name may have changed hands since it was claimed.
       if (held === null || !actsFor(actor, String(held.team))) throw refuse("script.owned-by-another-team")
-      const version = Math.max((await latest(script)) ?? 0, Number(held.numbered_to)) + 1
+      const version = Math.max(newest, Number(held.numbered_to)) + 1
       const createdAt = new Date(deps.clock.now()).toISOString()
       const { digest, sizeBytes, needs = [], message, tag } = content
       return {

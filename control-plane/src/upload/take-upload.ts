@@ -18,22 +18,33 @@ import { secretSeal } from "./seal-secret.ts"
 
 export type TakeUploadDependencies = Pick<Dependencies, "db" | "store" | "artifacts" | "clock" | "settings">
 
+/** An upload, and on what it was decided what it keeps. */
+export interface TakenUpload extends Upload {
+  /** The highest number that was given out when it was looked up what it keeps of earlier versions, 0 before the first; null where it keeps nothing. */
+  readonly keptAt: number | null
+}
+
 /** Throws `script.*` and `api.forbidden` before the body is read, then `api.media-type`, `upload.*`. */
 export async function takeUpload(
   script: string,
   request: Request,
   actor: Actor,
   deps: TakeUploadDependencies,
-): Promise<Upload> {
+): Promise<TakenUpload> {
   const { team, found } = await ownerOf(script, actor, deps)
   const { metadata, modules } = await readUpload(request)
   const grants = (await deps.store.inventory.team(team))?.grants ?? []
   const today = new Date(deps.clock.now()).toISOString().slice(0, 10)
-  const kept = found !== null && asksToKeep(metadata) ? await findKept(found, deps) : null
+  const asks = asksToKeep(metadata)
+  // Read first: whatever is recorded from here on may not be among what is looked through.
+  const newest = asks ? ((await deps.store.versions.latest(script)) ?? 0) : null
+  const kept = found !== null && asks ? await findKept(found, deps) : null
   const declaration = screenMetadata(metadata, { grants, today, earlier: kept?.manifest.bindings ?? [] })
   const assets =
     declaration.assets === null ? null : await sessionsOf(deps).redeem({ script, team }, declaration.assets.token)
-  return await buildManifest({ script, declaration, modules, assets }, secretSeal(deps.settings.artifactKey))
+  const upload = await buildManifest({ script, declaration, modules, assets }, secretSeal(deps.settings.artifactKey))
+  const keeps = kept?.manifest.bindings.some((each) => declaration.bindings.includes(each)) ?? false
+  return { ...upload, keptAt: keeps ? newest : null }
 }
 
 /** The team that the script belongs to, or would. Claiming it is the deployment line's first step; this only refuses early. */
