@@ -1,16 +1,13 @@
 /** What is said of what is in force and may not be meant. */
 import { beforeEach, describe, expect, it } from "vitest"
-import { OPS_TOKEN, PLAIN_TEAM, routeBody, startControlPlane, type TestControlPlane } from "../test/harness.ts"
-
-/** Public half of a key pair made for tests alone. */
-const KEY = {
-  kty: "EC",
-  crv: "P-256",
-  kid: "example-1",
-  alg: "ES256",
-  x: "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-  y: "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
-}
+import {
+  OPS_TOKEN,
+  PLAIN_TEAM,
+  PUBLIC_KEY,
+  routeBody,
+  startControlPlane,
+  type TestControlPlane,
+} from "../test/harness.ts"
 
 let platform: TestControlPlane
 let alpha: string
@@ -20,7 +17,7 @@ beforeEach(async () => {
   await platform.script("pay", "alpha", 1)
   await platform.send("POST /v1/scripts/pay/deployments", { body: { releases: [{ version: 1, weightBps: 10_000 }] } })
   await platform.send("PUT /v1/hostnames/a.example", { body: { team: "alpha", open: false } })
-  const issuer = { audiences: ["x"], algorithms: ["ES256"], jwks: { keys: [KEY] } }
+  const issuer = { audiences: ["x"], algorithms: ["ES256"], jwks: { keys: [PUBLIC_KEY] } }
   await put("policy/issuers", {
     people: { ...issuer, issuer: "https://people.example" },
     machines: { ...issuer, issuer: "https://machines.example", kind: "service" },

@@ -2,19 +2,12 @@ import { beforeEach, describe, it } from "vitest"
 import type { Revocation } from "../../contracts/revocation.ts"
 import { SESSION_COOKIE, type SessionSeal } from "../../contracts/session.ts"
 import { openSession } from "../../kit/session-cookie.ts"
-import { startControlPlane, type TestControlPlane } from "../test/harness.ts"
+import { PUBLIC_KEY, startControlPlane, type TestControlPlane } from "../test/harness.ts"
 import type { Dependencies } from "./dependencies.ts"
 import { PROBE_LIMIT_MS, probeRevocation } from "./probe.ts"
 
 const KEYS = "A".repeat(43)
 const MINUTE_MS = 60_000
-/** The example key of RFC 7517 appendix A.1. */
-const PUBLIC_KEY = {
-  ...{ kty: "EC", crv: "P-256", kid: "1" },
-  x: "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-  y: "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
-}
-
 let platform: TestControlPlane
 beforeEach(async () => {
   platform = await startControlPlane()

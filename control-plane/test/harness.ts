@@ -172,3 +172,10 @@ export const PLAIN_TEAM = { grants: [], egress: [] }
 export function routeBody(fields: Readonly<Record<string, unknown>> = {}) {
   return { hostname: "api.procore.com", path: "/*", script: "router", auth: { mode: "none" }, ...fields }
 }
+
+/** The example key of RFC 7517 appendix A.1. */
+export const PUBLIC_KEY = {
+  ...{ kty: "EC", crv: "P-256", kid: "1" },
+  x: "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+  y: "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+}
