@@ -12,6 +12,7 @@ import identity from "../migrations/0003_identity.sql?raw"
 import teamKill from "../migrations/0004_team_kill.sql?raw"
 import boundedReads from "../migrations/0005_bounded_reads.sql?raw"
 import commitTurn from "../migrations/0006_commit_turn.sql?raw"
+import uploadOrder from "../migrations/0007_upload_order.sql?raw"
 import { controlPlane } from "../src/app.ts"
 import { type Dependencies, type LogRecord, makeDependencies, type Overrides } from "../src/dependencies.ts"
 import type { Env } from "../src/env.ts"
@@ -73,6 +74,7 @@ export async function startControlPlane(overrides: (deps: Env) => Overrides = ()
     { name: "0004_team_kill.sql", queries: statementsOf(teamKill) },
     { name: "0005_bounded_reads.sql", queries: statementsOf(boundedReads) },
     { name: "0006_commit_turn.sql", queries: statementsOf(commitTurn) },
+    { name: "0007_upload_order.sql", queries: statementsOf(uploadOrder) },
   ])
   const logs: LogRecord[] = []
   const now = { ms: NOON }

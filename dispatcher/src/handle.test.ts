@@ -497,6 +497,17 @@ describe("a problem on a route that names who may read it", () => {
     expect([elsewhere.status, elsewhere.headers.get("access-control-allow-origin")]).toEqual([405, null])
   })
 
+  it("is closed under another spelling of a gateway path, which belongs to no route", async () => {
+    const bed = await testBed(routesWith({ path: "/*", auth, problemsReadableBy: [APP] }))
+    for (const [path, opened] of [
+      ["/%2esallyport/session", null],
+      ["/sallyport/session", APP],
+    ] as const) {
+      const answer = await send(bed, `https://api.example.com${path}`, { headers: { origin: APP } })
+      expect([path, answer.headers.get("access-control-allow-origin")]).toEqual([path, opened])
+    }
+  })
+
   it("is open when the route is switched off, too", async () => {
     const kill = { mode: "enforce" as const, reason: "incident", retryAfterS: 7 }
     expect(await from(APP, { kill })).toEqual({ status: 503, said: open(APP), vary: "Origin" })

@@ -277,6 +277,40 @@ describe("what an upload keeps of the version before", () => {
     expect((await upload([], { code: code("b") })).bindings).toEqual([])
   })
 
+  it("is what was uploaded last, also when that was an earlier content again", async () => {
+    await upload([], { code: code("a") })
+    await upload([secret("one")], { code: code("a") })
+    expect(await upload([], { code: code("a"), keep: [] })).toMatchObject({ version: 1, bindings: [] })
+    expect(await upload([], { code: code("b") })).toMatchObject({ version: 3, bindings: [] })
+    await upload([secret("good")], { code: code("c") })
+    await upload([secret("leaked")], { code: code("c") })
+    expect(await upload([secret("good")], { code: code("c") })).toMatchObject({ version: 4 })
+    expect((await upload([], { code: code("d") })).bindings).toEqual([secret("good")])
+  })
+
+  it("is not read past a version that is being stored, and past one that never was after a minute", async () => {
+    await upload([secret("one")])
+    await upload([secret("two")])
+    await plane.deps.artifacts.delete("manifests/pages/2.json")
+    const early = await upload([], { code: code("b") })
+    expect((await upload([secret("two")])).version).toBe(2)
+    await plane.deps.artifacts.delete("manifests/pages/2.json")
+    expect([early.status, early.message.includes("still being stored")]).toEqual([503, true])
+    plane.pass(60_000)
+    expect((await upload([], { code: code("b") })).bindings).toEqual([secret("one")])
+  })
+
+  it("is refused, with what to do, where what the last version has can no longer be read", async () => {
+    await upload([secret("one")])
+    await plane.deps.artifacts.put("manifests/pages/1.json", "{}")
+    const { status, message } = await upload([], { code: code("b") })
+    expect([status, message.includes("- /keep_bindings: what version 1 has can no longer be read")]).toEqual([
+      400,
+      true,
+    ])
+    expect((await upload([secret("two")], { code: code("b"), keep: [] })).status).toBe(200)
+  })
+
   it("is variables only when they are named too, and never a resource", async () => {
     await plane.send("PUT /v1/teams/web", { body: { grants: ["resource:kv_namespace:abc"], egress: [] } })
     const variables = [

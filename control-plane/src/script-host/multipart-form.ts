@@ -36,15 +36,16 @@ export class MultipartForm {
 
   /** The form from its beginning; may be called again. */
   open(): ReadableStream<Uint8Array> {
-    const chunks = this.#chunks()
-    const source = new ReadableStream<Uint8Array>({
-      pull(controller) {
-        const { done, value } = chunks.next()
-        if (done === true) controller.close()
-        else controller.enqueue(value)
-      },
-    })
-    return source.pipeThrough(new FixedLengthStream(this.#sizeBytes()))
+    const { readable, writable } = new FixedLengthStream(this.#sizeBytes())
+    // Whoever answers before all is read ends the stream: that is for the caller to see by the answer, and for nobody else.
+    void this.#write(writable.getWriter()).catch(() => undefined)
+    return readable
+  }
+
+  async #write(writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> {
+    writer.closed.catch(() => undefined)
+    for (const chunk of this.#chunks()) await writer.write(chunk)
+    await writer.close()
   }
 
   #sizeBytes(): number {

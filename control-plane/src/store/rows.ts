@@ -80,6 +80,9 @@ export interface VersionRow {
   readonly needs: readonly string[]
   readonly createdBy: string
   readonly createdAt: string
+  /** Grows within the script with every upload that changes which was the last. */
+  readonly uploadSeq: number
+  readonly uploadedAt: string
 }
 
 export type DeploymentPhase = Deployment["phase"]
@@ -199,6 +202,8 @@ export function toVersion(row: RawRow): VersionRow {
     needs: JSON.parse(text(row, "needs")),
     createdBy: text(row, "created_by"),
     createdAt: text(row, "created_at"),
+    uploadSeq: Number(row.upload_seq ?? row.number),
+    uploadedAt: textOrNull(row, "uploaded_at") ?? text(row, "created_at"),
   }
 }
 

@@ -15,7 +15,7 @@ export interface NewVersion {
   readonly needs?: readonly string[]
   readonly message: string | null
   readonly tag: string | null
-  /** The highest number given out when this content took over what it keeps of earlier versions, 0 before the first: none may have been since. Null or absent: it keeps nothing. */
+  /** {@link VersionStore.lastUpload} when this content took over what it keeps of earlier versions: no upload may have been since. Null or absent: it keeps nothing. */
   readonly keptAt?: number | null
 }
 
@@ -25,6 +25,8 @@ export interface RecordedVersion {
   readonly created: boolean
   readonly state: VersionState
 }
+
+const UPLOAD_SEQ = "coalesce(upload_seq, number)"
 
 export function versionStore(deps: LedgerDependencies) {
   const { db } = deps
@@ -43,6 +45,21 @@ export function versionStore(deps: LedgerDependencies) {
       .prepare("SELECT max(number) AS number FROM versions WHERE script = ?")
       .bind(script)
       .first<number | null>("number")
+  }
+
+  /** `uploadSeq` of the last upload, 0 before the first. */
+  async function lastUpload(script: string): Promise<number> {
+    const found = await db.prepare(`SELECT max(${UPLOAD_SEQ}) AS seq FROM versions WHERE script = ?`).bind(script)
+    return (await found.first<number | null>("seq")) ?? 0
+  }
+
+  /** Those that Cloudflare did not refuse, the last uploaded first; so many as are of interest to who looks for the last. */
+  async function uploaded(script: string): Promise<VersionRow[]> {
+    const { results } = await db
+      .prepare(`SELECT * FROM versions WHERE script = ? AND state <> 'failed' ORDER BY ${UPLOAD_SEQ} DESC LIMIT 20`)
+      .bind(script)
+      .all<RawRow>()
+    return results.map(toVersion)
   }
 
   /** The newest `limit` versions below `number` that are whole in the namespace, newest first. */
@@ -68,37 +85,51 @@ export function versionStore(deps: LedgerDependencies) {
     return readPage(db, listing, query, toVersion)
   }
 
-  /** Writes down that this content is a version of `script`; the same digest is the same version. The caller has claimed the script. Throws `script.owned-by-another-team`, and `api.busy` when it keeps what a version recorded meanwhile may have replaced. */
+  /** Writes down that this content is a version of `script`, and the last that was uploaded; the same digest is the same version. The caller has claimed the script. Throws `script.owned-by-another-team`, and `api.busy` when it keeps what a version recorded meanwhile may have replaced. */
   function record(script: string, content: NewVersion, actor: Actor): Promise<RecordedVersion> {
     return commit(deps, actor, async (): Promise<Decision<RecordedVersion>> => {
-      const newest = (await latest(script)) ?? 0
+      const last = await lastUpload(script)
       const same = await db
         .prepare("SELECT * FROM versions WHERE script = ? AND digest = ?")
         .bind(script, content.digest)
         .first<RawRow>()
-      // The newest itself keeps nothing that a newer one replaced.
-      if ((content.keptAt ?? newest) !== newest && same?.number !== newest)
+      const found = same === null ? null : toVersion(same)
+      // The last one itself keeps nothing that a later one replaced.
+      if ((content.keptAt ?? last) !== last && found?.uploadSeq !== last)
         throw refuse("api.busy", {
           headers: { "retry-after": "1" },
           detail: `Another version of ${script} was uploaded meanwhile: what this one keeps of the version before may be outdated. Upload it again.`,
         })
-      if (same !== null) {
-        const { number, state } = toVersion(same)
-        return { statements: [], audit: [], result: { version: number, created: false, state } }
+      const uploadedAt = new Date(deps.clock.now()).toISOString()
+      if (found !== null) {
+        const { number, state, digest } = found
+        const result = { version: number, created: false, state }
+        if (found.uploadSeq === last) return { statements: [], audit: [], result }
+        const again = db.prepare("UPDATE versions SET upload_seq = ?, uploaded_at = ? WHERE script = ? AND number = ?")
+        return {
+          statements: [again.bind(last + 1, uploadedAt, script, number)],
+          audit: [
+            { action: "version.upload-again", target: `scripts/${script}/versions/${number}`, detail: { digest } },
+          ],
+          result,
+        }
       }
       const held = await db.prepare("SELECT team, numbered_to FROM scripts WHERE name = ?").bind(script).first<RawRow>()
       // The name may have changed hands since it was claimed.
       if (held === null || !actsFor(actor, String(held.team))) throw refuse("script.owned-by-another-team")
-      const version = Math.max(newest, Number(held.numbered_to)) + 1
-      const createdAt = new Date(deps.clock.now()).toISOString()
+      const version = Math.max((await latest(script)) ?? 0, Number(held.numbered_to)) + 1
       const { digest, sizeBytes, needs = [], message, tag } = content
       return {
         statements: [
           db
             .prepare(
-              "INSERT INTO versions (script, number, digest, state, size_bytes, message, tag, needs, created_by, created_at) VALUES (?, ?, ?, 'recorded', ?, ?, ?, ?, ?, ?)",
+              `INSERT INTO versions (script, number, digest, state, size_bytes, message, tag, needs, created_by, created_at, upload_seq, uploaded_at)
+               VALUES (?1, ?2, ?3, 'recorded', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?9)`,
             )
-            .bind(script, version, digest, sizeBytes, message, tag, JSON.stringify(needs), actor.name, createdAt),
+            .bind(
+              ...[script, version, digest, sizeBytes, message, tag, JSON.stringify(needs), actor.name, uploadedAt],
+              last + 1,
+            ),
         ],
         audit: [
           {
@@ -134,5 +165,5 @@ export function versionStore(deps: LedgerDependencies) {
     })
   }
 
-  return { get, latest, earlier, list, record, setState }
+  return { get, latest, lastUpload, uploaded, earlier, list, record, setState }
 }

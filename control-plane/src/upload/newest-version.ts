@@ -1,8 +1,9 @@
-/** The version that stands for a script where no version is named: shown at the doors, and what an upload may keep bindings of. */
+/** The versions that stand for a script where none is named: the newest, which the doors show, and the last uploaded, of which an upload may keep bindings. */
 import type { Manifest } from "../../../contracts/manifest.ts"
+import { type Refusal, refuse } from "../../../kit/problem.ts"
 import type { Dependencies } from "../dependencies.ts"
 import type { ScriptRow, VersionRow } from "../store/rows.ts"
-import { artifactStore } from "./artifact-store.ts"
+import { artifactStore, ManifestChanged } from "./artifact-store.ts"
 
 export interface NewestVersion {
   readonly script: ScriptRow
@@ -12,38 +13,60 @@ export interface NewestVersion {
 
 type NewestDependencies = Pick<Dependencies, "store" | "artifacts">
 
-/** Versions that are looked through at once; all but the first are there only after failures. */
-const PAGE = 20
+/** Versions that are looked through; all but the first are there only after failures. */
+const LOOKED_THROUGH = 5
+/** Milliseconds for which a version that was recorded may still be on its way into R2. */
+const STORING_MS = 60_000
 
-/** The newest version that was stored completely, and that `counts`; null when there is none. */
+/** The version of the highest number that was stored completely; null when there is none. */
 export async function findNewest(
   script: ScriptRow,
   { store, artifacts }: NewestDependencies,
-  counts: (version: VersionRow) => boolean = () => true,
 ): Promise<NewestVersion | null> {
-  let cursor: string | undefined
-  do {
-    const page = await store.versions.list(script.name, { limit: PAGE, cursor })
-    for (const version of page.items.filter(counts)) {
-      const manifest = await artifactStore(artifacts).readManifest(script.name, version.number, version.digest)
-      if (manifest !== null) return { script, version, manifest }
-    }
-    cursor = page.nextCursor ?? undefined
-  } while (cursor !== undefined)
+  const { items } = await store.versions.list(script.name, { limit: LOOKED_THROUGH })
+  for (const version of items) {
+    const manifest = await artifactStore(artifacts).readManifest(script.name, version.number, version.digest)
+    if (manifest !== null) return { script, version, manifest }
+  }
   return null
 }
 
+/** What an upload may keep bindings of. */
+export interface Kept {
+  /** The last version that was uploaded, also when that was an earlier content again; null when there is none. */
+  readonly from: NewestVersion | null
+  /** A later one that is on its way into R2: only the same content may keep what it does not say. */
+  readonly storing: VersionRow | null
+}
+
 /**
- * The newest version of which an upload may keep bindings, or null. Not one that Cloudflare refused: what was wrong with it may be what it declares.
- * Nor one of before the script was deleted, unless it has traffic again. What an earlier team had is gone with its versions.
+ * Not a version that Cloudflare refused: what was wrong with it may be what it declares. Nor one from before the script was deleted, unless it has traffic again. What an earlier team had is gone
+ * with its versions. Never an earlier one in place of one that can no longer be read, whose secrets may be those that it dropped: throws `upload.metadata-refused`.
  */
-export async function findKept(script: ScriptRow, deps: NewestDependencies): Promise<NewestVersion | null> {
-  if (script.deletedAt !== null) return null
-  const current = await deps.store.deployments.current(script.name)
+export async function findKept(
+  script: ScriptRow,
+  { store, artifacts, clock }: NewestDependencies & Pick<Dependencies, "clock">,
+): Promise<Kept> {
+  if (script.deletedAt !== null) return { from: null, storing: null }
+  let storing: VersionRow | null = null
+  const current = await store.deployments.current(script.name)
   const inForce = new Set(current?.releases.map((each) => each.version))
-  return await findNewest(
-    script,
-    deps,
-    ({ number, state, createdAt }) => state !== "failed" && (createdAt >= script.createdAt || inForce.has(number)),
-  )
+  for (const version of await store.versions.uploaded(script.name)) {
+    const { number, digest, uploadedAt } = version
+    if (uploadedAt < script.createdAt && !inForce.has(number)) continue
+    const manifest = await artifactStore(artifacts)
+      .readManifest(script.name, number, digest)
+      .catch((failure: unknown) => {
+        throw failure instanceof ManifestChanged ? unreadable(number, failure) : failure
+      })
+    if (manifest !== null) return { from: { script, version, manifest }, storing }
+    // One that was never stored whole has no secrets to drop.
+    if (clock.now() - Date.parse(uploadedAt) < STORING_MS) storing ??= version
+  }
+  return { from: null, storing }
+}
+
+function unreadable(version: number, cause: unknown): Refusal {
+  const detail = `what version ${version} has can no longer be read: send all secrets with --secrets-file, and keep nothing`
+  return refuse("upload.metadata-refused", { errors: [{ pointer: "/keep_bindings", detail }], cause })
 }

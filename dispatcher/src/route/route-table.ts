@@ -16,6 +16,8 @@ interface HostTable {
   readonly exact: ReadonlyMap<string, RouteMatch>
   /** `/a` → route of `/a/*`; `""` → route of `/*`. */
   readonly prefixes: ReadonlyMap<string, RouteMatch>
+  /** Characters of the longest prefix; -1 without any. */
+  readonly longest: number
 }
 
 export class RouteTable {
@@ -46,7 +48,8 @@ export class RouteTable {
     if (host === null) return "unknown"
     const exact = host.exact.get(path)
     if (exact !== undefined) return exact
-    let end = path.length
+    // No longer prefix is there to be found: a path of thousands of segments costs no more than the routes are long.
+    let end = path.length <= host.longest ? path.length : host.longest < 0 ? -1 : path.lastIndexOf("/", host.longest)
     while (end >= 0) {
       const prefix = host.prefixes.get(path.slice(0, end))
       if (prefix !== undefined) return prefix
@@ -72,9 +75,13 @@ export class RouteTable {
 function buildHost(hostname: string, owner: string | null, routes: readonly RouteConfig[]): HostTable {
   const exact = new Map<string, RouteMatch>()
   const prefixes = new Map<string, RouteMatch>()
+  let longest = -1
   for (const config of routes) {
-    if (config.path.endsWith("/*")) prefixes.set(config.path.slice(0, -2), { hostname, owner, config })
-    else exact.set(config.path, { hostname, owner, config })
+    if (config.path.endsWith("/*")) {
+      const prefix = config.path.slice(0, -2)
+      prefixes.set(prefix, { hostname, owner, config })
+      longest = Math.max(longest, prefix.length)
+    } else exact.set(config.path, { hostname, owner, config })
   }
-  return { exact, prefixes }
+  return { exact, prefixes, longest }
 }
