@@ -7,16 +7,14 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import fc from "fast-check"
 import { parseSync, Visitor } from "oxc-parser"
+import { growsFaster, spentMs } from "../../kit/testing/growth.ts"
 import { ROOT } from "../boundaries/tracked-files.ts"
 
 /** UTF-16 units of the inputs, ascending: small steps first, so that one that doubles with each character is caught before it hangs. */
 const SIZES = [12, 16, 20, 24, 40, 64, 100, 160, 256, 1_024, 4_096, 16_384]
 /** Milliseconds that say nothing: the clock's grain, the engine's compiling. What takes longer is held against a quarter of its size. */
 const FLOOR_MS = 1
-/** Linear is 4, quadratic 16. */
-const MOST_GROWTH = 8
 const RUNS = 5
-const ATTEMPTS = 3
 /** For every pattern, beside what it itself looks for. */
 const ALWAYS = ["a", "A", "0", " ", "\t", ".", "-", "/", "=", "\u00a0"]
 /** Matches of a pattern, by a fixed seed; how much of each is repeated, and how many characters of it are looked at. */
@@ -53,32 +51,29 @@ export function slowInputOf(regex: RegExp): string | null {
       const ms = bestMs(regex, input(size), RUNS)
       // The machine was busy with something else: a longer one may still be slow.
       if (ms <= FLOOR_MS) continue
-      if (!growsFaster(regex, input(size), input(size / 4))) continue
+      if (!growsFasterOn(regex, input(size), input(size / 4))) continue
       return `${JSON.stringify(prefix)} + ${JSON.stringify(unit)} × ${Math.ceil(size / unit.length)} + ${JSON.stringify(end)}: ${ms.toFixed(1)} ms`
     }
   }
   return null
 }
 
-/** In turn: a machine with more to do for a while slows both. */
-function growsFaster(regex: RegExp, long: string, short: string): boolean {
-  let longMs = Number.POSITIVE_INFINITY
-  let shortMs = Number.POSITIVE_INFINITY
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    longMs = Math.min(longMs, bestMs(regex, long, RUNS))
-    shortMs = Math.min(shortMs, bestMs(regex, short, RUNS))
-  }
-  return longMs > FLOOR_MS && longMs > MOST_GROWTH * shortMs
+function growsFasterOn(regex: RegExp, long: string, short: string): boolean {
+  return growsFaster(
+    () => bestMs(regex, long, RUNS),
+    () => bestMs(regex, short, RUNS),
+    { floorMs: FLOOR_MS, grainMs: 0 },
+  )
 }
 
 function bestMs(regex: RegExp, input: string, runs: number): number {
   let best = Number.POSITIVE_INFINITY
   // One more than asked for where the first was slow: it may have been the engine's compiling.
   for (let run = 0; run < runs || (run === 1 && best > FLOOR_MS); run++) {
-    const startedAt = performance.now()
+    const startedAt = spentMs()
     // Every match, where the expression is global: as `test` and `exec` it does no more than this.
     input.replace(regex, "")
-    best = Math.min(best, performance.now() - startedAt)
+    best = Math.min(best, spentMs() - startedAt)
   }
   return best
 }

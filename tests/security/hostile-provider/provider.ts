@@ -24,6 +24,8 @@ export interface Answer {
   readonly cut?: boolean
 }
 
+const PIECE_BYTES = 65_536
+
 /** One login under way, as the provider sees it. */
 export interface Login {
   readonly tenant: Tenant
@@ -281,7 +283,10 @@ async function send(response: ServerResponse, answer: Answer): Promise<void> {
   if (answer.afterMs !== undefined) await new Promise((resolve) => setTimeout(resolve, answer.afterMs).unref())
   response.writeHead(answer.status ?? 200, { "cache-control": "no-store", ...answer.headers })
   if (answer.repeatedBytes === undefined) return void response.end(answer.body)
-  const piece = Buffer.from(answer.body ?? " ")
+  const body = Buffer.from(answer.body ?? " ")
+  // Many at once where nothing is to drip: a write for each would keep this process busy for longer than any reader waits.
+  const times = answer.dripMs === undefined ? Math.ceil(PIECE_BYTES / body.length) : 1
+  const piece = Buffer.concat(Array.from({ length: times }, () => body))
   for (let sent = 0; sent < answer.repeatedBytes && !response.destroyed; sent += piece.length) {
     if (!response.write(piece)) await drained(response)
     if (answer.dripMs !== undefined) await new Promise((resolve) => setTimeout(resolve, answer.dripMs).unref())
