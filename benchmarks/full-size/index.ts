@@ -20,6 +20,7 @@ interface Sized {
 }
 
 const SIZED: readonly Sized[] = [
+  { file: "tests/e2e/canary.test.ts", variable: "SALLYPORT_CANARY_COMPANIES", full: 20_000, quick: 2_000 },
   { file: "tests/e2e/key-rotation.test.ts", variable: "SALLYPORT_ROTATION_REQUESTS", full: 100_000, quick: 500 },
   { file: "tests/e2e/upload-aborts.test.ts", variable: "SALLYPORT_UPLOAD_ABORTS", full: 10_000, quick: 60 },
   { file: "tests/e2e/files.test.ts", variable: "SALLYPORT_UPLOAD_ABORTS", full: 10_000, quick: 60 },
