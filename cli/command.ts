@@ -48,9 +48,11 @@ export function positive(text: string): number {
   return value
 }
 
-/** The reason as the query of an operation without a body of its own: `?message=…`, or nothing. */
-export function messageQuery({ message }: ChangeOptions): string {
-  return message === undefined ? "" : `?${new URLSearchParams({ message })}`
+/** The reason as the query of an operation without a body of its own: `?message=…`, or nothing. With `--dry-run`, that it is one. */
+export function messageQuery({ message, dryRun }: ChangeOptions & { readonly dryRun?: true }): string {
+  const query = new URLSearchParams(message === undefined ? {} : { message })
+  if (dryRun) query.set("dry_run", "true")
+  return query.size === 0 ? "" : `?${query}`
 }
 
 /** The first items, as many as `--limit` says. That there are more is said on standard error: beside the answer of a program, too. */

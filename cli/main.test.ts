@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import {
   deploymentShape,
+  hostnameShape,
   noticeShape,
   pinShape,
   routeShape,
@@ -27,6 +28,7 @@ const script = {
   timeoutMs: 30_000,
   deployOnUpload: true,
   keepAssetVersions: 3,
+  keepPlacedVersions: 10,
   access: null,
   kill: null,
   releases: [
@@ -381,7 +383,23 @@ describe("changes", () => {
       timeoutMs: 30_000,
       deployOnUpload: false,
       keepAssetVersions: 0,
+      keepPlacedVersions: 10,
     })
+  })
+
+  it("change how many versions stay in place, within what may be", async () => {
+    bench.api.on("GET /v1/scripts/files", thing(scriptShape, script))
+    bench.api.on("PUT /v1/scripts/files", thing(scriptShape, script))
+    for (const number of ["2", "100"]) {
+      await bench.run(["scripts", "set", "files", "--keep-placed-versions", number])
+      expect(lastPut()?.body).toMatchObject({ keepPlacedVersions: Number(number), keepAssetVersions: 3 })
+    }
+    const before = bench.api.received.length
+    for (const number of ["1", "101", "1e1", "-2", ""])
+      expect((await bench.run(["scripts", "set", "files", "--keep-placed-versions", number])).code).not.toBe(0)
+    expect(bench.api.received).toHaveLength(before)
+    const { out } = await bench.run(["scripts", "get", "files"])
+    expect(out).toMatch(/keeps in place +10 versions, the last used first/)
   })
 
   it("switch a script off with a reason and on again, and say what it asks of callers", async () => {
@@ -486,6 +504,54 @@ describe("changes", () => {
       headers: { "if-match": '"s4"' },
     })
   })
+
+  const hostname = { hostname: "ap.procore.com", team: null, open: true, createdAt: AT }
+  for (const [noun, name, answer] of [
+    ["team", "web", thing(teamShape, team, '"e7"')],
+    ["hostname", "ap.procore.com", thing(hostnameShape, hostname, '"e7"')],
+  ] as const)
+    describe(`delete a ${noun}`, () => {
+      const path = `/v1/${noun}s/${name}`
+      const deleted = async (...options: string[]) => bench.run([`${noun}s`, "delete", name, ...options])
+
+      it("as it was read, with the reason", async () => {
+        bench.api.on(`GET ${path}`, answer)
+        bench.api.on(`DELETE ${path}`, { status: 204, headers: {}, body: undefined })
+        expect(await deleted("-m", "a slip")).toMatchObject({ code: 0, out: `Deleted ${noun} ${name}\n`, err: "" })
+        expect(bench.api.received.at(-1)).toMatchObject({
+          line: `DELETE ${path}?message=a+slip`,
+          headers: { "if-match": '"e7"' },
+        })
+        expect(JSON.parse((await deleted("--json")).out)).toMatchObject({ createdAt: AT })
+        expect(bench.api.received.at(-1)?.line).toBe(`DELETE ${path}`)
+      })
+
+      it("only as a trial with --dry-run, and say so", async () => {
+        bench.api.on(`GET ${path}`, answer)
+        bench.api.on(`DELETE ${path}`, { status: 204, headers: {}, body: undefined })
+        expect((await deleted("--dry-run")).out).toBe(`Would delete ${noun} ${name}\n`)
+        expect((await deleted("--dry-run", "-m", "why")).code).toBe(0)
+        const lines = bench.api.received.map(({ line }) => line).filter((line) => line.startsWith("DELETE"))
+        expect(lines).toEqual([`DELETE ${path}?dry_run=true`, `DELETE ${path}?message=why&dry_run=true`])
+      })
+
+      it("not, when something of it is left, which is named, also as a trial", async () => {
+        bench.api.on(`GET ${path}`, answer)
+        const errors = [{ pointer: "/routes/pay", detail: "stands there" }]
+        bench.api.on(`DELETE ${path}`, problem(`${noun}.in-use`, { errors }))
+        for (const options of [[], ["--dry-run"]]) {
+          const { code, out, err } = await deleted(...options)
+          expect([code, out]).toEqual([1, ""])
+          expect(err).toContain(`${noun}.in-use`)
+          expect(err).toContain("/routes/pay: stands there")
+        }
+      })
+
+      it("not, when there is none", async () => {
+        expect(await deleted()).toMatchObject({ code: 1, err: expect.stringContaining("api.not-found") })
+        expect(bench.api.received.map(({ line }) => line)).toEqual([`GET ${path}`])
+      })
+    })
 
   it("say why a route is deleted and a pin is made, where somebody does", async () => {
     bench.api.on("GET /v1/routes/web-pages", thing(routeShape, route))

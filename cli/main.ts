@@ -12,6 +12,7 @@ import { deploymentsCreate } from "./commands/deployments-create.ts"
 import { deploymentsList } from "./commands/deployments-list.ts"
 import { deploymentsStatus } from "./commands/deployments-status.ts"
 import { explain } from "./commands/explain.ts"
+import { hostnamesDelete } from "./commands/hostnames-delete.ts"
 import { hostnamesGet } from "./commands/hostnames-get.ts"
 import { hostnamesList } from "./commands/hostnames-list.ts"
 import { hostnamesSet } from "./commands/hostnames-set.ts"
@@ -43,6 +44,7 @@ import { serviceAccountsCreateKey, serviceAccountsDeleteKey } from "./commands/s
 import { serviceAccountsList } from "./commands/service-accounts-list.ts"
 import { serviceAccountsSet } from "./commands/service-accounts-set.ts"
 import { status } from "./commands/status.ts"
+import { teamsDelete } from "./commands/teams-delete.ts"
 import { teamsGet } from "./commands/teams-get.ts"
 import { teamsList } from "./commands/teams-list.ts"
 import { teamsSet } from "./commands/teams-set.ts"
@@ -62,7 +64,7 @@ export type MakeCommand = (io: Io, finish: (code: ExitCode) => void) => Command
 const SINGLE: readonly MakeCommand[] = [login, whoami, ping, status, init, explain, rollback]
 
 const NOUNS: Readonly<Record<string, { about: string; verbs: readonly MakeCommand[] }>> = {
-  teams: { about: "teams, their grants and where they may call", verbs: [teamsList, teamsGet, teamsSet] },
+  teams: { about: "teams, their grants and where they may call", verbs: [teamsList, teamsGet, teamsSet, teamsDelete] },
   tokens: { about: "API tokens of teams and of ops", verbs: [tokensList, tokensCreate, tokensRevoke] },
   scripts: { about: "scripts and their settings", verbs: [scriptsList, scriptsGet, scriptsSet, scriptsDelete] },
   versions: { about: "immutable versions of a script", verbs: [versionsList, versionsView, versionsUpload] },
@@ -75,7 +77,10 @@ const NOUNS: Readonly<Record<string, { about: string; verbs: readonly MakeComman
     verbs: [routesList, routesGet, routesSet, routesDelete],
   },
   notices: { about: "what is in force and may not be meant", verbs: [noticesList] },
-  hostnames: { about: "hostnames and who may attach routes", verbs: [hostnamesList, hostnamesGet, hostnamesSet] },
+  hostnames: {
+    about: "hostnames and who may attach routes",
+    verbs: [hostnamesList, hostnamesGet, hostnamesSet, hostnamesDelete],
+  },
   policy: { about: "what ops decide for the whole edge", verbs: [policyGet, policySet] },
   pins: { about: "signed requests for one version", verbs: [pinsCreate] },
   keys: { about: "the keys that sign passports", verbs: [keysList, keysRotate, keysRollback] },

@@ -229,6 +229,7 @@ const well: Status = {
     rotatesAt: null,
   },
   issuers: [{ id: "corp", goodAt: AT, ageS: 12, fault: null, everyS: 20 }],
+  drift: { looked: 9, waiting: 0, oldestAgeS: 840, found: [] },
 }
 
 describe("status", () => {
@@ -239,7 +240,8 @@ describe("status", () => {
     expect(out).toContain("p50 1.0 s, p99 2.3 s, max 3.0 s, last 1.1 s (1440 probes, 0 failed)")
     expect(out).toContain("revision 41, 2 h old")
     expect(out).toContain("12 in force, relays of the last minute: 3")
-    expect(out.trimEnd().split("\n")).toHaveLength(6)
+    expect(out).toContain("9 looked at, the last to have its turn 14 min ago")
+    expect(out.trimEnd().split("\n")).toHaveLength(7)
   })
 
   const probe = (changes: Partial<Status["probe"]>): Status => ({ ...well, probe: { ...well.probe, ...changes } })
@@ -270,6 +272,17 @@ describe("status", () => {
       { ...well, issuers: [{ id: "corp", goodAt: null, ageS: null, fault: "is not JSON", everyS: 20 }] },
       "its key set is not JSON",
     ],
+    "what was changed past the control plane": [
+      {
+        ...well,
+        drift: { ...well.drift, found: [{ about: "namespace", fault: "its Workers are trusted", since: AT }] },
+      },
+      "its Workers are trusted",
+    ],
+    "Cloudflare that was not seen for an hour": [
+      { ...well, drift: { looked: 0, waiting: 3, oldestAgeS: 3_601, found: [] } },
+      "not all was seen",
+    ],
     "keys that nobody looks at": [
       { ...well, issuers: [{ id: "corp", goodAt: AT, ageS: 301, fault: null, everyS: 20 }] },
       "not looked at",
@@ -284,10 +297,11 @@ describe("status", () => {
       expect((await bench.run(["status", "--json"])).code).toBe(2)
     })
 
-  it("takes five seconds for within the bound, an issuer looked at five minutes ago for fresh, and a rotation due ten minutes ago for under way", async () => {
+  it("takes five seconds for within the bound, a look an hour ago for recent, an issuer looked at five minutes ago for fresh, and a rotation due ten minutes ago for under way", async () => {
     const issuers = [{ id: "corp", goodAt: AT, ageS: 300, fault: null, everyS: 20 }]
     const { passportKeys } = ring({ rotatesAt: "2026-11-20T09:50:00.000Z" })
-    bench.api.on("GET /v1/status", thing(statusShape, { ...probe({ p99Ms: 5_000 }), issuers, passportKeys }))
+    const drift = { looked: 9, waiting: 2, oldestAgeS: 3_600, found: [] }
+    bench.api.on("GET /v1/status", thing(statusShape, { ...probe({ p99Ms: 5_000 }), issuers, passportKeys, drift }))
     expect((await bench.run(["status"])).code).toBe(0)
   })
 })

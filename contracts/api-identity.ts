@@ -95,6 +95,23 @@ export const statusShape = z.object({
       everyS: z.number().describe("How often it is looked at: more issuers than one look takes have turns"),
     }),
   ),
+  drift: z
+    .object({
+      looked: z.number().describe("Things that were looked at: namespace, dispatcher, versions with traffic"),
+      waiting: z.number().describe("Those that could not be seen yet"),
+      oldestAgeS: z
+        .number()
+        .nullable()
+        .describe("Since that was seen which was not seen for longest; what never was counts from the first try"),
+      found: z.array(
+        z.object({
+          about: z.string().describe("namespace, dispatcher, or scripts/NAME/versions/N"),
+          fault: z.string(),
+          since: timestamp,
+        }),
+      ),
+    })
+    .describe("Whether what stands at Cloudflare is what was placed there, or was changed past the control plane"),
 })
 
 export type RevocationItem = z.output<typeof revocationShape>

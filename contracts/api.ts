@@ -95,6 +95,14 @@ export const scriptPut = z.strictObject({
     .describe(
       "Earlier versions whose immutable static assets (by their own _headers file) a new version goes on serving",
     ),
+  keepPlacedVersions: z
+    .int()
+    .min(2)
+    .max(100)
+    .optional()
+    .describe(
+      "Versions, those with traffic and the last used, that stay in the namespace, so that a rollback to one calls nobody; others are retired after a day",
+    ),
   access: access
     .nullable()
     .optional()
@@ -110,6 +118,7 @@ export const scriptShape = z.object({
   timeoutMs: z.number(),
   deployOnUpload: z.boolean(),
   keepAssetVersions: z.number(),
+  keepPlacedVersions: z.number(),
   access: access.nullable(),
   kill: kill.nullable(),
   releases: releases.nullable(),
@@ -117,8 +126,11 @@ export const scriptShape = z.object({
   createdAt: timestamp,
 })
 
-/** `recorded`: stored, not yet in the namespace. `placed`: uploaded there. `verified`: read back and found whole. */
-export const versionState = z.enum(["recorded", "placed", "verified", "failed"])
+/**
+ * `recorded`: stored, not yet in the namespace. `placed`: uploaded there. `verified`: read back and found whole. `failed`: Cloudflare refused it.
+ * `retired`: stored whole, and taken out of the namespace because nothing used it; a deployment, a rollback or a pin places it again.
+ */
+export const versionState = z.enum(["recorded", "placed", "verified", "failed", "retired"])
 export const versionShape = z.object({
   script: scriptNameShape,
   version: z.number(),

@@ -599,6 +599,16 @@ export const PROBLEMS = {
     title: "There are as many tokens in force as there may be",
     fix: "Revoke those that nobody uses, with `sallyport tokens revoke <id>`; `sallyport tokens list` shows them.",
   },
+  "team.in-use": {
+    status: 409,
+    title: "The team still has something of its own",
+    fix: "Delete what `errors` names or give it to another team, names of deleted scripts as well (`sallyport scripts set <script> --team <other>`), and revoke its tokens.",
+  },
+  "hostname.in-use": {
+    status: 409,
+    title: "Routes still stand on this hostname",
+    fix: "Delete the routes first, or move them to another.",
+  },
   "script.name-invalid": {
     status: 400,
     title: "The script name is not allowed",
@@ -733,6 +743,11 @@ export const PROBLEMS = {
     status: 503,
     title: "Cloudflare's API does not answer",
     fix: "Try again; the upload is recorded and will not be made twice.",
+  },
+  "cloudflare.budget-spent": {
+    status: 429,
+    title: "The calls to Cloudflare's API are spent for the moment",
+    fix: "Wait as long as Retry-After says and send it again; nothing is made twice. Ops have calls of their own for a rollback.",
   },
   internal: {
     status: 500,

@@ -80,6 +80,8 @@ export interface Platform {
   readonly configStore: ConfigStore
   /** Past the control plane, for tests and benchmarks of what comes after it. */
   readonly revocations: RevocationsApi
+  /** Runs one statement in the control plane's database, past it: for tests of what takes days. */
+  changeRegistry(sql: string): Promise<void>
   issueToken(request: TokenRequest): string
   trips(query?: TripQuery): Promise<TripRecord[]>
   egress(query?: TripQuery): Promise<EgressRecord[]>
@@ -126,9 +128,10 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     cleanups.push(runtime.stop)
     options.configGate?.connect(runtime.configStore)
     progress("workerd runs the dispatcher, the control plane and the local Cloudflare API")
+    // Before the schedule first looks at it.
+    await ensureNamespace(urlOf(ports.cloudflareApi), secrets.cloudflareApiToken)
     const migrated = await runtime.prepare()
     if (migrated.length > 0) progress(`database prepared: ${migrated.join(", ")}`)
-    await ensureNamespace(urlOf(ports.cloudflareApi), secrets.cloudflareApiToken)
 
     return {
       edgeUrl,
@@ -145,6 +148,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       logFile,
       configStore: runtime.configStore,
       revocations: runtime.revocations,
+      changeRegistry: runtime.changeRegistry,
       issueToken: issuer.issueToken,
       trips: (query) => readRing<TripRecord>(edgeUrl, "trips", query),
       egress: (query) => readRing<EgressRecord>(edgeUrl, "egress", query),
@@ -213,6 +217,10 @@ async function startRuntime(workers: BuiltWorkers, settings: WorkerSettings, log
     },
     configStore: configStore(miniflare, workers.dispatcher.name),
     revocations: revocationsOf(miniflare),
+    changeRegistry: async (sql: string) => {
+      const database = await miniflare.getD1Database("DB", workers.controlPlane.name)
+      await database.prepare(sql).run()
+    },
   }
 }
 

@@ -86,6 +86,8 @@ export function miniflareOptions(workers: BuiltWorkers, settings: WorkerSettings
       CLOUDFLARE_API_TOKEN: secrets.cloudflareApiToken,
       CLOUDFLARE_API_BASE_URL: `http://127.0.0.1:${ports.cloudflareApi}/client/v4`,
       CLOUDFLARE_ACCOUNT_ID: ACCOUNT_ID,
+      // As good as none, like the local API's own RATE_LIMIT.
+      CLOUDFLARE_CALL_LIMIT: "1000000",
       DISPATCH_NAMESPACE: NAMESPACE,
       DISPATCHER_SERVICE: workers.dispatcher.name,
       BOOTSTRAP_TOKEN_HASH: createHash("sha256").update(secrets.opsToken).digest("hex"),

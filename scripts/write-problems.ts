@@ -24,6 +24,8 @@ const AREAS: Readonly<Record<string, string>> = {
   egress: "a call that a Worker made to the outside",
   report: "reports that browsers send",
   api: "the control plane's API",
+  team: "teams",
+  hostname: "hostnames",
   script: "scripts and their names",
   version: "versions of a script",
   deployment: "deployments of a script",
@@ -51,7 +53,7 @@ Generated from \`contracts/problem-codes.ts\` by \`node scripts/write-problems.t
 
 Every refusal and failure of the gateway and of the control plane's API is an \`application/problem+json\` document (RFC 9457):
 \`type\`, \`title\`, \`status\`, \`detail\`, \`instance\`, and beyond the RFC \`code\`, \`requestId\`, \`traceId\` where the request has one and, for faults in what was sent, \`errors\`
-(each a JSON pointer and a sentence). Match on \`code\`: it never changes its meaning. \`type\` is a path on the same host that describes the code.
+(each a JSON pointer and a sentence; of what is in the way of a removal, its path below \`/v1\`). Match on \`code\`: it never changes its meaning. \`type\` is a path on the same host that describes the code.
 The door for wrangler under \`/client/v4\` puts the same codes into Cloudflare's own envelope.
 
 ${sections.join("\n")}`

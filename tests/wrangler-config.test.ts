@@ -65,6 +65,19 @@ it("hands the outbound Worker the parameters that it declares, in every environm
   }
 })
 
+it("tells the control plane the names of the dispatcher and of its outbound Worker, in every environment", () => {
+  for (const environment of [undefined, "staging", "sandbox", "monthly"]) {
+    const { vars } = readConfig("control-plane/wrangler.toml", environment)
+    const dispatcher = readConfig("wrangler.toml", environment)
+    const [namespace] = dispatcher.dispatch_namespaces
+    expect(vars).toMatchObject({
+      DISPATCHER_SERVICE: dispatcher.name,
+      OUTBOUND_SERVICE: namespace?.outbound?.service,
+      DISPATCH_NAMESPACE: namespace?.namespace,
+    })
+  }
+})
+
 describe("the comparison", () => {
   it("reads names and secrets of an Env", () => {
     const source = `export interface Env {

@@ -21,6 +21,7 @@ export function scriptsGet(io: Io): Command {
         timeout: `${value.timeoutMs} ms`,
         "deploy on upload": value.deployOnUpload,
         "keeps assets of": `${value.keepAssetVersions} earlier versions`,
+        "keeps in place": `${value.keepPlacedVersions} versions, the last used first`,
         "asks of callers": value.access === null ? "nothing" : JSON.stringify(value.access),
         "switched off": value.kill === null ? "no" : `${value.kill.mode}: ${value.kill.reason}`,
         created: value.createdAt,

@@ -15,6 +15,7 @@ interface Options extends ChangeOptions, KillOptions {
   readonly timeoutMs?: number
   readonly deployOnUpload?: boolean
   readonly keepAssetVersions?: number
+  readonly keepPlacedVersions?: number
   readonly requireScope?: readonly string[] | false
   readonly requireKind?: readonly string[] | false
   readonly requireLevel?: number | false
@@ -29,6 +30,7 @@ export function scriptsSet(io: Io): Command {
     "set",
     "claim a script's name, or change its settings",
     "scripts set files --timeout-ms 60000 --no-deploy-on-upload",
+    "scripts set files --keep-placed-versions 20",
     "scripts set files --require-scope files:write",
     "scripts set payments --require-level 2 --require-max-auth-age 900",
     "scripts set payments --no-require-max-auth-age",
@@ -45,7 +47,12 @@ export function scriptsSet(io: Io): Command {
     .option(
       "--keep-asset-versions <n>",
       "earlier versions whose immutable assets a new one goes on serving; 0 to 10",
-      upTo10,
+      within(0, 10),
+    )
+    .option(
+      "--keep-placed-versions <n>",
+      "versions, the last used first, that stay in place to go back to; 2 to 100",
+      within(2, 100),
     )
     .option("--require-scope <scope>", "scope that callers need, by any route or sibling; repeatable", collect)
     .option("--no-require-scope", "none")
@@ -87,6 +94,7 @@ function settingsOf(
     timeoutMs: options.timeoutMs ?? before?.timeoutMs,
     deployOnUpload: options.deployOnUpload ?? before?.deployOnUpload,
     keepAssetVersions: options.keepAssetVersions ?? before?.keepAssetVersions,
+    keepPlacedVersions: options.keepPlacedVersions ?? before?.keepPlacedVersions,
     access: accessOf(before, options),
     kill,
   }
@@ -110,7 +118,11 @@ function accessOf(before: Script | undefined, options: Options): object | null |
   return asksNothing ? null : Object.fromEntries(wanted)
 }
 
-function upTo10(text: string): number {
-  if (!/^(\d|10)$/.test(text)) throw new InvalidArgumentError("It must be a whole number from 0 to 10.")
-  return Number(text)
+function within(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const number = /^\d{1,3}$/.test(text) ? Number(text) : Number.NaN
+    if (!(number >= least && number <= most))
+      throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`)
+    return number
+  }
 }

@@ -13,6 +13,8 @@ const KEYS_OLD_S = 300
 const LOOK_EVERY_S = 20
 /** Milliseconds; the schedule rotates within a minute or two. */
 const ROTATION_LATE_MS = 600_000
+/** Age of the oldest look at Cloudflare from which on nobody would hear of a change within the hour. */
+const LOOK_OLD_S = 3_600
 /** The probe runs every minute. */
 const PROBE_OLD_MS = 180_000
 
@@ -27,7 +29,7 @@ interface Line {
 export function status(io: Io, finish: (code: ExitCode) => void): Command {
   return commandOf(
     "status",
-    "show how the edge fares: config, how long a revocation takes, keys and their age",
+    "show how the platform fares: config, how long a revocation takes, keys and their age, what was changed at Cloudflare",
     "status",
     "status --json | jq .probe.p99Ms",
   ).action(async (options: CommonOptions) => {
@@ -44,7 +46,7 @@ export function status(io: Io, finish: (code: ExitCode) => void): Command {
   })
 }
 
-function linesOf({ at, config, revocations, probe, passportKeys, issuers }: Status): Line[] {
+function linesOf({ at, config, revocations, probe, passportKeys, issuers, drift }: Status): Line[] {
   const line = (what: string, state: string, attention: string | null = null): Line => ({ what, state, attention })
   return [
     config === null
@@ -63,6 +65,8 @@ function linesOf({ at, config, revocations, probe, passportKeys, issuers }: Stat
       line(`passport key ${kid}`, signsFrom === null ? state : `${state}, signs from ${signsFrom}`),
     ),
     ...issuers.map((issuer) => line(`keys of ${issuer.id}`, ...issuerState(issuer))),
+    driftLine(drift),
+    ...drift.found.map(({ about, fault, since }) => line(about, `changed since ${since}`, fault)),
   ]
 }
 
@@ -71,6 +75,19 @@ function issuerState({ ageS, fault, everyS }: Status["issuers"][number]): [state
   const state = everyS > LOOK_EVERY_S ? `${age}, looked at every ${everyS} s` : age
   if (fault !== null) return [state, `its key set ${fault}`]
   return [state, ageS !== null && ageS > Math.max(KEYS_OLD_S, 2 * everyS) ? "not looked at" : null]
+}
+
+/** That all is well is only said of what was seen lately. */
+function driftLine({ looked, waiting, oldestAgeS }: Status["drift"]): Line {
+  const what = "at Cloudflare"
+  if (oldestAgeS === null) return { what, state: "not looked at yet", attention: null }
+  const rest = waiting === 0 ? "" : `, ${waiting} not seen yet`
+  const state = `${looked} looked at, the last to have its turn ${ageText(oldestAgeS)} ago${rest}`
+  return {
+    what,
+    state,
+    attention: oldestAgeS > LOOK_OLD_S ? "not all was seen: the log's drift.not-seen says why" : null,
+  }
 }
 
 /** Only where the schedule does not do its work. */

@@ -69,7 +69,7 @@ describe("app: refuses", () => {
     expect([unknown.status, unknown.body.code, unknown.body.instance]).toEqual([404, "api.not-found", "/v1/nothing"])
     const method = await platform.send("PATCH /v1/teams/web", { body: {} })
     expect([method.status, method.body.code]).toEqual([405, "api.method-not-allowed"])
-    expect(method.headers.get("allow")).toBe("GET, HEAD, PUT")
+    expect(method.headers.get("allow")).toBe("GET, HEAD, PUT, DELETE")
   })
 
   it("tells nothing of an unforeseen failure but the request id, under which the log has the rest", async ({

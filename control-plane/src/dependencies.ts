@@ -7,6 +7,7 @@ import { toHex } from "../../kit/sha256.ts"
 import { writeLog } from "../../kit/write-log.ts"
 import type { Env, ExplainService } from "./env.ts"
 import { type KeySettings, keySettingsOf } from "./keys/key-settings.ts"
+import { callLimitOf } from "./script-host/call-budget.ts"
 import { type Store, storeOf } from "./store/store.ts"
 
 export interface Settings {
@@ -34,6 +35,9 @@ export interface Settings {
     readonly apiToken: string
     readonly namespace: string
     readonly dispatcherService: string
+    readonly outboundService: string
+    /** Calls that the token may make in five minutes. */
+    readonly callLimit: number
   }
 }
 
@@ -116,6 +120,8 @@ function settingsOf(env: Env): Settings {
       apiToken: env.CLOUDFLARE_API_TOKEN,
       namespace: env.DISPATCH_NAMESPACE,
       dispatcherService: env.DISPATCHER_SERVICE,
+      outboundService: env.OUTBOUND_SERVICE,
+      callLimit: callLimitOf(env.CLOUDFLARE_CALL_LIMIT),
     },
   }
 }

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest"
 import { type CloudflareFixture, cloudflareFixture } from "../test/cloudflare-fixture.ts"
 import { routeBody, startControlPlane, type TestControlPlane } from "../test/harness.ts"
+import { overtakenDb } from "../test/overtaken-db.ts"
 import { type Enveloped, putRequest, type UploadParts, uploadBody } from "../test/upload-request.ts"
 import { SYSTEM } from "./actor.ts"
 import { healPublication } from "./config/heal-publication.ts"
@@ -232,6 +233,50 @@ describe("uploads at the same time", () => {
     expect((await plane.deps.store.deployments.current("pages"))?.id).toBe(deployments[0]?.id)
     expect(deployments.filter((each) => each.phase === "recorded")).toEqual([])
   })
+
+  it("do not make doubtful what the other has seen whole and is about to lead to", async () => {
+    const gates = { look: gate(), verify: gate() }
+    let [looks, verifications] = [0, 0]
+    plane = await startControlPlane((env) => {
+      const overtaken = overtakenDb(env.DB)
+      const fetch: typeof globalThis.fetch = async (input, init) => {
+        const request = new Request(input, init)
+        if (request.method === "GET" && !request.url.endsWith("/bindings") && ++looks === 1) await gates.look.pass()
+        if (request.url.endsWith("/bindings")) {
+          // What the quicker one commits next is that the version is whole, and then its deployment: in between the slower one goes on as far as its own verification.
+          if (++verifications === 1)
+            void overtaken.next(async () => {
+              void overtaken.next(async () => {
+                gates.look.open()
+                await gates.verify.reached
+              })
+            })
+          else await gates.verify.pass()
+        }
+        return await cloudflare.fetch(request)
+      }
+      return { db: overtaken.db, fetch }
+    })
+    token = await plane.team("web")
+    await claim()
+    const slower = upload()
+    await gates.look.reached
+    const quicker = await upload()
+    expect([quicker.status, quicker.body.errors]).toEqual([200, []])
+    gates.verify.open()
+    expect((await slower).status).toBe(200)
+    expect(verifications).toBe(2)
+  })
+
+  /** Whoever comes to `pass` waits there until it is opened. */
+  function gate() {
+    const [reached, opened] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const pass = () => {
+      reached.resolve()
+      return opened.promise
+    }
+    return { reached: reached.promise, open: opened.resolve, pass }
+  }
 
   /** Claims the script first, so that the uploads race for versions alone. */
   const claim = () => plane.script("pages", "web")

@@ -3,6 +3,7 @@
  * Each step is idempotent and written down before it acts, so that whoever comes next (the client again, or the schedule) goes on where it stopped;
  * traffic moves in one step only, the last.
  */
+import type { Role } from "../../contracts/api.ts"
 import type { ReleaseWeight } from "../../contracts/dispatch-config.ts"
 import { FULL_WEIGHT_BPS } from "../../contracts/dispatch-config.ts"
 import type { Manifest, ManifestAsset } from "../../contracts/manifest.ts"
@@ -11,10 +12,11 @@ import { type Actor, SYSTEM } from "./actor.ts"
 import { type PublishedDeployment, publishDeployment } from "./config/publish-deployment.ts"
 import type { Dependencies } from "./dependencies.ts"
 import { requireGranted } from "./require-granted.ts"
+import { type CallBudget, callBudget, type Spender } from "./script-host/call-budget.ts"
 import { retainedAssets } from "./script-host/retain-assets.ts"
-import { type Placed, scriptHost } from "./script-host/script-host.ts"
+import { callsToPlace, type Placed, scriptHost } from "./script-host/script-host.ts"
 import type { RecordOptions } from "./store/deployments.ts"
-import type { DeploymentRow, ScriptRow, VersionRow } from "./store/rows.ts"
+import type { DeploymentRow, ScriptRow, VersionRow, VersionState } from "./store/rows.ts"
 import { artifactStore, ManifestChanged } from "./upload/artifact-store.ts"
 import type { Upload } from "./upload/build-manifest.ts"
 import { secretSeal } from "./upload/seal-secret.ts"
@@ -55,8 +57,8 @@ export interface Deployed {
 
 /**
  * Makes an upload a version and, unless told otherwise, lets it have all of its script's traffic.
- * Throws `script.*` before anything is written, `cloudflare.refused` (the version is marked failed, traffic unchanged), `cloudflare.unavailable`
- * (the schedule goes on with it, or the same upload again), `config.*`, `api.busy` (also when the upload keeps what a version recorded meanwhile may have replaced).
+ * Throws `script.*` and `cloudflare.budget-spent` before anything is written, `cloudflare.refused` (the version is marked failed, traffic unchanged), `cloudflare.unavailable`
+ * and `cloudflare.budget-spent` after that (the schedule goes on with it, or the same upload again), `config.*`, `api.busy` (also when the upload keeps what a version recorded meanwhile may have replaced).
  */
 export async function deployUpload(
   upload: TakenUpload,
@@ -64,11 +66,12 @@ export async function deployUpload(
   deps: Dependencies,
   options: { readonly deploy?: boolean } = {},
 ): Promise<Deployed> {
+  const budget = await reserveCalls(upload, actor, deps)
   const script = await deps.store.scripts.claim(upload.script, actor)
   const { version, created } = await deps.store.versions.record(script.name, upload, actor)
   await storeArtifacts(upload, version, deps)
   const intent = await recordIntent(script, version, upload.message, options.deploy ?? true, actor, deps)
-  const placed = await placeVersion(script, version, actor, deps).catch((failure) =>
+  const placed = await placeVersion(script, version, budget, actor, deps).catch((failure) =>
     endRefused(intent.deployment, failure, actor, deps),
   )
   const { outcome, configRevision } = await shiftTraffic(intent, actor, deps)
@@ -78,7 +81,7 @@ export async function deployUpload(
 
 /**
  * Lets the named versions share a script's traffic. Versions that are in the namespace need no call to Cloudflare, so that a rollback does not depend on it;
- * others are placed again from what is stored. Throws `deployment.not-granted`, `version.unknown`, `version.not-placed`, and as {@link deployUpload}.
+ * others, retired ones among them, are placed again from what is stored. Throws `deployment.not-granted`, `version.unknown`, `version.not-placed`, and as {@link deployUpload}.
  */
 export async function deployReleases(
   script: ScriptRow,
@@ -117,7 +120,7 @@ export async function resumeDeployments(deps: Dependencies): Promise<void> {
     try {
       const script = await deps.store.scripts.get(deployment.script)
       if (script === null) throw refuse("version.not-placed", { detail: "The script was deleted." })
-      await carryOut(script, deployment, SYSTEM, deps)
+      await carryOut(script, deployment, SYSTEM, deps, await roleBehind(deployment, deps))
     } catch (failure) {
       const refusal = asRefusal(failure)
       const { id } = deployment
@@ -128,18 +131,62 @@ export async function resumeDeployments(deps: Dependencies): Promise<void> {
   }
 }
 
+/** `role` is of whoever asked for the deployment. */
 async function carryOut(
   script: ScriptRow,
   deployment: DeploymentRow,
   actor: Actor,
   deps: Dependencies,
+  role = actor.role,
 ): Promise<PublishedDeployment> {
   const rows = await Promise.all(deployment.releases.map(({ version }) => readVersion(script.name, version, deps)))
   await requireGranted(script.team, rows, deps)
-  for (const row of rows) {
-    if (row.state !== "verified") await placeVersion(script, row.number, actor, deps)
-  }
+  await placeMissing(script, rows, actor, deps, { role, duty: "deployment" })
   return await publishDeployment(deployment.id, actor, deps)
+}
+
+/**
+ * Places what is not known to be whole in the namespace: never placed whole, or retired since; `asker` says whose calls that takes. Before it is called, something has to keep the versions there: a deployment
+ * that was begun, or a hold. Throws `version.not-placed` (its artifacts were never stored completely), `cloudflare.*`, `api.busy`.
+ */
+export async function placeMissing(
+  script: ScriptRow,
+  rows: readonly Pick<VersionRow, "number" | "state">[],
+  actor: Actor,
+  deps: Dependencies,
+  asker: Asker = { role: actor.role, duty: "upload" },
+): Promise<void> {
+  for (const { number, state } of rows) {
+    if (state === "verified") continue
+    const budget = callBudget(spenderOf(asker, script.team, state), deps)
+    await placeVersion(script, number, budget, actor, deps)
+  }
+}
+
+/** Calls for placing an upload, so that one that could not be placed now leaves nothing behind. Throws `cloudflare.budget-spent`. */
+async function reserveCalls({ manifest }: Upload, { role, team }: Actor, deps: Dependencies): Promise<CallBudget> {
+  const budget = callBudget(spenderOf({ role, duty: "upload" }, team, "recorded"), deps)
+  await budget.reserve(callsToPlace(manifest))
+  return budget
+}
+
+/** Who wants a version placed, and for what; anything but traffic counts as an upload. */
+interface Asker {
+  readonly role: Role
+  readonly duty: "upload" | "deployment"
+}
+
+/** Whose calls placing a version takes. What was never seen whole is an upload yet, although it is to be deployed: to deploy what was refused would be a way round the uploads' share. */
+function spenderOf({ role, duty }: Asker, team: string | null, state: VersionState): Spender {
+  if (role === "ops") return { duty: "ops", team: null }
+  return { duty: NEVER_WHOLE.has(state) ? "upload" : duty, team }
+}
+const NEVER_WHOLE: ReadonlySet<VersionState> = new Set(["recorded", "placed", "failed"])
+
+/** What the schedule resumes takes the calls of whoever began it. A token that is not kept, as that of the first day, has no more than a team's. */
+async function roleBehind({ createdBy }: DeploymentRow, deps: Dependencies): Promise<Role> {
+  const token = await deps.store.tokens.get(createdBy.replace(/^token:/, ""))
+  return token?.role ?? "team"
 }
 
 /** The files first and the manifest last: a manifest says that everything it names is there. */
@@ -184,11 +231,18 @@ async function recordIntent(
 
 /**
  * The version as a script of its own in the namespace, read back. Idempotent: what is there already is only looked at.
- * Throws `version.not-placed` when its artifacts were never stored completely.
+ * Throws `version.not-placed` when its artifacts were never stored completely, `api.busy` while it is being taken out of the namespace.
  */
-async function placeVersion(script: ScriptRow, version: number, actor: Actor, deps: Dependencies): Promise<Placed> {
+async function placeVersion(
+  script: ScriptRow,
+  version: number,
+  budget: CallBudget,
+  actor: Actor,
+  deps: Dependencies,
+): Promise<Placed> {
   const { versions } = deps.store
   const artifacts = artifactStore(deps.artifacts)
+  const wasOut = await versions.beginPlacing(script.name, version, actor)
   const { digest, state } = await readVersion(script.name, version, deps)
   const manifest = await artifacts.readManifest(script.name, version, digest)
   if (manifest === null) throw refuse("version.not-placed")
@@ -201,18 +255,23 @@ async function placeVersion(script: ScriptRow, version: number, actor: Actor, de
     readBlob: artifacts.readBlob,
     readRetained: () => readRetained(script, version, manifest, deps),
     openSecret: (binding: (typeof manifest.bindings)[number]) => seal.open(script.name, binding),
+    isBack: wasOut || state === "retired",
   }
-  const host = scriptHost(deps)
+  const host = scriptHost(deps, budget)
   try {
+    await budget.reserve(callsToPlace(manifest))
     const placed = await host.place(placement)
     if (state === "verified" && placed.wasThere) return placed
-    await versions.setState(script.name, version, "placed", actor)
-    await host.verify(placement)
-    await versions.setState(script.name, version, "verified", actor)
+    // Another may have placed and verified it in the meantime: it does not become doubtful again by this, or a deployment of the other would find it so.
+    await versions.setState(script.name, version, "placed", actor, state === "verified" ? {} : { unless: "verified" })
+    const etag = await host.verify(placement)
+    await versions.setState(script.name, version, "verified", actor, { etag })
     return placed
   } catch (failure) {
     if (asRefusal(failure).code === "cloudflare.refused") await versions.setState(script.name, version, "failed", actor)
     throw failure
+  } finally {
+    await budget.giveBack()
   }
 }
 

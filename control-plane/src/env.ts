@@ -31,9 +31,13 @@ export interface Env {
   readonly ARTIFACT_KEY?: string
   readonly CLOUDFLARE_API_BASE_URL: string
   readonly CLOUDFLARE_ACCOUNT_ID: string
+  /** Decimal: requests that Cloudflare takes of the token in five minutes. */
+  readonly CLOUDFLARE_CALL_LIMIT: string
   readonly DISPATCH_NAMESPACE: string
   /** Service that a placed version's PLATFORM binding leads to. */
   readonly DISPATCHER_SERVICE: string
+  /** Service through which teams' Workers call out: what the dispatcher's binding to the namespace has to name. */
+  readonly OUTBOUND_SERVICE: string
   /** `iss` of passports, written into the dispatch config. */
   readonly PASSPORT_ISSUER: string
   /** Decimal seconds that a key of the passports signs before the schedule rotates. */

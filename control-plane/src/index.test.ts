@@ -1,12 +1,19 @@
 import { createExecutionContext, createScheduledController } from "cloudflare:test"
 import { env } from "cloudflare:workers"
-import { it } from "vitest"
+import { beforeEach, it, vi } from "vitest"
 import { CONFIG_POINTER_KEY } from "../../contracts/dispatch-config.ts"
 import { startControlPlane } from "../test/harness.ts"
 import type { Env } from "./env.ts"
 import worker from "./index.ts"
 
 const bindings = env as unknown as Env
+/** What lies behind the network; nothing answers. */
+const fetched = vi.fn<typeof fetch>(async () => Promise.reject(new Error("nothing answers in tests")))
+beforeEach(() => {
+  fetched.mockClear()
+  vi.stubGlobal("fetch", fetched)
+  return () => vi.unstubAllGlobals()
+})
 
 it("publishes on schedule what was interrupted, and lets no failing part keep the others from it", async ({
   expect,
@@ -18,6 +25,11 @@ it("publishes on schedule what was interrupted, and lets no failing part keep th
   await platform.deps.db.prepare("ALTER TABLE idempotency RENAME TO elsewhere").run()
   await worker.scheduled(createScheduledController(), bindings)
   expect(await platform.pointer()).toEqual(before)
+  // What stands at Cloudflare was to be looked at, too.
+  const asked = fetched.mock.calls.map(
+    ([input]) => new URL(input instanceof Request ? input.url : String(input)).pathname,
+  )
+  expect(asked.some((path) => path.endsWith("/workers/dispatch/namespaces/production"))).toBe(true)
 })
 
 it("goes on with what a client asked for when that goes away", async ({ expect }) => {

@@ -78,6 +78,30 @@ describe("metrics: what they say", () => {
     expect(body).toContain('sallyport_jwks_last_look_success{issuer="corp"} 0\n')
   })
 
+  it("tell who spends the calls to Cloudflare, of how many, and whether it takes any", async ({ expect }) => {
+    const limit = "sallyport_cloudflare_calls_limit 1200\n"
+    const before = (await scrape()).body
+    for (const line of ["sallyport_cloudflare_calls 0\n", limit, "sallyport_cloudflare_refused 0\n"])
+      expect(before).toContain(line)
+    const { calls } = platform.deps.store
+    const share = { mostOfAll: 1200, mostOfTeam: null, despiteRefusal: true }
+    const nowMs = platform.deps.clock.now()
+    for (const [team, count] of [
+      ["web", 3],
+      ["web", 4],
+      [null, 5],
+    ] as const)
+      await calls.reserve(nowMs, { ...share, team, calls: count })
+    await calls.noteRefusal(nowMs + 60_000)
+    const { body } = await scrape()
+    for (const line of [
+      'sallyport_cloudflare_calls{team="web"} 7\n',
+      "sallyport_cloudflare_calls 5\n",
+      ...[limit, "sallyport_cloudflare_refused 1\n"],
+    ])
+      expect(body).toContain(line)
+  })
+
   it("leave out what is not known instead of saying zero", async ({ expect }) => {
     feedFails = true
     const { status, body } = await scrape()
@@ -138,6 +162,37 @@ describe("status", () => {
       passportKeys: { keys: [] },
       issuers: [{ id: "corp", ageS: 30, fault: null, everyS: 20 }],
     })
+  })
+
+  it("shows what was changed at Cloudflare, and no age of looks before the first", async ({ expect }) => {
+    const { drift } = platform.deps.store
+    const none = { looked: 0, waiting: 0, oldestAgeS: null, found: [] }
+    expect((await platform.send("GET /v1/status")).body.drift).toEqual(none)
+    expect((await scrape()).body).not.toContain("drift")
+    const sinceMs = platform.deps.clock.now()
+    const look = async (about: string, fault: string | null | undefined) => {
+      const atMs = platform.deps.clock.now()
+      await drift.begin(about, atMs)
+      if (fault !== undefined) await drift.note(about, atMs, fault)
+    }
+    await look("namespace", null)
+    await look("dispatcher", "it leads elsewhere")
+    await look("scripts/web/versions/1", undefined)
+    platform.pass(900_000)
+    await look("namespace", null)
+    await look("dispatcher", "it leads elsewhere")
+    await look("scripts/web/versions/1", undefined)
+    const since = new Date(sinceMs).toISOString()
+    const found = [{ about: "dispatcher", fault: "it leads elsewhere", since }]
+    expect((await platform.send("GET /v1/status")).body.drift).toEqual({
+      looked: 2,
+      waiting: 1,
+      oldestAgeS: 900,
+      found,
+    })
+    const { body } = await scrape()
+    for (const line of ["_found 1", '{about="dispatcher"} 1', "_look_age_seconds 900"])
+      expect(body).toContain(`sallyport_drift${line}\n`)
   })
 
   it("knows no p99 while a probe in a hundred fails, and says why the last one did", async ({ expect }) => {

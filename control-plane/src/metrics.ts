@@ -6,7 +6,8 @@
 import { keyState } from "../../contracts/passport-keys.ts"
 import { authenticateScraper } from "./authenticate.ts"
 import type { Dependencies } from "./dependencies.ts"
-import { type Readings, readStatus } from "./status.ts"
+import { callsByTeam } from "./script-host/call-budget.ts"
+import { oldestLookMs, type Readings, readStatus } from "./status.ts"
 
 const MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -22,7 +23,16 @@ type Sample = readonly [suffix: string, labels: Readonly<Record<string, string>>
 type Kind = "gauge" | "counter" | "histogram"
 
 /** What is not known is absent: a scraper then alerts by absence, and no zero stands for a value. */
-export function renderMetrics({ nowMs, revision, feed, totals, looks, passportKeys }: Readings): string {
+export function renderMetrics({
+  nowMs,
+  revision,
+  feed,
+  totals,
+  looks,
+  passportKeys,
+  drift,
+  cloudflare,
+}: Readings): string {
   const { buckets, count, sumS, failed } = totals
   const ageS = (ms: number) => Math.max(0, (nowMs - ms) / 1000)
   const lag: Sample[] = [
@@ -31,7 +41,11 @@ export function renderMetrics({ nowMs, revision, feed, totals, looks, passportKe
     ["_sum", {}, sumS],
     ["_count", {}, count],
   ]
+  // Those of no team are said in any case: none is a number that is known.
+  const calls = new Map([[null, 0], ...callsByTeam(cloudflare.spent)])
   const good = looks.flatMap(({ issuer, goodAtMs }) => (goodAtMs === null ? [] : [[issuer, ageS(goodAtMs)] as const]))
+  const oldestMs = oldestLookMs(drift)
+  const drifted = drift.filter(({ fault }) => fault !== null)
   const feedGauge = (name: string, help: string, value: number | undefined) =>
     family(name, "gauge", help, value === undefined ? [] : [["", {}, value]])
   return [
@@ -89,6 +103,36 @@ export function renderMetrics({ nowMs, revision, feed, totals, looks, passportKe
         (nowMs - key.signsFromMs) / 1000,
       ]),
     ),
+    family(
+      "sallyport_drift_found",
+      "gauge",
+      "Things at Cloudflare that are not as they should be, of those that were looked at.",
+      oldestMs === null ? [] : [["", {}, drifted.length]],
+    ),
+    family(
+      "sallyport_drift",
+      "gauge",
+      "1 for each of them.",
+      drifted.map(({ about }) => ["", { about }, 1]),
+    ),
+    family(
+      "sallyport_drift_look_age_seconds",
+      "gauge",
+      "Since that was seen which was not seen for longest; what never was counts from the first try.",
+      oldestMs === null ? [] : [["", {}, ageS(oldestMs)]],
+    ),
+    family(
+      "sallyport_cloudflare_calls",
+      "gauge",
+      "Calls to Cloudflare's API that count at the moment, by the team they were made for; no team: for ops and the schedule.",
+      [...calls].map(([team, count]) => ["", team === null ? {} : { team }, count]),
+    ),
+    family("sallyport_cloudflare_calls_limit", "gauge", "Of them, that Cloudflare takes in five minutes.", [
+      ["", {}, cloudflare.callLimit],
+    ]),
+    family("sallyport_cloudflare_refused", "gauge", "1 while Cloudflare said that it takes no calls.", [
+      ["", {}, cloudflare.refusedUntilMs === null ? 0 : 1],
+    ]),
   ].join("")
 }
 

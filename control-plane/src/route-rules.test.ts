@@ -141,6 +141,9 @@ describe("routes: works", () => {
       code: "version.not-placed",
       errors: [{ pointer: "/releases/1/version" }],
     })
+    // The weights that are there stay, whatever has become of their versions: a kill switch must work.
+    const kill = { mode: "enforce", reason: "leak" }
+    expect((await put("a-route", alpha, { path: "/a/*", releases, kill })).status).toBe(200)
   })
 
   it("detaches a route, and nothing is served there any more", async ({ expect }) => {

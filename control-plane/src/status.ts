@@ -1,9 +1,11 @@
-/** What the control plane knows of how identity fares at the edge: read for `/v1/status` and for `/metrics`. A revocation log that does not answer keeps nothing else from being shown. */
+/** What the control plane knows of how identity fares at the edge, and of what stands at Cloudflare: read for `/v1/status` and for `/metrics`. A revocation log that does not answer keeps nothing else from being shown. */
 
 import type { FeedStatus } from "../../contracts/revocation.ts"
 import { within } from "../../kit/within.ts"
 import type { Dependencies } from "./dependencies.ts"
 import { turnMs } from "./issuers/turns.ts"
+import type { CallUsage } from "./store/cloudflare-calls.ts"
+import type { DriftLook } from "./store/drift.ts"
 import type { Look } from "./store/issuer-keys.ts"
 import type { ProbeRun, ProbeTotals } from "./store/probes.ts"
 import type { RevisionRow } from "./store/revisions.ts"
@@ -25,22 +27,28 @@ export interface Readings {
   /** How often each of these issuers is looked at. */
   readonly turnMs: number
   readonly passportKeys: readonly PassportKeyRow[]
+  /** At what stands at Cloudflare. */
+  readonly drift: readonly DriftLook[]
+  readonly cloudflare: CallUsage & { readonly callLimit: number }
 }
 
-export type StatusDependencies = Pick<Dependencies, "clock" | "store" | "revocations" | "log">
+export type StatusDependencies = Pick<Dependencies, "clock" | "store" | "revocations" | "log" | "settings">
 
 export async function readStatus(deps: StatusDependencies): Promise<Readings> {
   const { clock, store } = deps
   const nowMs = clock.now()
-  const [revision, feed, runs, totals, looks, passportKeys] = await Promise.all([
+  const [revision, feed, runs, totals, looks, passportKeys, drift, calls] = await Promise.all([
     store.revisions.latest(),
     readFeed(deps),
     store.probes.runs(nowMs - DAY_MS),
     store.probes.totals(),
     store.issuerKeys.looks(),
     store.passportKeys.list(),
+    store.drift.looks(),
+    store.calls.usage(nowMs),
   ])
-  return { nowMs, revision, feed, runs, totals, looks, turnMs: turnMs(looks.length), passportKeys }
+  const cloudflare = { ...calls, callLimit: deps.settings.cloudflare.callLimit }
+  return { nowMs, revision, feed, runs, totals, looks, turnMs: turnMs(looks.length), passportKeys, drift, cloudflare }
 }
 
 async function readFeed({ revocations, log }: StatusDependencies): Promise<FeedStatus | null> {
@@ -51,6 +59,12 @@ async function readFeed({ revocations, log }: StatusDependencies): Promise<FeedS
     log({ event: "status.no-feed", error: String(failure) })
     return null
   }
+}
+
+/** When that was last seen which was not seen for longest; what was never seen counts from its first try. Null before any. */
+export function oldestLookMs(drift: readonly DriftLook[]): number | null {
+  if (drift.length === 0) return null
+  return Math.min(...drift.map(({ lookedAtMs, firstTriedAtMs }) => lookedAtMs ?? firstTriedAtMs))
 }
 
 /**

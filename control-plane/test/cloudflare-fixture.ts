@@ -3,6 +3,7 @@
  * It refuses what production refuses, and fails on demand in the ways that production fails.
  */
 import { sha256Hex } from "../../kit/sha256.ts"
+import type { CallStore } from "../src/store/cloudflare-calls.ts"
 
 export interface FixtureScript {
   readonly metadata: Readonly<Record<string, unknown>>
@@ -27,6 +28,8 @@ export type Fault =
   | { readonly kind: "lost-answer" }
   /** Done, but what arrives is no JSON. */
   | { readonly kind: "garbled-answer" }
+  /** Nothing is done, and this is the result: what a reading that lags behind says. */
+  | { readonly kind: "result"; readonly result: unknown }
 
 export interface CloudflareFixture {
   readonly fetch: typeof fetch
@@ -40,6 +43,12 @@ export interface CloudflareFixture {
   assetsOf(name: string): Readonly<Record<string, string>>
   /** Queued: the next call of that method meets it. */
   failNext(method: string, ...faults: readonly Fault[]): void
+  /** What a test may change past the control plane, as somebody with the dashboard could. */
+  readonly account: {
+    trustedWorkers: boolean
+    /** As the settings of the dispatcher show them; null: there is no such Worker. */
+    dispatcherBindings: readonly Readonly<Record<string, unknown>>[] | null
+  }
   /** Forgets the faults that nobody met. */
   recover(): void
 }
@@ -51,7 +60,16 @@ export const FIXTURE_SETTINGS = {
   apiToken: "not used",
   namespace: "production",
   dispatcherService: "sallyport-dispatcher",
+  outboundService: "sallyport-outbound",
+  callLimit: 1200,
 } as const
+/** A count that has room for everything. */
+export const UNCOUNTED: CallStore = {
+  reserve: async () => true,
+  giveBack: async () => {},
+  noteRefusal: async () => {},
+  usage: async () => ({ spent: [], refusedUntilMs: null }),
+}
 const PREFIX = `${FIXTURE_SETTINGS.baseUrl}/accounts/${FIXTURE_SETTINGS.accountId}`
 
 export function cloudflareFixture(): CloudflareFixture {
@@ -60,6 +78,10 @@ export function cloudflareFixture(): CloudflareFixture {
   const calls: string[] = []
   const faults = new Map<string, Fault[]>()
   const sessions = new Map<string, string[]>()
+  const account: CloudflareFixture["account"] = {
+    trustedWorkers: false,
+    dispatcherBindings: [{ type: "kv_namespace", name: "CONFIG", namespace_id: "1" }, dispatchBinding()],
+  }
   /** By session: hash by path. */
   const manifests = new Map<string, Record<string, string>>()
 
@@ -70,6 +92,7 @@ export function cloudflareFixture(): CloudflareFixture {
     const fault = faults.get(request.method)?.shift()
     if (fault?.kind === "status")
       return fail(fault.status, fault.error?.code ?? 10013, fault.error?.message ?? "internal words", fault.headers)
+    if (fault?.kind === "result") return ok(fault.result)
     if (fault?.kind === "lost-request") throw new TypeError("Network connection lost.")
     const response = await route(request, url, path)
     if (fault?.kind === "lost-answer") throw new TypeError("Network connection lost.")
@@ -81,6 +104,12 @@ export function cloudflareFixture(): CloudflareFixture {
     if (path.startsWith("/workers/assets/upload")) return upload(request)
     if (request.headers.get("authorization") !== `Bearer ${FIXTURE_SETTINGS.apiToken}`)
       return fail(403, 10000, "Authentication error")
+    const namespace = "/workers/dispatch/namespaces/production"
+    if (path === namespace)
+      return ok({ namespace_name: "production", trusted_workers: account.trustedWorkers, script_count: scripts.size })
+    if (path === "/workers/scripts/sallyport-dispatcher/settings" && account.dispatcherBindings !== null)
+      return ok({ bindings: account.dispatcherBindings, compatibility_date: "2026-10-01" })
+    if (path.startsWith("/workers/scripts/")) return fail(404, 10007, "This Worker does not exist on your account.")
     const match = /^\/workers\/dispatch\/namespaces\/([^/]+)\/scripts\/([^/?]+)(\/[^?]*)?/.exec(path)
     if (match?.[2] === undefined) return fail(404, 7003, "Could not route to this path")
     if (match[1] !== FIXTURE_SETTINGS.namespace)
@@ -155,9 +184,15 @@ export function cloudflareFixture(): CloudflareFixture {
       const placed = scripts.get(name)?.metadata.assets as { jwt?: string } | undefined
       return manifests.get(placed?.jwt ?? "") ?? {}
     },
+    account,
     recover: () => faults.clear(),
     failNext: (method, ...more) => faults.set(method, [...(faults.get(method) ?? []), ...more]),
   }
+}
+
+/** The dispatcher's binding to the namespace, as Cloudflare describes it. */
+export function dispatchBinding(outbound: unknown = { worker: { service: "sallyport-outbound" } }) {
+  return { type: "dispatch_namespace", name: "DISPATCHER", namespace: "production", outbound }
 }
 
 function ok(result: unknown, status = 200): Response {

@@ -13,6 +13,9 @@ import teamKill from "../migrations/0004_team_kill.sql?raw"
 import boundedReads from "../migrations/0005_bounded_reads.sql?raw"
 import commitTurn from "../migrations/0006_commit_turn.sql?raw"
 import uploadOrder from "../migrations/0007_upload_order.sql?raw"
+import retiredVersions from "../migrations/0008_retired_versions.sql?raw"
+import callBudget from "../migrations/0009_call_budget.sql?raw"
+import drift from "../migrations/0011_drift.sql?raw"
 import { controlPlane } from "../src/app.ts"
 import { type Dependencies, type LogRecord, makeDependencies, type Overrides } from "../src/dependencies.ts"
 import type { Env } from "../src/env.ts"
@@ -75,6 +78,9 @@ export async function startControlPlane(overrides: (deps: Env) => Overrides = ()
     { name: "0005_bounded_reads.sql", queries: statementsOf(boundedReads) },
     { name: "0006_commit_turn.sql", queries: statementsOf(commitTurn) },
     { name: "0007_upload_order.sql", queries: statementsOf(uploadOrder) },
+    { name: "0008_retired_versions.sql", queries: statementsOf(retiredVersions) },
+    { name: "0009_call_budget.sql", queries: statementsOf(callBudget) },
+    { name: "0011_drift.sql", queries: statementsOf(drift) },
   ])
   const logs: LogRecord[] = []
   const now = { ms: NOON }
@@ -123,7 +129,7 @@ export async function startControlPlane(overrides: (deps: Env) => Overrides = ()
 }
 
 /** At the first call of a file that shares its isolate with one before it, `reset` has been seen to delete nothing, and otherwise to come back before it had: D1, KV and R2 are looked at. */
-async function emptyStorage(): Promise<void> {
+export async function emptyStorage(): Promise<void> {
   const { DB, CONFIG, ARTIFACTS } = env as unknown as Env
   for (let attempt = 0; attempt < LOOKS_AT_MOST; attempt++) {
     // Not at once again: a second deletion could come when the next test has begun to write.
@@ -159,7 +165,7 @@ async function read(response: Response): Promise<Sent> {
 }
 
 /** Statements end at the end of a line; the triggers, which hold semicolons, stand on one line each. */
-function statementsOf(sql: string): string[] {
+export function statementsOf(sql: string): string[] {
   return sql
     .replaceAll(/--.*$/gm, "")
     .split(/;\s*$/m)

@@ -13,6 +13,8 @@ export interface Dependencies {
   readonly accountId: string
   readonly apiToken: string
   readonly platformWorkers: readonly string[]
+  /** Null where the first of the platform's Workers, the dispatcher, names none. */
+  readonly platformOutbound: string | null
   readonly sql: SqlStorage
   /** Runs synchronously and all or nothing. */
   readonly transaction: <T>(run: () => T) => T
@@ -42,6 +44,7 @@ export function dependenciesOf(ctx: DurableObjectState, env: Env): Dependencies 
     accountId: env.ACCOUNT_ID,
     apiToken: env.API_TOKEN,
     platformWorkers: env.PLATFORM_WORKERS.split(",").map((name) => name.trim()),
+    platformOutbound: env.PLATFORM_OUTBOUND === "" ? null : env.PLATFORM_OUTBOUND,
     sql,
     transaction: (run) => ctx.storage.transactionSync(run),
     blobs: blobStore(env.BLOBS),

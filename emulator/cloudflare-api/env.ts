@@ -16,6 +16,8 @@ export interface Env {
   readonly API_TOKEN: string
   /** Comma-separated names. */
   readonly PLATFORM_WORKERS: string
+  /** Name of the outbound Worker, or empty. */
+  readonly PLATFORM_OUTBOUND: string
   /** A whole number per five minutes, or `off`. */
   readonly RATE_LIMIT: string
   readonly ASSET_UPLOADS: string

@@ -53,6 +53,7 @@ export const ROUTES: readonly RouteEntry[] = [
   { method: "POST", path: `${A}/workers/assets/upload`, operation: assets.uploadMany, auth: "none" },
   { method: "POST", path: `${A}/workers/assets/upload/:hash`, operation: assets.uploadOne, auth: "none" },
 
+  { method: "GET", path: `${A}/workers/scripts/:script/settings`, operation: account.platformSettings },
   { method: "*", path: `${A}/workers/scripts/:script`, operation: account.scriptMissing },
   { method: "*", path: `${A}/workers/scripts/:script/*rest`, operation: account.scriptMissing },
   { method: "*", path: `${A}/workers/services/:service`, operation: account.service },

@@ -223,6 +223,28 @@ it("leaves a route that ops switched off to ops, and says what is wrong with a n
   expect(hosted).toMatchObject({ code: 1, err: expect.stringContaining("write cli.example.com") })
 })
 
+it("takes back a hostname and a team that were made by mistake, and the edge knows the hostname no longer", async () => {
+  await json("teams set cli-slip")
+  const { id } = await json<{ id: string }>("tokens create CI --team cli-slip")
+  await json("hostnames set slip.example.com --team cli-slip")
+  const answered = async () => {
+    await platform().waitForConfig()
+    const { code } = (await (await platform().fetch("https://slip.example.com/")).json()) as { code: string }
+    return code
+  }
+  expect(await answered()).toBe("route.not-found")
+  const refused = await sallyport("teams delete cli-slip")
+  expect(refused).toMatchObject({ code: 1, err: expect.stringContaining("/hostnames/slip.example.com") })
+  expect(refused.err).toContain(`/tokens/${id}`)
+  expect(await json("hostnames delete slip.example.com --dry-run")).toMatchObject({ team: "cli-slip" })
+  expect(await answered()).toBe("route.not-found")
+  await json("hostnames delete slip.example.com -m 'a slip'")
+  expect(await answered()).toBe("route.hostname-unknown")
+  await json(`tokens revoke ${id}`)
+  expect(await json("teams delete cli-slip -m 'a slip'")).toMatchObject({ name: "cli-slip" })
+  expect(await sallyport("teams get cli-slip")).toMatchObject({ code: 1 })
+})
+
 it("changes a script's settings and a section of the policy", async () => {
   await json("scripts set cli-files --timeout-ms 5000 --no-deploy-on-upload")
   expect(await json("scripts get cli-files")).toMatchObject({ timeoutMs: 5000, deployOnUpload: false })

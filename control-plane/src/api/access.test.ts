@@ -24,6 +24,7 @@ const TABLE: Readonly<Record<string, Cells>> = {
   "teams.list": { line: "GET /v1/teams", ops: 200, own: 200, other: 200 },
   "teams.get": { line: "GET /v1/teams/alpha", ops: 200, own: 200, other: 404 },
   "teams.put": { line: "PUT /v1/teams/alpha", body: PLAIN_TEAM, ops: 200, own: 403, other: 403 },
+  "teams.delete": { line: "DELETE /v1/teams/spare", ops: 204, own: 403, other: 403 },
   "team-tokens.list": { line: "GET /v1/teams/alpha/tokens", ops: 200, own: 200, other: 404 },
   "team-tokens.create": { line: "POST /v1/teams/alpha/tokens", body: { label: "x" }, ops: 201, own: 201, other: 404 },
   "tokens.list": { line: "GET /v1/tokens", ops: 200, own: 403, other: 403 },
@@ -58,6 +59,7 @@ const TABLE: Readonly<Record<string, Cells>> = {
     own: 403,
     other: 403,
   },
+  "hostnames.delete": { line: "DELETE /v1/hostnames/spare.example", ops: 204, own: 403, other: 403 },
   "routes.list": { line: "GET /v1/routes", ops: 200, own: 200, other: 200 },
   "routes.get": { line: "GET /v1/routes/alpha-all", ops: 200, own: 200, other: 404 },
   "routes.put": { line: "PUT /v1/routes/alpha-all", body: route, ops: 200, own: 200, other: 409 },
@@ -136,6 +138,8 @@ async function setScene(): Promise<Scene> {
   await platform.script("files", "alpha", 2)
   await platform.script("unrouted", "alpha")
   await platform.send("PUT /v1/hostnames/alpha.example", { body: { team: "alpha", open: false } })
+  await platform.send("PUT /v1/teams/spare", { body: PLAIN_TEAM })
+  await platform.send("PUT /v1/hostnames/spare.example", { body: { team: "alpha", open: false } })
   const body = routeBody({ hostname: "alpha.example", path: "/old/*", script: "files" })
   await platform.send("PUT /v1/routes/alpha-all", { token: own, body })
   const releases = [{ version: 1, weightBps: 10_000 }]

@@ -16,6 +16,7 @@ export const DEPLOYMENT_PROBLEMS: readonly ProblemCode[] = [
   "route.quota-exceeded",
   "cloudflare.refused",
   "cloudflare.unavailable",
+  "cloudflare.budget-spent",
   "api.conflict",
   "api.precondition-failed",
   "deployment.not-granted",

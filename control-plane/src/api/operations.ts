@@ -9,6 +9,7 @@ import { deploymentsCreate } from "./deployments-create.ts"
 import { deploymentsGet } from "./deployments-get.ts"
 import { deploymentsList } from "./deployments-list.ts"
 import { explain } from "./explain.ts"
+import { hostnamesDelete } from "./hostnames-delete.ts"
 import { hostnamesGet } from "./hostnames-get.ts"
 import { hostnamesList } from "./hostnames-list.ts"
 import { hostnamesPut } from "./hostnames-put.ts"
@@ -34,6 +35,7 @@ import { serviceAccountOperations } from "./service-accounts.ts"
 import { statusGet } from "./status-get.ts"
 import { teamTokensCreate } from "./team-tokens-create.ts"
 import { teamTokensList } from "./team-tokens-list.ts"
+import { teamsDelete } from "./teams-delete.ts"
 import { teamsGet } from "./teams-get.ts"
 import { teamsList } from "./teams-list.ts"
 import { teamsPut } from "./teams-put.ts"
@@ -47,12 +49,12 @@ import { whoami } from "./whoami.ts"
 
 export const operations: readonly AnyOperation[] = [
   whoami,
-  ...[teamsList, teamsGet, teamsPut, teamTokensList, teamTokensCreate],
+  ...[teamsList, teamsGet, teamsPut, teamsDelete, teamTokensList, teamTokensCreate],
   ...[tokensList, tokensCreate, tokensRevoke],
   ...[scriptsList, scriptsGet, scriptsPut, scriptsDelete],
   ...[versionsList, versionsGet, versionsUpload],
   ...[deploymentsList, deploymentsGet, deploymentsCreate, rollback, pinsCreate],
-  ...[hostnamesList, hostnamesGet, hostnamesPut],
+  ...[hostnamesList, hostnamesGet, hostnamesPut, hostnamesDelete],
   ...[routesList, routesGet, routesPut, routesDelete],
   noticesList,
   ...policyOperations,

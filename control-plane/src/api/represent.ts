@@ -26,9 +26,10 @@ export function showToken(row: TokenRow): Token {
 
 export function showScript(view: ScriptView): Script {
   const { name, team, settings, createdAt, latestVersion } = view
-  const { stickyBy, limits, timeoutMs, deployOnUpload, keepAssetVersions, access, kill } = settings
+  const { stickyBy, limits, timeoutMs, deployOnUpload, keepAssetVersions, keepPlacedVersions, access, kill } = settings
   const releases = view.releases === null ? null : [...view.releases]
-  const chosen = { stickyBy, limits, timeoutMs, deployOnUpload, keepAssetVersions, access, kill }
+  const kept = { keepAssetVersions, keepPlacedVersions }
+  const chosen = { stickyBy, limits, timeoutMs, deployOnUpload, ...kept, access, kill }
   return { name, team, ...chosen, releases, latestVersion, createdAt }
 }
 
@@ -43,7 +44,9 @@ export async function showScriptIn(
   return (row) => showScript({ ...row, releases, latestVersion })
 }
 
-export function showVersion({ number, needs: _, ...row }: VersionRow): Version {
+export function showVersion(version: VersionRow): Version {
+  // When it was used is no part of what it is: its ETag changes with nobody's traffic.
+  const { number, needs: _, usedAtMs: __, heldUntilMs: ___, removedAtMs: ____, ...row } = version
   return { ...row, version: number, placedName: placedName(row.script, number) }
 }
 

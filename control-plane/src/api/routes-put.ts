@@ -4,6 +4,7 @@ import type { Actor } from "../actor.ts"
 import { canonicalJson } from "../canonical-json.ts"
 import { pointerToRoute } from "../config/build.ts"
 import { change } from "../config/change.ts"
+import type { Dependencies } from "../dependencies.ts"
 import { requireGranted } from "../require-granted.ts"
 import { admitRoute } from "../route-rules.ts"
 import type { RouteRow } from "../store/rows.ts"
@@ -52,17 +53,10 @@ export const routesPut = defineOperation({
         const found = registry.routes.get(id)
         const put = admitRoute({ ...spec, id, team: teamOf(team, found, actor) }, actor, registry)
         await checkConditions(request.headers, found === undefined ? null : showRoute(found))
-        const versions = (put.releases ?? []).map((release) => release.version)
-        const rows = await requirePlaced(
-          put.script,
-          versions,
-          (index) => `/releases/${index}/version`,
-          deps.store.versions,
-        )
-        const owner = registry.scripts.get(put.script)?.team
-        // Weights that stay as they are pass: a kill switch must work whatever has become of the grants.
-        const isNewTraffic = canonicalJson(found?.releases ?? []) !== canonicalJson(put.releases ?? [])
-        if (owner !== undefined && isNewTraffic) await requireGranted(owner, rows, deps)
+        // Weights that stay as they are pass: a kill switch must work whatever has become of the versions and the grants.
+        const isNewTraffic =
+          found?.script !== put.script || canonicalJson(found.releases ?? []) !== canonicalJson(put.releases ?? [])
+        if (isNewTraffic) await requireUsable(put, registry.scripts.get(put.script)?.team, deps)
         return {
           edits: [{ table: "routes", put }],
           bodyAt: (content) => pointerToRoute(content, put),
@@ -75,6 +69,14 @@ export const routesPut = defineOperation({
     return answerChange(changed)
   },
 })
+
+/** Throws `api.body-invalid`, `version.not-placed`, `deployment.not-granted` for what its own weights lead to. */
+async function requireUsable({ script, releases = [] }: RouteRow, owner: string | undefined, deps: Dependencies) {
+  const versions = releases.map(({ version }) => version)
+  const pointerOf = (index: number) => `/releases/${index}/version`
+  const rows = await requirePlaced(script, versions, pointerOf, deps.store.versions)
+  if (owner !== undefined) await requireGranted(owner, rows, deps)
+}
 
 /** A route stays with its team unless ops say otherwise. */
 function teamOf(named: string | undefined, found: RouteRow | undefined, actor: Actor): string {

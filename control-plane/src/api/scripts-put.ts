@@ -70,7 +70,7 @@ export const scriptsPut = defineOperation({
         return {
           edits: [{ table: "scripts", put }],
           bodyAt: () => `/scripts/${name}`,
-          ...(moved ? { statements: () => handOver(deps.db, name) } : {}),
+          ...(moved ? { statements: () => handOver(deps.db, name, deps.clock.now()) } : {}),
           audit: {
             action: moved ? "script.give" : exists ? "script.put" : "script.claim",
             target: `scripts/${name}`,

@@ -28,6 +28,7 @@ describe("scripts: works", () => {
       timeoutMs: 30_000,
       deployOnUpload: true,
       keepAssetVersions: 3,
+      keepPlacedVersions: 10,
       access: null,
       kill: null,
       releases: null,

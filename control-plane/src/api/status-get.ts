@@ -1,5 +1,5 @@
 import { type Status, statusShape } from "../../../contracts/api-identity.ts"
-import { percentile, type Readings, readStatus } from "../status.ts"
+import { oldestLookMs, percentile, type Readings, readStatus } from "../status.ts"
 import { defineOperation } from "./operation.ts"
 import { showKeys } from "./show-keys.ts"
 
@@ -7,7 +7,8 @@ export const statusGet = defineOperation({
   id: "status.get",
   method: "GET",
   path: "/v1/status",
-  summary: "Read how identity fares at the edge: config, revocation lag as the probe measures it, keys and their age",
+  summary:
+    "Read how the platform fares: config, revocation lag as the probe measures it, keys and their age, what was changed at Cloudflare",
   access: { who: "ops" },
   answers: { 200: { description: "The readings", shape: { name: "Status", shape: statusShape } } },
   handle: async ({ deps }) => {
@@ -35,6 +36,7 @@ export const statusGet = defineOperation({
         fault,
         everyS: turnMs / 1000,
       })),
+      drift: showDrift(readings),
     }
     return { status: 200, body }
   },
@@ -52,6 +54,19 @@ function showProbe({ runs }: Readings, configured: boolean): Status["probe"] {
     lastAt: iso(last?.atMs ?? null),
     lastLagMs: last?.lagMs ?? null,
     lastFault: last?.fault ?? null,
+  }
+}
+
+function showDrift({ drift, nowMs }: Readings): Status["drift"] {
+  const oldestMs = oldestLookMs(drift)
+  const seen = drift.filter(({ lookedAtMs }) => lookedAtMs !== null)
+  return {
+    looked: seen.length,
+    waiting: drift.length - seen.length,
+    oldestAgeS: oldestMs === null ? null : Math.max(0, Math.round((nowMs - oldestMs) / 1000)),
+    found: drift.flatMap(({ about, fault, sinceMs }) =>
+      fault === null || sinceMs === null ? [] : [{ about, fault, since: new Date(sinceMs).toISOString() }],
+    ),
   }
 }
 

@@ -25,6 +25,7 @@ export const versionsUpload = defineOperation({
     "script.owned-by-another-team",
     "cloudflare.refused",
     "cloudflare.unavailable",
+    "cloudflare.budget-spent",
     "api.busy",
   ],
   handle: async ({ actor, params, request, deps }) => {

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from "vitest"
+import { beforeEach, describe, expect, it, vi } from "vitest"
 import { type CloudflareFixture, cloudflareFixture } from "../../test/cloudflare-fixture.ts"
 import { startControlPlane, type TestControlPlane } from "../../test/harness.ts"
 import { type Enveloped, putRequest, scriptPath, type UploadParts } from "../../test/upload-request.ts"
@@ -245,6 +245,13 @@ describe("what an upload keeps of the version before", () => {
     return { status, version, message, bindings: placed?.filter((each) => each.name !== "PLATFORM") }
   }
 
+  /** An upload that ended before its files were stored. */
+  async function brokenOff(bindings: readonly object[]) {
+    const store = vi.spyOn(plane.deps.artifacts, "put").mockRejectedValueOnce(new Error("R2 is down"))
+    expect((await upload(bindings)).status).toBe(500)
+    store.mockRestore()
+  }
+
   it("is its secrets, sealed as they were, and the same upload again is the same version", async () => {
     await upload([secret("of alice")])
     const second = await upload([], { code: code("b") })
@@ -290,25 +297,42 @@ describe("what an upload keeps of the version before", () => {
 
   it("is not read past a version that is being stored, and past one that never was after a minute", async () => {
     await upload([secret("one")])
-    await upload([secret("two")])
-    await plane.deps.artifacts.delete("manifests/pages/2.json")
+    await brokenOff([secret("two")])
     const early = await upload([], { code: code("b") })
     expect((await upload([secret("two")])).version).toBe(2)
-    await plane.deps.artifacts.delete("manifests/pages/2.json")
+    await brokenOff([secret("three")])
     expect([early.status, early.message.includes("still being stored")]).toEqual([503, true])
     plane.pass(60_000)
+    expect((await upload([], { code: code("b") })).bindings).toEqual([secret("two")])
+  })
+
+  it("is found behind any number of versions that were never stored", async () => {
+    await upload([secret("one")])
+    for (let n = 0; n < 25; n++) {
+      await brokenOff([secret(`broken ${n}`)])
+      plane.pass(60_000)
+    }
+    expect((await call(`GET ${scriptPath("pages")}`)).status).toBe(200)
     expect((await upload([], { code: code("b") })).bindings).toEqual([secret("one")])
   })
 
-  it("is refused, with what to do, where what the last version has can no longer be read", async () => {
+  it.each([
+    ["is gone", () => plane.deps.artifacts.delete("manifests/pages/2.json")],
+    ["was changed", () => plane.deps.artifacts.put("manifests/pages/2.json", "{}")],
+  ])("is refused, with what to do, where the manifest of the last version %s", async (_what, spoil) => {
     await upload([secret("one")])
-    await plane.deps.artifacts.put("manifests/pages/1.json", "{}")
+    await upload([secret("two")])
+    await spoil()
     const { status, message } = await upload([], { code: code("b") })
-    expect([status, message.includes("- /keep_bindings: what version 1 has can no longer be read")]).toEqual([
+    expect([status, message.includes("- /keep_bindings: what version 2 has can no longer be read")]).toEqual([
       400,
       true,
     ])
-    expect((await upload([secret("two")], { code: code("b"), keep: [] })).status).toBe(200)
+    // It stays visible, by the version before.
+    for (const path of [scriptPath("pages"), scriptPath("")])
+      expect((await call(`GET ${path.replace(/\/$/, "")}`)).status).toBe(200)
+    expect((await upload([], { code: code("c"), keep: [] })).bindings).toEqual([])
+    expect((await upload([secret("three")], { code: code("b") })).bindings).toEqual([secret("three")])
   })
 
   it("is variables only when they are named too, and never a resource", async () => {

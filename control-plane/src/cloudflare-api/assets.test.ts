@@ -249,6 +249,17 @@ describe("immutable files of earlier versions", () => {
     expect(pathsOf(3)).toEqual(["/assets/c.js", "/assets/a.js"])
   })
 
+  it.each(["retired", "placed"] as const)(
+    "of a version that is %s are kept like those of one in place",
+    async (state) => {
+      await release("a")
+      await release("b")
+      await plane.deps.db.prepare("UPDATE versions SET state = ? WHERE number = 2").bind(state).run()
+      await release("c")
+      expect(pathsOf(3)).toEqual(["/assets/c.js", "/assets/b.js", "/assets/a.js"])
+    },
+  )
+
   it("leave the version what its own content makes it", async () => {
     await release("a")
     const digest = (await plane.deps.store.versions.get("pages", 1))?.digest

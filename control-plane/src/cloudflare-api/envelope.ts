@@ -23,6 +23,8 @@ export const CLOUDFLARE_CODE = {
   validation: 10021,
   tooLarge: 10027,
   scriptName: 10016,
+  /** Seen of Cloudflare itself, with 429; wrangler waits as long as Retry-After says if that is a minute at most, and else prints the message. */
+  tooManyCalls: 971,
   internal: 10013,
 } as const
 
@@ -32,6 +34,7 @@ const CODE_OF_PROBLEM: Readonly<Partial<Record<ProblemCode, number>>> = {
   "script.name-invalid": CLOUDFLARE_CODE.scriptName,
   "upload.too-large": CLOUDFLARE_CODE.tooLarge,
   "api.too-large": CLOUDFLARE_CODE.tooLarge,
+  "cloudflare.budget-spent": CLOUDFLARE_CODE.tooManyCalls,
   internal: CLOUDFLARE_CODE.internal,
 }
 /** Where Cloudflare's own status tells clients more: wrangler repeats an upload that fails with 5xx, and code that was refused will be refused again. */

@@ -15,6 +15,7 @@ import { faultsOfChange } from "./faults-of-change.ts"
 import { makeRevision } from "./make-revision.ts"
 import { type PublishDependencies, type PublishedDocument, publishLatest } from "./publish.ts"
 import { admitSize } from "./quota.ts"
+import { admitVersions } from "./versions-in-force.ts"
 
 /** What an operation decided on the registry it was given. Without edits and statements nothing is written. */
 export interface Change<T> {
@@ -40,7 +41,7 @@ export interface Changed<T> {
 
 /**
  * Runs `decide`, perhaps several times, on a consistent registry. Answers when KV names a revision that carries the change.
- * Throws `config.invalid` with pointers into the body of the request, `route.quota-exceeded`, `config.nearly-full`, `api.busy`, `config.not-published` (the change is recorded and will be published), and whatever `decide` throws.
+ * Throws `config.invalid` with pointers into the body of the request, `route.quota-exceeded`, `config.nearly-full`, `api.busy` (also when it would lead to a version that is not whole in the namespace), `config.not-published` (the change is recorded and will be published), and whatever `decide` throws.
  */
 export async function change<T>(
   deps: PublishDependencies,
@@ -58,7 +59,9 @@ export async function change<T>(
     const document = await nextDocument(content, registry.latestRevision, decided, actor, deps)
     if (document !== null) admitSize(registry, next, document.row.sizeBytes, actor)
     const revision = document?.row.revision ?? registry.latestRevision?.revision ?? null
+    const used = await admitVersions(registry, edits, deps.db, deps.clock.now())
     const statements = [
+      ...used,
       ...edits.flatMap((edit) => statementsOf(deps.db, edit)),
       ...(decided.statements?.(revision) ?? []),
       ...(document === null ? [] : [insertRevision(deps.db, document.row)]),

@@ -51,6 +51,41 @@ describe("publishDeployment: refuses", () => {
     expect(record1).toMatchObject({ action: "deployment.supersede", detail: { by: newer.id } })
   })
 
+  for (const state of ["recorded", "placed", "failed", "retired"])
+    it(`leads to no version that is ${state}, with whatever weight, and ends no deployment for it`, async ({
+      expect,
+    }) => {
+      await publish((await record(1)).id)
+      await platform.deps.db.prepare("UPDATE versions SET state = ? WHERE number = 2").bind(state).run()
+      const releases = [
+        { version: 1, weightBps: 10_000 },
+        { version: 2, weightBps: 0 },
+      ]
+      for (const wanted of [all(2), releases]) {
+        const { id } = await platform.deps.store.deployments.record("files", wanted, null, SYSTEM)
+        await expect(publish(id)).rejects.toMatchObject({ code: "api.busy" })
+        expect((await platform.deps.store.deployments.get(id))?.phase).toBe("recorded")
+      }
+      expect(await inForce()).toEqual(all(1))
+    })
+
+  it("publishes what is in force, and takes traffic from it, whatever has become of the version", async ({
+    expect,
+  }) => {
+    const { id } = await record(1)
+    await publish(id)
+    await platform.deps.db.prepare("UPDATE versions SET state = 'failed' WHERE number = 1").run()
+    expect(await publish(id)).toEqual({ revision: 2, superseded: false })
+    const releases = [1, 2].map((version) => ({ version, weightBps: 5_000 }))
+    await publish((await platform.deps.store.deployments.record("files", releases, null, SYSTEM)).id)
+    await publish((await record(2)).id)
+    expect(await inForce()).toEqual(all(2))
+  })
+
+  it("leads to no version that does not exist", async ({ expect }) => {
+    await expect(publish((await record(3)).id)).rejects.toMatchObject({ code: "version.unknown" })
+  })
+
   it("publishes nothing of a script that was deleted meanwhile, or of an unknown deployment", async ({ expect }) => {
     const { id } = await record(1)
     await platform.send("DELETE /v1/scripts/files")

@@ -13,7 +13,8 @@ export interface PublishedDeployment {
 }
 
 /**
- * Idempotent: a deployment that is in force is only published again if KV lacks it. The caller has seen that every version with weight is in the namespace.
+ * Idempotent: a deployment that is in force is only published again if KV lacks it. The caller has placed every version; one that is not whole in the namespace at the moment that this is decided is
+ * not led to, and the deployment stays begun (`api.busy`).
  * Throws `api.not-found` for an unknown deployment or a script deleted meanwhile, `api.conflict` for one that has failed: that is for ever, whoever repeats it; and as `change` does.
  */
 export async function publishDeployment(

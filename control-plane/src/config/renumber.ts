@@ -8,6 +8,7 @@ import type { LogRecord } from "../dependencies.ts"
 import { carryLater } from "../store/deployments.ts"
 import { commit, type Decision, type LedgerDependencies } from "../store/ledger.ts"
 import { readRegistry } from "../store/registry.ts"
+import { distrustNamespace } from "../store/removals.ts"
 import { insertRevision, type RevisionRow, type RevisionStore } from "../store/revisions.ts"
 import { buildContent } from "./build.ts"
 import { makeRevision } from "./make-revision.ts"
@@ -50,7 +51,12 @@ export async function renumber(behind: RevisionRow, { named, copy }: Taken, deps
     const live = await deps.store.revisions.newestLive()
     const detail = { registry: latest.revision, pointer: named?.revision ?? null, revision: row.revision }
     return {
-      statements: [insertRevision(deps.db, row), carryLater(deps.db, live ?? 0, row.revision)],
+      statements: [
+        insertRevision(deps.db, row),
+        carryLater(deps.db, live ?? 0, row.revision),
+        // Edges may go by a config that names versions of which the registry has forgotten that anything leads there.
+        ...distrustNamespace(deps.db, deps.clock.now()),
+      ],
       audit: [{ action, target: "config", detail }],
       result: detail,
     }

@@ -3,11 +3,13 @@
  * see cloudflare-typescript#2799), without its repetitions, with paths made in one place and every answer's shape checked.
  */
 import type { BaseCloudflare } from "cloudflare/client"
+import { APIError } from "cloudflare/error"
 import { createClient } from "cloudflare/tree-shakable"
 import { z } from "zod"
 import type { Dependencies } from "../dependencies.ts"
+import type { CallBudget } from "./call-budget.ts"
 import { MultipartForm } from "./multipart-form.ts"
-import { type RetryDependencies, withRetry } from "./retry.ts"
+import { type RetryDependencies, retryAfterMs, withRetry } from "./retry.ts"
 
 /** Milliseconds for one call; an upload of 10 MB with a slow start is well within. */
 const TIMEOUT_MS = 30_000
@@ -29,7 +31,7 @@ export interface CloudflareClient {
   /**
    * `result` of one call, which must be idempotent: it is repeated as retry.ts says. `path` begins behind the account's id.
    * `wasApplied` is asked before a repetition; what it gives, unless null, is the result of the call whose answer was lost.
-   * Throws `cloudflare.refused`, `cloudflare.unavailable`.
+   * Every attempt is one of `budget`. Throws `cloudflare.refused`, `cloudflare.unavailable`, `cloudflare.budget-spent`.
    */
   call<T>(
     method: "get" | "put" | "post" | "delete",
@@ -44,7 +46,7 @@ export interface CloudflareClient {
 
 const envelope = z.looseObject({ success: z.literal(true), result: z.unknown() })
 
-export function cloudflareClient(deps: CloudflareDependencies): CloudflareClient {
+export function cloudflareClient(deps: CloudflareDependencies, budget: CallBudget): CloudflareClient {
   const { baseUrl, accountId, apiToken, namespace } = deps.settings.cloudflare
   // Without resources the inferred type is `never`.
   const client: BaseCloudflare = createClient({
@@ -72,12 +74,21 @@ export function cloudflareClient(deps: CloudflareDependencies): CloudflareClient
       return withRetry(retry, async (attempt) => {
         const applied = attempt === 1 ? null : await wasApplied?.()
         if (applied != null) return applied
+        await budget.spend()
         const content = body instanceof MultipartForm ? body.open() : body
-        const answer = await client.request<unknown>({ method, path: url, body: content, headers })
+        const sent = client.request<unknown>({ method, path: url, body: content, headers })
+        const answer = await sent.catch((failure: unknown) => noteRefusal(failure))
         return readResult(answer, result)
       })
     },
     scriptPath: (name) => `/workers/dispatch/namespaces/${namespace}/scripts/${name}`,
+  }
+
+  /** Others must not each find out for themselves that Cloudflare takes no calls. */
+  async function noteRefusal(failure: unknown): Promise<never> {
+    if (failure instanceof APIError && failure.status === 429)
+      await budget.noteRefusal(retryAfterMs(failure, deps.clock.now()))
+    throw failure
   }
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import type { ManifestAsset } from "../../../contracts/manifest.ts"
-import { cloudflareFixture, FIXTURE_SETTINGS } from "../../test/cloudflare-fixture.ts"
+import { cloudflareFixture, FIXTURE_SETTINGS, UNCOUNTED } from "../../test/cloudflare-fixture.ts"
+import { callBudget, TIDYING } from "./call-budget.ts"
 import { cloudflareClient } from "./cloudflare-client.ts"
 import { placeAssets } from "./place-assets.ts"
 
@@ -18,13 +19,16 @@ function filesOf(count: number, sizeBytes: number): ManifestAsset[] {
 
 function setUp(reads: number = Number.POSITIVE_INFINITY) {
   const cloudflare = cloudflareFixture()
-  const client = cloudflareClient({
+  const deps = {
     fetch: cloudflare.fetch,
     clock: { now: () => 0 },
     wait: async () => {},
     random: () => 0,
+    log: () => {},
+    store: { calls: UNCOUNTED },
     settings: { cloudflare: FIXTURE_SETTINGS },
-  })
+  }
+  const client = cloudflareClient(deps, callBudget(TIDYING, deps))
   const limit = { left: reads, used: 0 }
   const place = (files: readonly ManifestAsset[]) =>
     placeAssets(

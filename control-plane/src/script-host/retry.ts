@@ -40,8 +40,8 @@ function backoffMs(attempt: number, random: number): number {
   return Math.ceil(random * Math.min(RETRY.maxDelayMs, RETRY.baseDelayMs * 2 ** attempt))
 }
 
-/** Seconds or an HTTP date; null when absent or neither. */
-function retryAfterMs(failure: unknown, now: number): number | null {
+/** Of Retry-After, which is seconds or an HTTP date; null when absent or neither. */
+export function retryAfterMs(failure: unknown, now: number): number | null {
   const header = failure instanceof APIError ? failure.headers?.get("retry-after") : null
   if (header == null) return null
   if (/^\d{1,6}$/.test(header)) return Number(header) * 1000

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import type { Manifest } from "../../../contracts/manifest.ts"
 import { Refusal } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
-import { cloudflareFixture, type Fault, FIXTURE_SETTINGS } from "../../test/cloudflare-fixture.ts"
+import { cloudflareFixture, type Fault, FIXTURE_SETTINGS, UNCOUNTED } from "../../test/cloudflare-fixture.ts"
 import { RETRY } from "./retry.ts"
 import { type Placement, scriptHost } from "./script-host.ts"
 
@@ -51,6 +51,8 @@ async function setUp(change: Partial<Manifest> = {}) {
       now += ms
     },
     random: () => 0.5,
+    log: () => {},
+    store: { calls: UNCOUNTED },
     settings: { cloudflare: FIXTURE_SETTINGS },
   })
   return { cloudflare, placement, host, waits, keep }
@@ -236,9 +238,59 @@ describe("scriptHost, when Cloudflare fails", () => {
   it("removes a script, and one that is not there too", async () => {
     const { cloudflare, placement, host } = await setUp()
     await host.place(placement)
-    await host.remove("files", 12)
-    await host.remove("files", 12)
+    expect(await host.remove("files", 12)).toBe(true)
+    expect(await host.remove("files", 12)).toBe(true)
     expect(cloudflare.scripts.size).toBe(0)
+  })
+
+  it.each<Fault>([{ kind: "lost-answer" }, { kind: "lost-request" }, { kind: "garbled-answer" }, busy])(
+    "is not sure of a removal whose first call was not answered: %j",
+    async (fault) => {
+      const { cloudflare, placement, host } = await setUp()
+      await host.place(placement)
+      cloudflare.failNext("DELETE", fault)
+      expect(await host.remove("files", 12)).toBe(false)
+      expect(cloudflare.scripts.size).toBe(0)
+      expect(await host.remove("files", 12)).toBe(true)
+    },
+  )
+
+  it("writes again what was taken out before, whatever Cloudflare still shows there", async () => {
+    const { cloudflare, placement, host } = await setUp()
+    const shown: Fault = { kind: "result", result: { script: { etag: "old", tags: [`digest-${DIGEST}`] } } }
+    cloudflare.failNext("GET", shown)
+    expect(await host.place({ ...placement, isBack: true })).toMatchObject({ wasThere: false })
+    expect(cloudflare.scripts.get(NAME)?.puts).toBe(1)
+    cloudflare.scripts.clear()
+    cloudflare.failNext("GET", shown)
+    expect(await host.place(placement)).toMatchObject({ wasThere: true })
+    expect(cloudflare.scripts.size).toBe(0)
+  })
+
+  it("does not take for written again, after an answer that was lost, what it shows of before", async () => {
+    const { cloudflare, placement, host } = await setUp()
+    const shown: Fault = { kind: "result", result: { script: { etag: "old", tags: [`digest-${DIGEST}`] } } }
+    cloudflare.failNext("GET", shown, shown)
+    cloudflare.failNext("PUT", { kind: "lost-request" })
+    await host.place({ ...placement, isBack: true })
+    expect(cloudflare.scripts.get(NAME)?.puts).toBe(1)
+  })
+
+  it("leaves other content alone also where it was taken out before", async () => {
+    const { cloudflare, placement, host } = await setUp()
+    await host.place(placement)
+    const other = { ...placement, digest: "e".repeat(64), isBack: true }
+    expect((await codeOf(host.place(other))).code).toBe("cloudflare.refused")
+    expect(cloudflare.scripts.get(NAME)?.puts).toBe(1)
+  })
+
+  it("looks whether Cloudflare answers, whatever it says", async () => {
+    const { cloudflare, host } = await setUp()
+    await host.look("files", 12)
+    cloudflare.failNext("GET", busy, busy, busy, busy)
+    expect((await codeOf(host.look("files", 12))).code).toBe("cloudflare.unavailable")
+    cloudflare.failNext("GET", { kind: "status", status: 404, error: { code: 100119, message: "no namespace" } })
+    expect((await codeOf(host.look("files", 12))).code).toBe("cloudflare.unavailable")
   })
 })
 

@@ -6,10 +6,12 @@ import { z } from "zod"
 import type { Manifest, ManifestAsset, ManifestBinding } from "../../../contracts/manifest.ts"
 import { placedName } from "../../../contracts/script-name.ts"
 import { refuse } from "../../../kit/problem.ts"
+import { type CallBudget, type CallBudgetDependencies, callBudget, TIDYING } from "./call-budget.ts"
 import { saysNotFound } from "./classify-failure.ts"
 import { type CloudflareDependencies, cloudflareClient } from "./cloudflare-client.ts"
 import type { MultipartForm } from "./multipart-form.ts"
 import { placeAssets } from "./place-assets.ts"
+import { digestTag, faultOfBindings, readBindings, readStanding } from "./standing.ts"
 import { uploadForm } from "./upload-form.ts"
 
 /** What is to be placed, and where its files come from. */
@@ -24,6 +26,8 @@ export interface Placement {
   readonly readRetained: () => Promise<readonly ManifestAsset[]>
   /** A sealed secret as Cloudflare needs it; other bindings as they are. */
   readonly openSecret: (binding: ManifestBinding) => Promise<ManifestBinding>
+  /** It was taken out before: what Cloudflare says to stand there may be of then, and is written again. */
+  readonly isBack?: boolean
 }
 
 export interface Placed {
@@ -34,43 +38,47 @@ export interface Placed {
   readonly startupTimeMs: number | null
 }
 
+/** Every one throws `cloudflare.budget-spent` when its next call has no room; what was done until then is not done again. */
 export interface ScriptHost {
   /** Idempotent, also when an earlier call was applied and its answer lost. Throws `cloudflare.refused`, `cloudflare.unavailable`. */
   place(placement: Placement): Promise<Placed>
-  /** Reads back what was placed: there, of this digest, and with the bindings it must have. Throws `cloudflare.unavailable` when it is not so. */
-  verify(placement: Placement): Promise<void>
-  /** Idempotent: what is not there is removed. */
-  remove(script: string, version: number): Promise<void>
+  /**
+   * Reads back what was placed: there, of this digest, and with the bindings it must have. Gives the etag of the code, null where Cloudflare names none. Throws `cloudflare.unavailable`
+   * when it is not so.
+   */
+  verify(placement: Placement): Promise<string | null>
+  /** Asks for a version, whatever the answer: throws `cloudflare.unavailable` while there is none. */
+  look(script: string, version: number): Promise<void>
+  /**
+   * Idempotent: what is not there is removed. True when the first call was answered, so that none is under way any more; false when it had to be repeated. Throws `cloudflare.refused`,
+   * `cloudflare.unavailable`, after which a call may be under way too.
+   */
+  remove(script: string, version: number): Promise<boolean>
 }
 
-/** Of GET …/scripts/{name}. A deleted script can still be answered with 200 and no script. */
-const found = z
-  .object({
-    script: z.object({ etag: z.string().nullish(), tags: z.array(z.string()).nullish() }).nullish(),
-  })
-  .nullable()
 const placed = z.object({ etag: z.string().nullish(), startup_time_ms: z.number().nullish() })
-const bindingList = z.array(
-  z.object({ type: z.string(), name: z.string(), service: z.string().optional(), entrypoint: z.string().nullish() }),
-)
+/** Calls that place and verify a version that is not there, unless one has to be made again, or the files go in several requests. */
+export function callsToPlace({ assets, mainModule }: Manifest): number {
+  const look = 1
+  const upload = 1 + (assets === null ? 0 : 2)
+  const verification = mainModule === null ? 1 : 2
+  return look + upload + verification
+}
 
-export function scriptHost(deps: CloudflareDependencies): ScriptHost {
-  const client = cloudflareClient(deps)
+export function scriptHost(
+  deps: CloudflareDependencies & CallBudgetDependencies,
+  budget: CallBudget = callBudget(TIDYING, deps),
+): ScriptHost {
+  const client = cloudflareClient(deps, budget)
   const { dispatcherService } = deps.settings.cloudflare
 
   /** What stands under the placement's name, or null. Throws `cloudflare.refused` when it is something else. */
   async function findPlaced({ manifest, version, digest }: Placement): Promise<Placed | null> {
     const name = placedName(manifest.script, version)
-    const script = await client
-      .call("get", client.scriptPath(name), found)
-      .then((answer) => answer?.script ?? null)
-      .catch((failure) => {
-        if (saysNotFound(failure)) return null
-        throw failure
-      })
-    if (script === null) return null
-    if (!script.tags?.includes(digestTag(digest))) throw occupied(name)
-    return { wasThere: true, etag: script.etag ?? null, startupTimeMs: null }
+    const standing = await readStanding(name, client)
+    if (standing === null) return null
+    if (!standing.tags.includes(digestTag(digest))) throw occupied(name)
+    return { wasThere: true, etag: standing.etag, startupTimeMs: null }
   }
 
   async function formOf(placement: Placement): Promise<MultipartForm> {
@@ -96,7 +104,7 @@ export function scriptHost(deps: CloudflareDependencies): ScriptHost {
   return {
     async place(placement) {
       const there = await findPlaced(placement)
-      if (there !== null) return there
+      if (there !== null && placement.isBack !== true) return there
       const path = client.scriptPath(placedName(placement.manifest.script, placement.version))
       const body = await formOf(placement)
       const answer = await client.call(
@@ -108,7 +116,7 @@ export function scriptHost(deps: CloudflareDependencies): ScriptHost {
           startupTimeMs: startup_time_ms ?? null,
         })),
         { body },
-        () => findPlaced(placement),
+        async () => (placement.isBack === true ? null : await findPlaced(placement)),
       )
       return answer
     },
@@ -116,39 +124,38 @@ export function scriptHost(deps: CloudflareDependencies): ScriptHost {
     async verify(placement) {
       const { manifest, version } = placement
       const name = placedName(manifest.script, version)
-      if ((await findPlaced(placement)) === null) throw notWhole(name, "it is not there")
-      if (manifest.mainModule === null) return
-      const bindings = await client.call("get", `${client.scriptPath(name)}/bindings`, bindingList)
-      const platform = bindings.find((each) => each.name === "PLATFORM")
-      if (platform?.type !== "service" || platform.service !== dispatcherService)
-        throw notWhole(name, "its PLATFORM binding is missing or leads elsewhere")
-      const expected = manifest.bindings.filter((each) => !bindings.some((other) => isSame(each, other)))
-      if (expected.length > 0) throw notWhole(name, `bindings are missing: ${expected.map((each) => each.name)}`)
-      if (bindings.length !== manifest.bindings.length + 1) throw notWhole(name, "it has bindings that nobody declared")
+      const standing = await findPlaced(placement)
+      if (standing === null) throw notWhole(name, "it is not there")
+      if (manifest.mainModule === null) return standing.etag
+      const fault = faultOfBindings(manifest, await readBindings(name, client), dispatcherService)
+      if (fault !== null) throw notWhole(name, fault)
+      return standing.etag
+    },
+
+    async look(script, version) {
+      await readStanding(placedName(script, version), client)
     },
 
     async remove(script, version) {
       const path = `${client.scriptPath(placedName(script, version))}?force=true`
+      let isFirst = true
+      const noteRepetition = async () => {
+        isFirst = false
+        return null
+      }
       try {
-        await client.call("delete", path, z.unknown())
+        await client.call("delete", path, z.unknown(), {}, noteRepetition)
       } catch (failure) {
         if (!saysNotFound(failure)) throw failure
       }
+      return isFirst
     },
   }
-}
-
-function digestTag(digest: string): string {
-  return `digest-${digest}`
 }
 
 /** At most 8 are allowed, without `,` or `&`. By them a namespace can be read without our registry. */
 function tagsOf({ team, version, digest, manifest }: Placement): string[] {
   return [`team-${team}`, `script-${manifest.script}`, `version-${version}`, digestTag(digest)]
-}
-
-function isSame(a: ManifestBinding, b: { readonly type: string; readonly name: string }): boolean {
-  return a.name === b.name && a.type === b.type
 }
 
 function occupied(name: string) {

@@ -53,6 +53,11 @@ export function auditStore(db: D1Database) {
     }
   }
 
+  /** True when the record of that number is there, with that hash: the registry was not set back to before it. */
+  async function holds({ seq, hash }: AuditHead): Promise<boolean> {
+    return (await hashAt(seq)) === hash
+  }
+
   async function hashAt(seq: number): Promise<string | null> {
     return await db.prepare("SELECT hash FROM audit WHERE seq = ?").bind(seq).first<string>("hash")
   }
@@ -69,7 +74,7 @@ export function auditStore(db: D1Database) {
     return found !== null
   }
 
-  return { list, verify, pinnedSince }
+  return { list, verify, holds, pinnedSince }
 }
 
 function toAuditRow(row: RawRow): AuditRow {

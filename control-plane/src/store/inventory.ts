@@ -34,6 +34,12 @@ export function inventoryStore(db: D1Database) {
       return readPage(db, { select: "SELECT * FROM routes", key: "id", ...only }, query, toRoute)
     },
 
+    /** All that lead to the script, of whatever team. */
+    async routesTo(script: string): Promise<readonly RouteRow[]> {
+      const { results } = await db.prepare("SELECT * FROM routes WHERE script = ?").bind(script).all<RawRow>()
+      return results.map(toRoute)
+    },
+
     /** The section as it was put; null when it never was. */
     async policy(section: PolicySection): Promise<unknown> {
       const { results } = await db

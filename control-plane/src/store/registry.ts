@@ -25,6 +25,7 @@ import {
   toTeam,
 } from "./rows.ts"
 import { putScript } from "./scripts.ts"
+import { forgetTokens } from "./tokens.ts"
 
 /** Keys: name, name, hostname, id, section, script, kid, issuer id. Deleted scripts are among the scripts. */
 export interface Registry {
@@ -41,8 +42,10 @@ export interface Registry {
 
 export type Edit =
   | { readonly table: "teams"; readonly put: TeamRow }
+  | { readonly table: "teams"; readonly remove: string }
   | { readonly table: "scripts"; readonly put: ScriptRow }
   | { readonly table: "hostnames"; readonly put: HostnameRow }
+  | { readonly table: "hostnames"; readonly remove: string }
   | { readonly table: "routes"; readonly put: RouteRow }
   | { readonly table: "routes"; readonly remove: string }
   | { readonly table: "policy"; readonly put: PolicyRow }
@@ -94,7 +97,7 @@ export function applyEdits(registry: Registry, edits: readonly Edit[]): Registry
   const current = new Map(registry.current)
   const passportKeys = new Map(registry.passportKeys)
   const issuerKeys = new Map(registry.issuerKeys)
-  const removable = { routes, current, passportKeys, issuerKeys }
+  const removable = { teams, hostnames, routes, current, passportKeys, issuerKeys }
   for (const edit of edits) {
     if ("remove" in edit) removable[edit.table].delete(edit.remove)
     else if (edit.table === "teams") teams.set(edit.put.name, edit.put)
@@ -139,6 +142,8 @@ function rowBefore(registry: Registry, edit: Extract<Edit, { put: unknown }>): o
 }
 
 const DELETIONS = {
+  teams: "DELETE FROM teams WHERE name = ?",
+  hostnames: "DELETE FROM hostnames WHERE hostname = ?",
   routes: "DELETE FROM routes WHERE id = ?",
   current: "DELETE FROM script_current WHERE script = ?",
   passportKeys: "DELETE FROM passport_keys WHERE kid = ?",
@@ -148,7 +153,9 @@ const DELETIONS = {
 /** The same edit as SQL. */
 export function statementsOf(db: D1Database, edit: Edit): D1PreparedStatement[] {
   if ("remove" in edit) {
-    return [db.prepare(DELETIONS[edit.table]).bind(edit.remove)]
+    const deletion = db.prepare(DELETIONS[edit.table]).bind(edit.remove)
+    // A team's tokens name it, and one of the same name made later must not have them.
+    return edit.table === "teams" ? [forgetTokens(db, edit.remove), deletion] : [deletion]
   }
   switch (edit.table) {
     case "teams":

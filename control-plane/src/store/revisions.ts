@@ -66,7 +66,17 @@ export function revisionStore(db: D1Database) {
     return settled === null ? null : Math.min(settled, named ?? settled)
   }
 
-  return { get, latest, list, newestLive, oldestShown, markLive }
+  /** Number of the newest that was made at `until` (ms) or before, whether it was ever live or not; null when there is none, or more than 5000 were made since. */
+  async function newestAt(until: number): Promise<number | null> {
+    return await db
+      .prepare(
+        "SELECT max(revision) AS revision FROM (SELECT revision, published_at FROM config_revisions ORDER BY revision DESC LIMIT 5000) WHERE published_at <= ?",
+      )
+      .bind(new Date(until).toISOString())
+      .first<number>("revision")
+  }
+
+  return { get, latest, list, newestLive, oldestShown, newestAt, markLive }
 }
 
 /** Also read by store/registry.ts in the batch of its own. */

@@ -38,6 +38,8 @@ export interface ScriptSettings {
   readonly deployOnUpload: boolean
   /** Earlier versions whose immutable assets are placed beside a new version's own; 0 to 10. */
   readonly keepAssetVersions: number
+  /** Versions, the last used first, that stay in the namespace to go back to; 2 to 100. */
+  readonly keepPlacedVersions: number
   /** Null: whoever gets there. */
   readonly access: ScriptAccess | null
   readonly kill: KillSwitch | null
@@ -52,6 +54,7 @@ export const DEFAULT_SETTINGS: ScriptSettings = {
   timeoutMs: 30_000,
   deployOnUpload: true,
   keepAssetVersions: 3,
+  keepPlacedVersions: 10,
   access: null,
   kill: null,
   killedByOps: false,
@@ -83,6 +86,12 @@ export interface VersionRow {
   /** Grows within the script with every upload that changes which was the last. */
   readonly uploadSeq: number
   readonly uploadedAt: string
+  /** When it last got or lost traffic, or was uploaded. */
+  readonly usedAtMs: number
+  /** Nothing takes it out of the namespace before. */
+  readonly heldUntilMs: number
+  /** When it was taken out of the namespace; null: it may be there. */
+  readonly removedAtMs: number | null
 }
 
 export type DeploymentPhase = Deployment["phase"]
@@ -204,6 +213,9 @@ export function toVersion(row: RawRow): VersionRow {
     createdAt: text(row, "created_at"),
     uploadSeq: Number(row.upload_seq ?? row.number),
     uploadedAt: textOrNull(row, "uploaded_at") ?? text(row, "created_at"),
+    usedAtMs: Number(row.used_at_ms),
+    heldUntilMs: Number(row.held_until_ms),
+    removedAtMs: typeof row.removed_at_ms === "number" ? row.removed_at_ms : null,
   }
 }
 

@@ -6,6 +6,7 @@ import type { Actor } from "../actor.ts"
 import { isReservedName } from "../reserved-names.ts"
 import { commit, type Decision, type LedgerDependencies } from "./ledger.ts"
 import { type Page, type PageQuery, readPage } from "./page.ts"
+import { removeAll } from "./removals.ts"
 import { DEFAULT_SETTINGS, type RawRow, type ScriptRow, type ScriptSettings, toScript } from "./rows.ts"
 
 /** Names that one team may hold, deleted ones included: a name costs others more than it costs the one who takes it. */
@@ -52,7 +53,7 @@ export function scriptStore(deps: LedgerDependencies) {
 
   /**
    * The actor's own script of that name, made if there is none. Of any number of concurrent claims by several teams exactly one wins.
-   * Throws `script.name-invalid` for a name outside the grammar or reserved, `script.owned-by-another-team`, `script.too-many`, and `api.forbidden` when ops, who belong to no team, would have to create one.
+   * Throws `script.name-invalid` for a name outside the grammar or reserved, `script.owned-by-another-team`, `script.too-many`, `api.unauthenticated` when the team was removed meanwhile, and `api.forbidden` when ops, who belong to no team, would have to create one.
    */
   function claim(name: string, actor: Actor): Promise<ScriptRow> {
     return commit(deps, actor, async (): Promise<Decision<ScriptRow>> => {
@@ -64,6 +65,7 @@ export function scriptStore(deps: LedgerDependencies) {
         throw refuse("api.forbidden", {
           detail: "Ops belong to no team; a script is created with a token of its team.",
         })
+      if (found === null && !(await teamExists(team))) throw refuse("api.unauthenticated")
       if (found === null) requireRoom(await countOf(team))
       const createdAt = new Date(deps.clock.now()).toISOString()
       const row: ScriptRow = { name, team, settings: settingsOfNew(found), createdAt, deletedAt: null }
@@ -78,6 +80,10 @@ export function scriptStore(deps: LedgerDependencies) {
   async function countOf(team: string): Promise<number> {
     const sql = "SELECT count(*) AS count FROM scripts WHERE team = ?"
     return (await db.prepare(sql).bind(team).first<number>("count")) ?? 0
+  }
+
+  async function teamExists(team: string): Promise<boolean> {
+    return (await db.prepare("SELECT 1 AS one FROM teams WHERE name = ?").bind(team).first()) !== null
   }
 
   return { get, view, list, claim }
@@ -108,10 +114,12 @@ export function requireRoom(held: number): void {
 
 /**
  * What giving a name to another team does beside the row: the earlier team's versions and deployments are forgotten (the audit keeps them), since with
- * them went its secrets and grants; its version numbers are not used again, since in the namespace each still stands for the old content.
+ * them went its secrets and grants. What stands in the namespace of them is removed from a day after `now` on; until then, and in configs of before, each number stands for the old content: it is not
+ * used again.
  */
-export function handOver(db: D1Database, name: string): D1PreparedStatement[] {
+export function handOver(db: D1Database, name: string, now: number): D1PreparedStatement[] {
   return [
+    removeAll(db, name, now),
     db
       .prepare(
         `UPDATE scripts SET numbered_to = max(numbered_to, coalesce((SELECT max(number) FROM versions WHERE script = ?1), 0)) WHERE name = ?1`,

@@ -144,6 +144,17 @@ export function tokenStore(deps: LedgerDependencies) {
     return results.map((row) => row.id)
   }
 
+  /** Ids, sorted, of the tokens with which somebody may act for the team now; as many as it may have. */
+  async function inForceOfTeam(team: string): Promise<readonly string[]> {
+    const { results } = await db
+      .prepare(
+        "SELECT id FROM tokens WHERE team = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) ORDER BY id",
+      )
+      .bind(team, new Date(deps.clock.now()).toISOString())
+      .all<{ id: string }>()
+    return results.map((row) => row.id)
+  }
+
   /** True when `id` is `maker`, or was made by it, by one that it made, and so on. */
   async function comesFrom(id: string, maker: string): Promise<boolean> {
     const found = await db
@@ -174,7 +185,12 @@ export function tokenStore(deps: LedgerDependencies) {
     return (await db.prepare("SELECT 1 AS one FROM teams WHERE name = ?").bind(team).first()) !== null
   }
 
-  return { get, findByHash, list, create, revoke }
+  return { get, findByHash, list, inForceOfTeam, create, revoke }
+}
+
+/** For whoever removes a team: its tokens, none of which is in force any more. What is unknown is refused as what was revoked; that there were any, the audit says. */
+export function forgetTokens(db: D1Database, team: string): D1PreparedStatement {
+  return db.prepare("DELETE FROM tokens WHERE team = ?").bind(team)
 }
 
 /** When a token ends whose maker ends at `bound`; both null for never. Throws `api.body-invalid` for a wish beyond the bound. */

@@ -1,8 +1,9 @@
 /** Versions of scripts: immutable, content-addressed, numbered from 1 without ever giving a number out twice. */
-import { refuse } from "../../../kit/problem.ts"
+import { type Refusal, refuse } from "../../../kit/problem.ts"
 import { type Actor, actsFor } from "../actor.ts"
 import { commit, type Decision, type LedgerDependencies } from "./ledger.ts"
 import { type Page, type PageQuery, readPage } from "./page.ts"
+import { IN_NAMESPACE, openRemoval } from "./removals.ts"
 import { type RawRow, toVersion, type VersionRow, type VersionState } from "./rows.ts"
 
 export type VersionStore = ReturnType<typeof versionStore>
@@ -27,6 +28,9 @@ export interface RecordedVersion {
 }
 
 const UPLOAD_SEQ = "coalesce(upload_seq, number)"
+const UPLOADS_AT_ONCE = 20
+/** Milliseconds for which the same upload again says nothing new: when a version was used counts by the day. */
+const STILL_USED_MS = 60 * 60_000
 
 export function versionStore(deps: LedgerDependencies) {
   const { db } = deps
@@ -53,22 +57,40 @@ export function versionStore(deps: LedgerDependencies) {
     return (await found.first<number | null>("seq")) ?? 0
   }
 
-  /** Those that Cloudflare did not refuse, the last uploaded first; so many as are of interest to who looks for the last. */
-  async function uploaded(script: string): Promise<VersionRow[]> {
+  /** Those that Cloudflare did not refuse, the last uploaded first: however many were never stored whole, what was is found behind them. */
+  async function* uploaded(script: string): AsyncGenerator<VersionRow> {
+    let below = Number.MAX_SAFE_INTEGER
+    for (;;) {
+      const { results } = await db
+        .prepare(
+          `SELECT * FROM versions WHERE script = ? AND ${UPLOAD_SEQ} < ? AND state <> 'failed' ORDER BY ${UPLOAD_SEQ} DESC LIMIT ${UPLOADS_AT_ONCE}`,
+        )
+        .bind(script, below)
+        .all<RawRow>()
+      const rows = results.map(toVersion)
+      yield* rows
+      const last = rows.at(-1)
+      if (last === undefined || rows.length < UPLOADS_AT_ONCE) return
+      below = last.uploadSeq
+    }
+  }
+
+  /** The newest `limit` versions below `number` that are or were in the namespace, newest first: tabs of one that was taken out, or that a registry that was set back is not sure of, may be open still. */
+  async function earlier(script: string, number: number, limit: number): Promise<VersionRow[]> {
     const { results } = await db
-      .prepare(`SELECT * FROM versions WHERE script = ? AND state <> 'failed' ORDER BY ${UPLOAD_SEQ} DESC LIMIT 20`)
-      .bind(script)
+      .prepare(
+        "SELECT * FROM versions WHERE script = ? AND number < ? AND state IN ('placed', 'verified', 'retired') ORDER BY number DESC LIMIT ?",
+      )
+      .bind(script, number, limit)
       .all<RawRow>()
     return results.map(toVersion)
   }
 
-  /** The newest `limit` versions below `number` that are whole in the namespace, newest first. */
-  async function earlier(script: string, number: number, limit: number): Promise<VersionRow[]> {
+  /** All that may stand there, refused ones included. */
+  async function inNamespace(script: string): Promise<VersionRow[]> {
     const { results } = await db
-      .prepare(
-        "SELECT * FROM versions WHERE script = ? AND number < ? AND state = 'verified' ORDER BY number DESC LIMIT ?",
-      )
-      .bind(script, number, limit)
+      .prepare(`SELECT * FROM versions WHERE script = ? AND (${IN_NAMESPACE})`)
+      .bind(script)
       .all<RawRow>()
     return results.map(toVersion)
   }
@@ -100,14 +122,19 @@ export function versionStore(deps: LedgerDependencies) {
           headers: { "retry-after": "1" },
           detail: `Another version of ${script} was uploaded meanwhile: what this one keeps of the version before may be outdated. Upload it again.`,
         })
-      const uploadedAt = new Date(deps.clock.now()).toISOString()
+      const now = deps.clock.now()
+      const uploadedAt = new Date(now).toISOString()
       if (found !== null) {
-        const { number, state, digest } = found
+        const { number, state, digest, uploadSeq, usedAtMs } = found
         const result = { version: number, created: false, state }
-        if (found.uploadSeq === last) return { statements: [], audit: [], result }
-        const again = db.prepare("UPDATE versions SET upload_seq = ?, uploaded_at = ? WHERE script = ? AND number = ?")
+        const isLast = uploadSeq === last
+        // Written down all the same where it was long ago: nobody takes out of the namespace meanwhile what this upload is about to find there.
+        if (isLast && now - usedAtMs < STILL_USED_MS) return { statements: [], audit: [], result }
+        const again = db.prepare(
+          "UPDATE versions SET upload_seq = ?, uploaded_at = ?, used_at_ms = ? WHERE script = ? AND number = ?",
+        )
         return {
-          statements: [again.bind(last + 1, uploadedAt, script, number)],
+          statements: [again.bind(isLast ? last : last + 1, uploadedAt, now, script, number)],
           audit: [
             { action: "version.upload-again", target: `scripts/${script}/versions/${number}`, detail: { digest } },
           ],
@@ -123,12 +150,12 @@ export function versionStore(deps: LedgerDependencies) {
         statements: [
           db
             .prepare(
-              `INSERT INTO versions (script, number, digest, state, size_bytes, message, tag, needs, created_by, created_at, upload_seq, uploaded_at)
-               VALUES (?1, ?2, ?3, 'recorded', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?9)`,
+              `INSERT INTO versions (script, number, digest, state, size_bytes, message, tag, needs, created_by, created_at, upload_seq, uploaded_at, used_at_ms)
+               VALUES (?1, ?2, ?3, 'recorded', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?9, ?11)`,
             )
             .bind(
               ...[script, version, digest, sizeBytes, message, tag, JSON.stringify(needs), actor.name, uploadedAt],
-              last + 1,
+              ...[last + 1, now],
             ),
         ],
         audit: [
@@ -143,15 +170,52 @@ export function versionStore(deps: LedgerDependencies) {
     })
   }
 
-  /** Throws `version.unknown`. Setting the state it already has writes nothing. */
-  function setState(script: string, number: number, state: VersionState, actor: Actor): Promise<void> {
+  /**
+   * To be called before anything of a version is sent to Cloudflare: from here on it counts as being in the namespace. True when it was taken out before, so that what Cloudflare says of it may
+   * be of then. Throws `version.unknown`, and `api.busy` while it is being taken out, or nobody knows whether the call to do so is still under way: it could come after what is to be placed.
+   */
+  function beginPlacing(script: string, number: number, actor: Actor): Promise<boolean> {
+    return commit(deps, actor, async (): Promise<Decision<boolean>> => {
+      const found = await get(script, number)
+      if (found === null) throw refuse("version.unknown")
+      if (await openRemoval(db, script, number)) throw beingRemoved(found)
+      if (found.removedAtMs === null) return { statements: [], audit: [], result: false }
+      return {
+        statements: [
+          db.prepare("UPDATE versions SET removed_at_ms = NULL WHERE script = ? AND number = ?").bind(script, number),
+        ],
+        audit: [{ action: "version.place-again", target: `scripts/${script}/versions/${number}`, detail: {} }],
+        result: true,
+      }
+    })
+  }
+
+  /**
+   * Throws `version.unknown`, and `api.busy` when it was taken out of the namespace since {@link beginPlacing} and is to be in it. Setting the state it already has writes nothing, and so does
+   * anything when it has the state `unless`.
+   */
+  function setState(
+    script: string,
+    number: number,
+    state: VersionState,
+    actor: Actor,
+    options: {
+      readonly unless?: VersionState
+      /** Of the code as it was verified; null where Cloudflare names none. */
+      readonly etag?: string | null
+    } = {},
+  ): Promise<void> {
     return commit(deps, actor, async (): Promise<Decision<void>> => {
       const found = await get(script, number)
       if (found === null) throw refuse("version.unknown")
-      if (found.state === state) return { statements: [], audit: [], result: undefined }
+      if (found.removedAtMs !== null && (state === "placed" || state === "verified")) throw beingRemoved(found)
+      if (found.state === state || found.state === options.unless)
+        return { statements: [], audit: [], result: undefined }
       return {
         statements: [
-          db.prepare("UPDATE versions SET state = ? WHERE script = ? AND number = ?").bind(state, script, number),
+          db
+            .prepare("UPDATE versions SET state = ?, etag = coalesce(?, etag) WHERE script = ? AND number = ?")
+            .bind(state, options.etag ?? null, script, number),
         ],
         audit: [
           {
@@ -165,5 +229,12 @@ export function versionStore(deps: LedgerDependencies) {
     })
   }
 
-  return { get, latest, lastUpload, uploaded, earlier, list, record, setState }
+  return { get, latest, lastUpload, uploaded, earlier, inNamespace, list, record, beginPlacing, setState }
+}
+
+function beingRemoved({ script, number }: VersionRow): Refusal {
+  return refuse("api.busy", {
+    headers: { "retry-after": "10" },
+    detail: `Version ${number} of ${script}, which nothing used, is being taken out of the namespace. It is placed again once that is done; a deployment of it comes into force by itself then.`,
+  })
 }

@@ -1,0 +1,73 @@
+/**
+ * The audit record as of which something was last taken out of the namespace, in R2: D1 can be set back to before that, and then says of a version that it is there which is not.
+ * R2 is not set back with it.
+ */
+import { z } from "zod"
+import type { Dependencies } from "./dependencies.ts"
+import { readHead } from "./store/ledger.ts"
+
+/** R2 key. */
+const KEY = "registry/last-removal.json"
+/** Others write it too, each once per removal. */
+const MAX_ATTEMPTS = 5
+
+const shape = z.strictObject({
+  seq: z.number(),
+  hash: z.string(),
+  /** Doubt was cast on the registry, and not all that is in force was seen since. */
+  doubted: z.boolean(),
+})
+
+export type RemovalMark = z.output<typeof shape>
+
+type MarkDependencies = Pick<Dependencies, "db" | "artifacts" | "store">
+
+interface Read {
+  readonly mark: RemovalMark | null
+  readonly etag: string | null
+}
+
+/** Null while nothing was ever removed. Throws when R2 does not answer. */
+export async function readMark(deps: Pick<MarkDependencies, "artifacts">): Promise<RemovalMark | null> {
+  return (await read(deps)).mark
+}
+
+/** True unless the registry has forgotten the record, and so what was removed by then. */
+export async function isRemembered(mark: RemovalMark | null, { store }: Pick<MarkDependencies, "store">) {
+  return mark === null || (await store.audit.holds(mark))
+}
+
+/** To be called after a retirement is recorded and before the script is removed. Throws when the registry is not to be relied on, or the mark cannot be written: then nothing is removed. */
+export async function markRemoval(deps: MarkDependencies): Promise<void> {
+  await write(deps, async (mark) => {
+    if (mark?.doubted === true || !(await isRemembered(mark, deps)))
+      throw new Error("the registry was set back to before a removal")
+    const head = await readHead(deps.db)
+    return mark !== null && mark.seq >= head.seq ? null : { ...head, doubted: false }
+  })
+}
+
+/** Says as of now whether what is in force still has to be seen. */
+export async function markDoubt(deps: MarkDependencies, doubted: boolean): Promise<void> {
+  await write(deps, async () => ({ ...(await readHead(deps.db)), doubted }))
+}
+
+async function read({ artifacts }: Pick<MarkDependencies, "artifacts">): Promise<Read> {
+  const found = await artifacts.get(KEY)
+  return found === null ? { mark: null, etag: null } : { mark: shape.parse(await found.json()), etag: found.etag }
+}
+
+/** `next` is asked with what stands there, again when another was quicker; null leaves it. */
+async function write(
+  deps: MarkDependencies,
+  next: (mark: RemovalMark | null) => Promise<RemovalMark | null>,
+): Promise<void> {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    const { mark, etag } = await read(deps)
+    const wanted = await next(mark)
+    if (wanted === null) return
+    const onlyIf = etag === null ? { etagDoesNotMatch: "*" } : { etagMatches: etag }
+    if ((await deps.artifacts.put(KEY, JSON.stringify(wanted), { onlyIf })) !== null) return
+  }
+  throw new Error("the mark of removals was written by others each time")
+}
