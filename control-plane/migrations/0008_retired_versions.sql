@@ -39,7 +39,7 @@ DROP TABLE versions;
 ALTER TABLE versions_again RENAME TO versions;
 
 -- Of every script those that may be in the namespace: no more than it keeps, however many it ever had.
-CREATE INDEX versions_in_namespace ON versions (script, used_at_ms, state, removed_at_ms) WHERE removed_at_ms IS NULL OR state IN ('placed', 'verified');
+CREATE INDEX versions_in_namespace ON versions (script, used_at_ms, state, removed_at_ms, held_until_ms, upload_seq) WHERE removed_at_ms IS NULL OR state IN ('placed', 'verified');
 
 -- What is to be gone from the namespace and is not yet known to be. Whoever removes it puts due_at_ms off first, so that no other does meanwhile.
 CREATE TABLE removals (

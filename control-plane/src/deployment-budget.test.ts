@@ -7,6 +7,7 @@ import { SYSTEM } from "./actor.ts"
 import { slotAt, WINDOW_MS } from "./call-window.ts"
 import { type Dependencies, makeDependencies } from "./dependencies.ts"
 import { resumeDeployments } from "./deployment.ts"
+import { MAX_SCRIPTS_PER_TEAM } from "./store/scripts.ts"
 
 /** For one team's uploads 24, for those of all 48, for all work of teams 54. An upload takes 4. */
 const LIMIT = 60
@@ -17,12 +18,15 @@ let plane: TestControlPlane
 let web: string
 /** When each call went out. */
 let sentAtMs: number[]
+/** R2 takes nothing from here on. */
+let isStoreDown: boolean
 
 beforeEach(() => start(LIMIT))
 
 async function start(callLimit: number): Promise<void> {
   cloudflare = cloudflareFixture()
   sentAtMs = []
+  isStoreDown = false
   plane = await startControlPlane((env) => {
     const { settings } = makeDependencies(env)
     return {
@@ -31,11 +35,21 @@ async function start(callLimit: number): Promise<void> {
         return cloudflare.fetch(...given)
       },
       wait: async (ms) => plane.pass(ms),
+      artifacts: breakable(env.ARTIFACTS),
       settings: { ...settings, cloudflare: { ...settings.cloudflare, callLimit } },
     }
   })
   web = await plane.team("web")
 }
+
+const breakable = (artifacts: R2Bucket) =>
+  new Proxy(artifacts, {
+    get(target, name) {
+      const member = Reflect.get(target, name)
+      if (typeof member !== "function") return member
+      return isStoreDown && name === "put" ? () => Promise.reject(new Error("R2 takes nothing")) : member.bind(target)
+    },
+  })
 
 async function upload(code: string, script = "pages", token = web) {
   const response = await plane.fetch(putRequest(script, token, { code: `export default "${code}"` }))
@@ -114,6 +128,7 @@ describe("a team that deploys in a loop", () => {
     await loseVersion(1)
     const over = await deploy(1, OPS_TOKEN)
     expect([over.status, over.body.code]).toEqual([429, "cloudflare.budget-spent"])
+    expect(over.body.detail).toMatch(/ It was recorded and is gone on with meanwhile\.$/)
     expect(await spent()).toBe(LIMIT)
   })
 
@@ -213,7 +228,7 @@ describe("an upload for which no calls are left", () => {
     expect(retryAfterS).toBeGreaterThan(60)
     expect(message).toBe(
       "The calls to Cloudflare's API are spent for the moment. Team web has spent 24 of the 24 calls that one team may make for this in five minutes. " +
-        `Send it again in ${retryAfterS} s. What of it was recorded is gone on with meanwhile, and nothing is made twice.`,
+        `Send it again in ${retryAfterS} s. Nothing is made twice.`,
     )
   })
 
@@ -234,15 +249,69 @@ describe("an upload for which no calls are left", () => {
   })
 })
 
+describe("an upload that ends without having made its calls", () => {
+  /** Every such statement fails. */
+  const breakD1 = (what: string) =>
+    plane.deps.db.prepare(`CREATE TRIGGER broken BEFORE ${what} BEGIN SELECT RAISE(ABORT, 'broken'); END`).run()
+  /** A team with as many names as one may have, `pages` among them. */
+  async function holdAllNames(): Promise<void> {
+    const insert = plane.deps.db.prepare(
+      "INSERT INTO scripts (name, team, settings, created_at, deleted_at) VALUES (?, 'web', '{}', '', '')",
+    )
+    await plane.deps.db.batch(Array.from({ length: MAX_SCRIPTS_PER_TEAM - 1 }, (_, index) => insert.bind(`n-${index}`)))
+  }
+  const breakStore = () => {
+    isStoreDown = true
+  }
+  /** A call to remove what is to be the second version is under way, as far as the registry knows. */
+  const takeOut = () =>
+    plane.deps.db
+      .prepare("INSERT INTO removals (script, number, due_at_ms) VALUES ('pages', 2, ?)")
+      .bind(plane.deps.clock.now() + WINDOW_MS)
+      .run()
+  const ENDS: readonly (readonly [string, number, () => unknown, { script?: string; sent?: number }])[] = [
+    ["its team has no name left", 409, holdAllNames, { script: "beyond" }],
+    ["its name cannot be claimed", 500, () => breakD1("INSERT ON scripts"), { script: "new-one" }],
+    ["its version cannot be recorded", 500, () => breakD1("INSERT ON versions"), {}],
+    ["its files cannot be stored", 500, () => breakStore(), {}],
+    ["its deployment cannot be recorded", 500, () => breakD1("INSERT ON deployments"), {}],
+    ["its placing cannot begin", 503, takeOut, {}],
+    ["Cloudflare refuses it", 400, () => cloudflare.failNext("PUT", { kind: "status", status: 400 }), { sent: 2 }],
+    ["what was placed cannot be written down", 500, () => breakD1("UPDATE OF state ON versions"), { sent: 2 }],
+    ["its config cannot be recorded", 500, () => breakD1("INSERT ON config_revisions"), { sent: 4 }],
+  ]
+
+  it.for(ENDS)(
+    "has spent what it made and no more: %s",
+    async ([, status, arrange, { script, sent = 0 }], { expect }) => {
+      await upload("before")
+      await arrange()
+      const before = await spent()
+      const ended = await calls(() => upload("ended", script))
+      expect([ended.answer.status, ended.sent, (await spent()) - before]).toEqual([status, sent, sent])
+    },
+  )
+
+  it("however often, takes nothing from its team or from others", async ({ expect }) => {
+    await upload("before")
+    await holdAllNames()
+    for (let name = 0; name < LIMIT / 4; name++) expect((await upload("x", `beyond-${name}`)).status).toBe(409)
+    expect((await upload("after")).status).toBe(200)
+    expect((await upload("a", "cart", await plane.team("shop"))).status).toBe(200)
+    expect(await spent()).toBe(sentAtMs.length)
+  })
+})
+
 describe("an upload whose calls run out on the way", () => {
   /** Eight calls for one team's uploads. */
   beforeEach(() => start(20))
 
-  async function breakOff(): Promise<void> {
+  async function breakOff(): Promise<string> {
     if ((await upload("first")).status !== 200) throw new Error("the first has room")
     cloudflare.failNext("GET", BUSY)
-    const { status } = await upload("second")
+    const { status, message } = await upload("second")
     if (status !== 429) throw new Error(`the second answered ${status}`)
+    return message
   }
 
   it("is finished by the schedule once there is room, as one version with one deployment", async ({ expect }) => {
@@ -260,6 +329,16 @@ describe("an upload whose calls run out on the way", () => {
     ])
     expect((await plane.deps.store.deployments.current("pages"))?.releases).toEqual([{ version: 2, weightBps: 10_000 }])
     expect(cloudflare.scripts.get("pages--v2")?.puts).toBe(1)
+  })
+
+  it("is told that it is gone on with, unless nobody does", async ({ expect }) => {
+    expect(await breakOff()).toMatch(/ s\. Nothing is made twice\. It was recorded and is gone on with meanwhile\.$/)
+    plane.pass(2 * WINDOW_MS)
+    await plane.send("PUT /v1/scripts/pages", { token: web, body: { deployOnUpload: false } })
+    await upload("third")
+    cloudflare.failNext("GET", BUSY)
+    const { status, message } = await upload("fourth")
+    expect([status, message]).toEqual([429, expect.stringMatching(/ s\. Nothing is made twice\.$/)])
   })
 
   it("is finished by the same upload, without a second version or deployment", async ({ expect }) => {

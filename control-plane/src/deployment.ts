@@ -12,7 +12,7 @@ import { type Actor, SYSTEM } from "./actor.ts"
 import { type PublishedDeployment, publishDeployment } from "./config/publish-deployment.ts"
 import type { Dependencies } from "./dependencies.ts"
 import { requireGranted } from "./require-granted.ts"
-import { type CallBudget, callBudget, type Spender } from "./script-host/call-budget.ts"
+import { type CallBudget, type Spender, spendCalls } from "./script-host/call-budget.ts"
 import { retainedAssets } from "./script-host/retain-assets.ts"
 import { callsToPlace, type Placed, scriptHost } from "./script-host/script-host.ts"
 import type { RecordOptions } from "./store/deployments.ts"
@@ -66,17 +66,21 @@ export async function deployUpload(
   deps: Dependencies,
   options: { readonly deploy?: boolean } = {},
 ): Promise<Deployed> {
-  const budget = await reserveCalls(upload, actor, deps)
-  const script = await deps.store.scripts.claim(upload.script, actor)
-  const { version, created } = await deps.store.versions.record(script.name, upload, actor)
-  await storeArtifacts(upload, version, deps)
-  const intent = await recordIntent(script, version, upload.message, options.deploy ?? true, actor, deps)
-  const placed = await placeVersion(script, version, budget, actor, deps).catch((failure) =>
-    endRefused(intent.deployment, failure, actor, deps),
-  )
-  const { outcome, configRevision } = await shiftTraffic(intent, actor, deps)
-  const inForce = (await deps.store.deployments.current(script.name))?.releases ?? null
-  return { script, version, created, digest: upload.digest, placed, outcome, inForce, configRevision }
+  const spender = spenderOf({ role: actor.role, duty: "upload" }, actor.team, "recorded")
+  return await spendCalls(spender, deps, async (budget) => {
+    // First of all, so that an upload that could not be placed now leaves nothing behind.
+    await budget.reserve(callsToPlace(upload.manifest))
+    const script = await deps.store.scripts.claim(upload.script, actor)
+    const { version, created } = await deps.store.versions.record(script.name, upload, actor)
+    await storeArtifacts(upload, version, deps)
+    const intent = await recordIntent(script, version, upload.message, options.deploy ?? true, actor, deps)
+    const placed = await placeVersion(script, version, budget, actor, deps).catch((failure) =>
+      endRefused(intent.deployment, failure, actor, deps),
+    )
+    const { outcome, configRevision } = await shiftTraffic(intent, actor, deps)
+    const inForce = (await deps.store.deployments.current(script.name))?.releases ?? null
+    return { script, version, created, digest: upload.digest, placed, outcome, inForce, configRevision }
+  })
 }
 
 /**
@@ -158,16 +162,10 @@ export async function placeMissing(
 ): Promise<void> {
   for (const { number, state } of rows) {
     if (state === "verified") continue
-    const budget = callBudget(spenderOf(asker, script.team, state), deps)
-    await placeVersion(script, number, budget, actor, deps)
+    await spendCalls(spenderOf(asker, script.team, state), deps, (budget) =>
+      placeVersion(script, number, budget, actor, deps),
+    )
   }
-}
-
-/** Calls for placing an upload, so that one that could not be placed now leaves nothing behind. Throws `cloudflare.budget-spent`. */
-async function reserveCalls({ manifest }: Upload, { role, team }: Actor, deps: Dependencies): Promise<CallBudget> {
-  const budget = callBudget(spenderOf({ role, duty: "upload" }, team, "recorded"), deps)
-  await budget.reserve(callsToPlace(manifest))
-  return budget
 }
 
 /** Who wants a version placed, and for what; anything but traffic counts as an upload. */
@@ -270,8 +268,6 @@ async function placeVersion(
   } catch (failure) {
     if (asRefusal(failure).code === "cloudflare.refused") await versions.setState(script.name, version, "failed", actor)
     throw failure
-  } finally {
-    await budget.giveBack()
   }
 }
 
@@ -313,16 +309,19 @@ async function shiftTraffic(
   return { outcome: superseded ? "superseded" : outcome, configRevision: revision }
 }
 
-/** A deployment begun that cannot become true is closed; one that may yet is left for the schedule. Throws `failure` in either case. */
+/** A deployment begun that cannot become true is closed; one that may yet is left for the schedule, and whoever has no calls left is told so. Throws `failure` in either case. */
 async function endRefused(
   deployment: DeploymentRow | null,
   failure: unknown,
   actor: Actor,
   deps: Dependencies,
 ): Promise<never> {
-  if (deployment?.phase === "recorded" && isFinal(asRefusal(failure)))
-    await deps.store.deployments.fail(deployment.id, actor)
-  throw failure
+  if (deployment?.phase !== "recorded") throw failure
+  const refusal = asRefusal(failure)
+  if (isFinal(refusal)) await deps.store.deployments.fail(deployment.id, actor)
+  if (refusal.code !== "cloudflare.budget-spent") throw failure
+  const detail = `${refusal.options.detail ?? ""} It was recorded and is gone on with meanwhile.`.trimStart()
+  throw refuse(refusal.code, { ...refusal.options, detail })
 }
 
 /** True for what trying again would not change. */

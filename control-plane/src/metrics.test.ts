@@ -92,7 +92,7 @@ describe("metrics: what they say", () => {
       [null, 5],
     ] as const)
       await calls.reserve(nowMs, { ...share, team, calls: count })
-    await calls.noteRefusal(nowMs + 60_000)
+    await calls.noteRefusal(nowMs, nowMs + 60_000)
     const { body } = await scrape()
     for (const line of [
       'sallyport_cloudflare_calls{team="web"} 7\n',

@@ -4,7 +4,9 @@
  */
 import { z } from "zod"
 import type { Dependencies } from "./dependencies.ts"
-import { readHead } from "./store/ledger.ts"
+import type { AuditStore } from "./store/audit.ts"
+import { type LedgerDependencies, readHead } from "./store/ledger.ts"
+import { CLAIM_MS, isClaimed, type Removal } from "./store/removals.ts"
 
 /** R2 key. */
 const KEY = "registry/last-removal.json"
@@ -16,11 +18,16 @@ const shape = z.strictObject({
   hash: z.string(),
   /** Doubt was cast on the registry, and not all that is in force was seen since. */
   doubted: z.boolean(),
+  /** Milliseconds since the epoch. Whatever was restored since, no removal began after it. */
+  beganAtMs: z.number(),
 })
 
 export type RemovalMark = z.output<typeof shape>
 
-type MarkDependencies = Pick<Dependencies, "db" | "artifacts" | "store">
+export interface MarkDependencies extends Pick<LedgerDependencies, "db" | "clock"> {
+  readonly artifacts: Dependencies["artifacts"]
+  readonly store: { readonly audit: Pick<AuditStore, "holds"> }
+}
 
 interface Read {
   readonly mark: RemovalMark | null
@@ -37,19 +44,27 @@ export async function isRemembered(mark: RemovalMark | null, { store }: Pick<Mar
   return mark === null || (await store.audit.holds(mark))
 }
 
+/** True while a call that removes something may be under way which the registry has forgotten: it could take away what is seen, or placed, now. */
+export function mayBeRemoving(mark: RemovalMark | null, { clock }: Pick<MarkDependencies, "clock">): boolean {
+  return mark !== null && clock.now() < mark.beganAtMs + CLAIM_MS
+}
+
 /** To be called after a retirement is recorded and before the script is removed. Throws when the registry is not to be relied on, or the mark cannot be written: then nothing is removed. */
-export async function markRemoval(deps: MarkDependencies): Promise<void> {
+export async function markRemoval(deps: MarkDependencies, removal: Removal): Promise<void> {
   await write(deps, async (mark) => {
     if (mark?.doubted === true || !(await isRemembered(mark, deps)))
       throw new Error("the registry was set back to before a removal")
     const head = await readHead(deps.db)
-    return mark !== null && mark.seq >= head.seq ? null : { ...head, doubted: false }
+    // After the head: a registry that was set back since the retirement gives a head of before it, and does not have the removal.
+    if (!(await isClaimed(deps.db, removal))) throw new Error("the registry does not know of the removal")
+    const last = mark !== null && mark.seq >= head.seq ? { seq: mark.seq, hash: mark.hash } : head
+    return { ...last, doubted: false, beganAtMs: Math.max(deps.clock.now(), mark?.beganAtMs ?? 0) }
   })
 }
 
 /** Says as of now whether what is in force still has to be seen. */
 export async function markDoubt(deps: MarkDependencies, doubted: boolean): Promise<void> {
-  await write(deps, async () => ({ ...(await readHead(deps.db)), doubted }))
+  await write(deps, async (mark) => ({ ...(await readHead(deps.db)), doubted, beganAtMs: mark?.beganAtMs ?? 0 }))
 }
 
 async function read({ artifacts }: Pick<MarkDependencies, "artifacts">): Promise<Read> {
@@ -57,15 +72,11 @@ async function read({ artifacts }: Pick<MarkDependencies, "artifacts">): Promise
   return found === null ? { mark: null, etag: null } : { mark: shape.parse(await found.json()), etag: found.etag }
 }
 
-/** `next` is asked with what stands there, again when another was quicker; null leaves it. */
-async function write(
-  deps: MarkDependencies,
-  next: (mark: RemovalMark | null) => Promise<RemovalMark | null>,
-): Promise<void> {
+/** `next` is asked with what stands there, again when another was quicker. */
+async function write(deps: MarkDependencies, next: (mark: RemovalMark | null) => Promise<RemovalMark>): Promise<void> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const { mark, etag } = await read(deps)
     const wanted = await next(mark)
-    if (wanted === null) return
     const onlyIf = etag === null ? { etagDoesNotMatch: "*" } : { etagMatches: etag }
     if ((await deps.artifacts.put(KEY, JSON.stringify(wanted), { onlyIf })) !== null) return
   }

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest"
+import type { Manifest } from "../../contracts/manifest.ts"
 import { type CloudflareFixture, cloudflareFixture } from "../test/cloudflare-fixture.ts"
 import { routeBody, type Sent, startControlPlane, type TestControlPlane } from "../test/harness.ts"
 import { type OvertakenDb, overtakenDb } from "../test/overtaken-db.ts"
@@ -6,26 +7,33 @@ import { type Enveloped, putRequest, type UploadParts, uploadBody } from "../tes
 import { SYSTEM } from "./actor.ts"
 import { healPublication } from "./config/heal-publication.ts"
 import { publishDeployment } from "./config/publish-deployment.ts"
+import { makeDependencies } from "./dependencies.ts"
 import { resumeDeployments } from "./deployment.ts"
-import { REMOVED_AT_ONCE, retireVersions } from "./retire-versions.ts"
+import { LATER_MS, MOST_FAILURES, REMOVED_AT_ONCE, REMOVED_IN_TURN, retireVersions } from "./retire-versions.ts"
 import { CLAIM_MS, HOLD_MS } from "./store/removals.ts"
+import { artifactStore, digestOf } from "./upload/artifact-store.ts"
 
 const ABOVE_ALL_VERSIONS = 1000
 const busy = { kind: "status", status: 503 } as const
+const refused = { kind: "status", status: 400, error: { code: 10064, message: "is referenced" } } as const
 
 let plane: TestControlPlane
 let cloudflare: CloudflareFixture
 let token: string
 let overtaken: OvertakenDb
+/** Cloudflare fails for what begins with `METHOD name`, whatever else it answers; null for nothing. */
+let failsFor: RegExp | null
 /** Runs when Cloudflare is asked to delete that version, before it does; once. */
 let beforeDeleteOf: { readonly version: number; readonly run: () => Promise<unknown> } | null
 
 beforeEach(async () => {
   cloudflare = cloudflareFixture()
   beforeDeleteOf = null
+  failsFor = null
   plane = await startControlPlane((env) => {
     overtaken = overtakenDb(env.DB)
-    return { db: overtaken.db, fetch: fetchCloudflare }
+    const settings = { ...makeDependencies(env).settings, artifactKey: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8" }
+    return { db: overtaken.db, fetch: fetchCloudflare, settings }
   })
   token = await plane.team("web")
   await plane.send("PUT /v1/scripts/pages", { token, body: { keepPlacedVersions: 2 } })
@@ -33,6 +41,10 @@ beforeEach(async () => {
 
 const fetchCloudflare: typeof fetch = async (input, init) => {
   const request = new Request(input, init)
+  if (failsFor?.test(`${request.method} ${request.url.replace(/.*\/scripts\//, "")}`)) {
+    cloudflare.calls.push(`${request.method} ${request.url}`)
+    return new Response("{}", { status: 500 })
+  }
   const first = beforeDeleteOf
   if (first !== null && request.method === "DELETE" && request.url.includes(`--v${first.version}?`)) {
     beforeDeleteOf = null
@@ -52,6 +64,32 @@ async function uploadAll(count: number): Promise<void> {
   plane.pass(HOLD_MS)
 }
 
+/** So many old versions of a script, whole as far as the registry goes and stored. */
+async function seed(script: string, count: number): Promise<void> {
+  const { db, artifacts } = plane.deps
+  const insert = db.prepare(
+    `INSERT INTO versions (script, number, digest, state, size_bytes, created_by, created_at, used_at_ms)
+     VALUES (?1, ?2, ?3, 'verified', 1, 'x', '', ?2)`,
+  )
+  const rows = Array.from({ length: count }, async (_, index) => {
+    const number = index + 1
+    const manifest = { ...EMPTY_MANIFEST, script, settings: { number } }
+    const digest = await digestOf(manifest)
+    await artifactStore(artifacts).putManifest(number, manifest, digest)
+    return insert.bind(script, number, digest)
+  })
+  await db.batch(await Promise.all(rows))
+}
+
+/** Scripts of the same team with so many old versions, of which two are kept. */
+async function seedScripts(count: number, ...names: string[]): Promise<void> {
+  for (const name of names) {
+    await plane.send(`PUT /v1/scripts/${name}`, { token, body: { keepPlacedVersions: 2 } })
+    await seed(name, count)
+  }
+  plane.pass(HOLD_MS)
+}
+
 async function publishOnly(code: string): Promise<void> {
   const headers = { authorization: `Bearer ${token}` }
   const url = "https://control-plane.example/v1/scripts/pages/versions"
@@ -60,6 +98,15 @@ async function publishOnly(code: string): Promise<void> {
   expect(answer.ok).toBe(true)
 }
 
+const EMPTY_MANIFEST: Omit<Manifest, "script" | "settings"> = {
+  format: 1,
+  mainModule: null,
+  modules: [],
+  bindings: [],
+  compatibilityDate: "2026-10-01",
+  compatibilityFlags: [],
+  assets: null,
+}
 const all = (version: number) => [{ version, weightBps: 10_000 }]
 const retire = () => retireVersions(plane.deps)
 const placed = () => [...cloudflare.scripts.keys()].sort()
@@ -126,14 +173,7 @@ describe("a version that nothing needs any more", () => {
   })
 
   it("is one of so many a minute, and the rest goes later", async () => {
-    await plane.deps.db
-      .prepare(
-        `WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-         INSERT INTO versions (script, number, digest, state, size_bytes, created_by, created_at, used_at_ms)
-         SELECT 'pages', i, printf('d-%d', i), 'verified', 1, 'x', '', i FROM n`,
-      )
-      .bind(REMOVED_AT_ONCE + 5)
-      .run()
+    await seed("pages", REMOVED_AT_ONCE + 5)
     plane.pass(HOLD_MS)
     await retire()
     expect(calls("DELETE")).toHaveLength(REMOVED_AT_ONCE)
@@ -144,10 +184,13 @@ describe("a version that nothing needs any more", () => {
 
   it("does not end before the others when Cloudflare has something against removing it", async () => {
     await uploadAll(5)
-    cloudflare.failNext("DELETE", { kind: "status", status: 400, error: { code: 10064, message: "is referenced" } })
+    cloudflare.failNext("DELETE", refused)
     await retire()
     expect(placed()).toEqual(names(1, 4, 5))
-    plane.pass(CLAIM_MS)
+    plane.pass(HOLD_MS - 1)
+    await retire()
+    expect(placed()).toEqual(names(1, 4, 5))
+    plane.pass(1)
     await retire()
     expect(placed()).toEqual(names(4, 5))
   })
@@ -161,6 +204,15 @@ describe("a version that nothing needs any more", () => {
     expect(calls("DELETE")).toHaveLength(1)
     await retire()
     expect(calls("DELETE")).toHaveLength(1)
+  })
+
+  it("is found behind however many older ones that are to stay", async () => {
+    await send("PUT /v1/scripts/pages", { keepPlacedVersions: 20 })
+    await seed("pages", 15)
+    await plane.deps.db.prepare("UPDATE versions SET state = 'failed' WHERE number > 13").run()
+    plane.pass(HOLD_MS)
+    await retire()
+    expect(calls("DELETE").map((call) => call.replace(/.*--v(\d+).*/, "$1"))).toEqual(["14", "15"])
   })
 
   it("that was recorded, placed and never noted as such is taken out", async () => {
@@ -620,6 +672,239 @@ describe("a deployment to a version that is retired in the same moment", () => {
     expect(new Set(calls("DELETE")).size).toBe(4)
     expect(calls("DELETE")).toHaveLength(4)
     expect((await actions()).filter((action) => action === "version.retire")).toHaveLength(4)
+  })
+})
+
+describe("a version that Cloudflare refuses to remove", () => {
+  beforeEach(async () => {
+    await uploadAll(3)
+    await route()
+  })
+  const traffic = async () => (await plane.published()).scripts.pages.releases
+
+  it("can be deployed at once, because no call is under way, and leaves that it was so in the audit", async () => {
+    cloudflare.failNext("DELETE", refused)
+    await retire()
+    expect(await open()).toEqual([])
+    expect((await actions()).slice(-2)).toEqual(["version.retire", "version.removal-refused"])
+    expect((await deploy(1)).status).toBe(201)
+    expect(await traffic()).toEqual(all(1))
+    expect(placed()).toEqual(names(1, 2, 3))
+    expect((await plane.send("GET /v1/audit/verify")).body).toMatchObject({ intact: true })
+  })
+
+  it("can be deployed at once also where the first call was never answered, and one of a later run is refused", async () => {
+    cloudflare.failNext("DELETE", busy, busy, busy, busy)
+    await retire()
+    plane.pass(CLAIM_MS)
+    cloudflare.failNext("DELETE", refused)
+    await retire()
+    expect((await deploy(1)).status).toBe(201)
+  })
+
+  it("is not taken for standing there when it was the repetition that was refused: the first call may yet come", async () => {
+    cloudflare.failNext("DELETE", { kind: "lost-request" }, refused)
+    await retire()
+    expect(await open()).toMatchObject([{ script: "pages", number: 1 }])
+    expect((await deploy(1)).body.code).toBe("api.busy")
+  })
+
+  it("and that an earlier team of the name left is left alone for a day, and in nobody's way", async () => {
+    const left = Array.from({ length: REMOVED_AT_ONCE }, (_, index) => index)
+    const insert = plane.deps.db.prepare("INSERT INTO removals (script, number, due_at_ms) VALUES ('given', ?, 0)")
+    await plane.deps.db.batch(left.map((number) => insert.bind(number)))
+    cloudflare.failNext("DELETE", ...left.slice(0, REMOVED_AT_ONCE / 2).map(() => refused))
+    await retire()
+    expect(placed()).toEqual(names(2, 3))
+    expect((await open()).filter(({ dueAtMs }) => dueAtMs > plane.deps.clock.now())).toHaveLength(REMOVED_AT_ONCE / 2)
+    plane.pass(HOLD_MS)
+    await retire()
+    expect(await open()).toEqual([])
+  })
+})
+
+describe("a script that Cloudflare never answers about", () => {
+  const removedOf = (script: string) => calls("DELETE").filter((call) => call.includes(`/${script}--v`)).length
+
+  it("keeps no other from being retired, in the same run", async () => {
+    await seedScripts(4, "aaa", "bbb", "ccc")
+    failsFor = /^GET aaa--v1$/
+    await retire()
+    expect([removedOf("aaa"), removedOf("bbb"), removedOf("ccc")]).toEqual([0, 2, 2])
+  })
+
+  it("keeps the other versions of its script only for that run, and is tried again an hour later", async () => {
+    await seedScripts(5, "aaa", "bbb")
+    failsFor = /^GET aaa--v1$/
+    await retire()
+    await retire()
+    expect(removedOf("aaa")).toBe(2)
+    const asked = () => calls("GET").filter((call) => call.endsWith("/aaa--v1")).length
+    const before = asked()
+    plane.pass(LATER_MS - 1)
+    await retire()
+    expect(asked()).toBe(before)
+    failsFor = null
+    plane.pass(1)
+    await retire()
+    expect(removedOf("aaa")).toBe(3)
+  })
+
+  it("is one of so many in a row that end a run, so that an outage costs few calls; the next begins with another", async () => {
+    const scripts = ["aaa", "bbb", "ccc", "ddd", "eee", "fff"]
+    await seedScripts(3, ...scripts)
+    failsFor = /^GET/
+    const first = new Set<string>()
+    for (let run = 0; run < scripts.length; run++) {
+      cloudflare.calls.length = 0
+      await retire()
+      const asked = [...new Set(calls("GET").map((call) => call.replace(/.*\/(.*)--.*/, "$1")))]
+      expect(asked).toHaveLength(MOST_FAILURES)
+      first.add(asked[0] ?? "")
+      plane.pass(60_000)
+    }
+    expect([...first].sort()).toEqual(scripts)
+    expect(calls("DELETE")).toEqual([])
+  })
+
+  it("ends a run also where scripts lie between of which nothing may go", async () => {
+    await seedScripts(3, "aaa", "bbb", "ccc", "ddd", "eee", "fff", "ggg")
+    const held = plane.deps.db.prepare("UPDATE versions SET held_until_ms = ? WHERE script IN ('bbb', 'ddd', 'fff')")
+    await held.bind(plane.deps.clock.now() + 1).run()
+    failsFor = /^GET/
+    await retire()
+    expect(new Set(calls("GET")).size).toBe(MOST_FAILURES)
+  })
+
+  it("does not end a run with one less in a row, whichever comes first", async () => {
+    await seedScripts(40, "aaa", "bbb", "ccc")
+    failsFor = /^GET (aaa|bbb)/
+    for (let run = 0; run < MOST_FAILURES; run++) {
+      cloudflare.calls.length = 0
+      await retire()
+      expect(removedOf("ccc")).toBeGreaterThan(0)
+      plane.pass(60_000)
+    }
+  })
+
+  it("and whose removal was begun keeps nothing else from being retired", async () => {
+    await seedScripts(3, "bbb")
+    const insert = plane.deps.db.prepare("INSERT INTO removals (script, number, due_at_ms) VALUES ('aaa', ?, 0)")
+    await plane.deps.db.batch([1, 2, 3, 4, 5].map((number) => insert.bind(number)))
+    failsFor = /^DELETE aaa/
+    await retire()
+    expect(removedOf("bbb")).toBe(1)
+    cloudflare.calls.length = 0
+    plane.pass(LATER_MS - 1)
+    await retire()
+    expect(calls("DELETE")).toEqual([])
+    failsFor = null
+    plane.pass(1)
+    await retire()
+    expect(await open()).toEqual([])
+  })
+})
+
+describe("the places of a run", () => {
+  const removedOf = (script: string) => calls("DELETE").filter((call) => call.includes(`/${script}--v`)).length
+
+  it("are shared, so that a script with very many takes them from none", async () => {
+    await seedScripts(40, "aaa")
+    await seedScripts(6, "bbb", "ccc")
+    await retire()
+    expect([removedOf("aaa"), removedOf("bbb"), removedOf("ccc")]).toEqual([12, 4, 4])
+    expect(REMOVED_IN_TURN).toBe(4)
+  })
+
+  it("are shared with what an earlier team of a name left, and neither leaves any unused", async () => {
+    await seedScripts(40, "bbb")
+    const insert = plane.deps.db.prepare("INSERT INTO removals (script, number, due_at_ms) VALUES ('aaa', ?, 0)")
+    await plane.deps.db.batch(Array.from({ length: 30 }, (_, number) => insert.bind(number)))
+    await retire()
+    expect([removedOf("aaa"), removedOf("bbb")]).toEqual([10, 10])
+    await plane.deps.db.prepare("DELETE FROM versions WHERE script = 'bbb'").run()
+    await retire()
+    expect(removedOf("aaa")).toBe(30)
+  })
+})
+
+describe("a version that could not be placed again", () => {
+  const irreplaceable = () => plane.logs.filter(({ event }) => event === "version.irreplaceable")
+  async function staysWhole() {
+    await retire()
+    expect(placed()).toEqual(names(1, 3, 4))
+    expect(await states()).toEqual(["verified", "retired", "verified", "verified"])
+    expect(irreplaceable()).toMatchObject([{ script: "pages", number: 1 }])
+  }
+
+  it("stays where its manifest is gone, and is looked for again a day later", async () => {
+    await uploadAll(4)
+    const key = "manifests/pages/1.json"
+    const text = (await (await plane.deps.artifacts.get(key))?.text()) ?? ""
+    await plane.deps.artifacts.delete(key)
+    await staysWhole()
+    await plane.deps.artifacts.put(key, text)
+    plane.pass(HOLD_MS - 1)
+    await retire()
+    expect(placed()).toEqual(names(1, 3, 4))
+    expect(irreplaceable()).toHaveLength(1)
+    plane.pass(1)
+    await retire()
+    expect(placed()).toEqual(names(3, 4))
+    expect((await deploy(1)).status).toBe(201)
+  })
+
+  it("stays where its manifest is another", async () => {
+    await uploadAll(4)
+    await plane.deps.artifacts.put("manifests/pages/1.json", "{}")
+    await staysWhole()
+  })
+
+  it("stays where a file of it is gone", async () => {
+    await uploadAll(4)
+    const manifest = await (await plane.deps.artifacts.get("manifests/pages/1.json"))?.json<Manifest>()
+    await plane.deps.artifacts.delete(`blobs/${manifest?.modules[0]?.sha256}`)
+    await staysWhole()
+  })
+
+  it("stays where its secrets cannot be opened any more", async () => {
+    const metadata = { keep_bindings: [], bindings: [{ type: "secret_text", name: "KEY", text: "x" }] }
+    expect((await upload("1", { metadata })).status).toBe(200)
+    for (const code of ["2", "3", "4"]) await upload(code, { metadata: { keep_bindings: [] } })
+    plane.pass(HOLD_MS)
+    const settings = { ...plane.deps.settings, artifactKey: null }
+    await retireVersions({ ...plane.deps, settings })
+    expect(placed()).toEqual(names(1, 3, 4))
+    plane.pass(HOLD_MS)
+    await retire()
+    expect(placed()).toEqual(names(3, 4))
+  })
+
+  it("stays, and is not taken for lost, while R2 does not answer", async () => {
+    await uploadAll(4)
+    const silent = new Proxy(plane.deps.artifacts, {
+      get(target, name) {
+        const member: unknown = Reflect.get(target, name)
+        if (typeof member !== "function") return member
+        return (...given: unknown[]) => {
+          if (String(given[0]).startsWith("blobs/")) throw new Error("no answer")
+          return Reflect.apply(member, target, given)
+        }
+      },
+    })
+    await retireVersions({ ...plane.deps, artifacts: silent })
+    expect(placed()).toEqual(names(1, 2, 3, 4))
+    expect(irreplaceable()).toEqual([])
+    await retire()
+    expect(placed()).toEqual(names(3, 4))
+  })
+
+  it("is removed all the same when it was never whole", async () => {
+    await uploadAll(3)
+    await plane.deps.store.versions.setState("pages", 1, "recorded", SYSTEM)
+    await plane.deps.artifacts.delete("manifests/pages/1.json")
+    await retire()
+    expect(placed()).toEqual(names(2, 3))
   })
 })
 

@@ -3,17 +3,15 @@
  * config that names them. Pure; retire-versions.ts asks it again inside the change that retires one.
  */
 import { HOLD_MS } from "./store/removals.ts"
-import type { ScriptRow, VersionRow } from "./store/rows.ts"
+import type { ScriptRow } from "./store/rows.ts"
+import type { StandingVersion } from "./store/versions.ts"
 
 export interface Standing {
   readonly script: Pick<ScriptRow, "deletedAt"> & {
     readonly settings: Pick<ScriptRow["settings"], "keepPlacedVersions">
   }
-  /** All of it that may be in the namespace. */
-  readonly versions: readonly Pick<
-    VersionRow,
-    "number" | "state" | "uploadSeq" | "usedAtMs" | "heldUntilMs" | "removedAtMs"
-  >[]
+  /** In the namespace: at least the whole ones that were used last, as many as the script keeps, and those that are asked about. */
+  readonly versions: readonly StandingVersion[]
   /** Numbers that a deployment in force, one that was begun, or a route of own weights names; with no weight at all too. */
   readonly named: ReadonlySet<number>
 }

@@ -5,7 +5,7 @@ import type { VersionStore } from "../store/versions.ts"
 
 const WHOLE: ReadonlySet<VersionState> = new Set(["verified"])
 /** What was whole there, and can be again without an upload. */
-export const PLACEABLE: ReadonlySet<VersionState> = new Set(["placed", "verified", "retired"])
+export const PLACEABLE: ReadonlySet<VersionState> = new Set(["verified", "retired"])
 
 /** The versions' rows. Throws `api.body-invalid` with `pointerOf(index)` for a version that does not exist, `version.not-placed` for one of another state than `wanted`. */
 export async function requirePlaced(

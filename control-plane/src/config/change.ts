@@ -59,7 +59,7 @@ export async function change<T>(
     const document = await nextDocument(content, registry.latestRevision, decided, actor, deps)
     if (document !== null) admitSize(registry, next, document.row.sizeBytes, actor)
     const revision = document?.row.revision ?? registry.latestRevision?.revision ?? null
-    const used = await admitVersions(registry, edits, deps.db, deps.clock.now())
+    const used = await admitVersions(registry, edits, deps)
     const statements = [
       ...used,
       ...edits.flatMap((edit) => statementsOf(deps.db, edit)),

@@ -5,6 +5,7 @@ import type { RevisionRow } from "../store/revisions.ts"
 import { publishConfig } from "./change.ts"
 import { documentKey, type PublishDependencies, publishLatest, readPointer } from "./publish.ts"
 import { removeOldRevisions } from "./remove-old-revisions.ts"
+import { RegistryInDoubt } from "./renumber.ts"
 
 /** Does nothing but remove what is old when the pointer names the newest revision, and that is there and its copy kept. Whoever publishes a newer one meanwhile is not set back. */
 export async function healPublication(deps: PublishDependencies): Promise<void> {
@@ -19,6 +20,7 @@ async function heal(deps: PublishDependencies): Promise<void> {
   try {
     await publishLatest(deps, { isInPlace: (latest) => isInPlace(deps, latest) })
   } catch (failure) {
+    if (failure instanceof RegistryInDoubt) return deps.log({ event: "publish.in-doubt" })
     // Perhaps neither kept nor to be made again, because this Worker was updated in between: then the next revision takes its place.
     deps.log({ event: "publish.replace", error: String(failure) })
     await publishConfig("heal", SYSTEM, deps)

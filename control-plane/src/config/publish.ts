@@ -12,11 +12,12 @@ import {
 import { refuse } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
 import type { LogRecord } from "../dependencies.ts"
+import type { MarkDependencies } from "../removal-mark.ts"
 import type { LedgerDependencies } from "../store/ledger.ts"
 import { readRegistry } from "../store/registry.ts"
 import type { RevisionRow, RevisionStore } from "../store/revisions.ts"
 import { buildContent, documentOf } from "./build.ts"
-import { isBehind, renumber } from "./renumber.ts"
+import { isSetBackFrom, RegistryInDoubt, renumber } from "./renumber.ts"
 
 /** Seconds that a location may go on showing the pointer that it has; the platform's minimum. */
 const POINTER_CACHE_TTL_S = 30
@@ -29,7 +30,7 @@ const MAX_ROUNDS = 50
 export interface PublishDependencies extends LedgerDependencies {
   readonly artifacts: R2Bucket
   readonly config: KVNamespace
-  readonly store: { readonly revisions: RevisionStore }
+  readonly store: MarkDependencies["store"] & { readonly revisions: RevisionStore }
   readonly log: (record: LogRecord) => void
   readonly settings: { readonly passportIssuer: string }
 }
@@ -60,7 +61,7 @@ export interface PublishOptions {
 /**
  * Returns the newest live revision once KV's pointer has named that of the caller or a later one; null when nothing was ever published.
  * A registry that was set back behind KV is published under a number of its own (renumber.ts).
- * Throws `config.not-published` when KV or R2 refuse for several seconds and neither is live.
+ * Throws `config.not-published` when KV or R2 refuse for several seconds and neither is live, and at once while a registry that was set back is in doubt.
  */
 export async function publishLatest(deps: PublishDependencies, options: PublishOptions = {}): Promise<number | null> {
   const { fresh = null, atLeast = null, isInPlace = async (latest) => latest.liveAt !== null } = options
@@ -76,7 +77,7 @@ export async function publishLatest(deps: PublishDependencies, options: PublishO
     try {
       const named = await readPointer(deps)
       const text =
-        named !== null && isBehind(latest, named)
+        named !== null && (await isSetBackFrom(latest, named, deps.store.revisions))
           ? null
           : latest.digest === fresh?.row.digest && isFreshKept
             ? fresh.text
@@ -88,6 +89,7 @@ export async function publishLatest(deps: PublishDependencies, options: PublishO
       await writeRevision(deps, latest, text)
       wrote = latest.revision
     } catch (failure) {
+      if (failure instanceof RegistryInDoubt) throw failure
       failures++
       deps.log({ event: "publish.retry", revision: latest.revision, failures, error: String(failure) })
       // Who put no pointer back need not wait for changes of others: each has a publisher of its own, and all have the schedule.

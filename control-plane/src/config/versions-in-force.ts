@@ -3,6 +3,8 @@
  * leads to a version that is not in the namespace, however it was retired meanwhile, and when each was last used is known.
  */
 import { refuse } from "../../../kit/problem.ts"
+import type { LogRecord } from "../dependencies.ts"
+import { isRemembered, type MarkDependencies, readMark } from "../removal-mark.ts"
 import type { Edit, Registry } from "../store/registry.ts"
 import { touchVersions } from "../store/removals.ts"
 import type { RawRow } from "../store/rows.ts"
@@ -12,19 +14,23 @@ interface Named {
   readonly releases?: readonly { readonly version: number }[] | undefined
 }
 
+export interface AdmissionDependencies extends MarkDependencies {
+  readonly log: (record: LogRecord) => void
+}
+
 /** Numbers by script. */
 type Versions = Map<string, Set<number>>
 
 /**
  * Refuses to lead to what is not known to be whole in the namespace: `api.busy`, since placing it may be under way or begin again, so that a deployment that was begun is not ended by it, and
- * `version.unknown`. What is named already passes: a kill switch must work whatever has become of a version. Answers the statements that mark what gets or loses traffic.
+ * `version.unknown`; `api.busy` also while the registry has forgotten a removal, and so does not know what is whole. What is named already passes: a kill switch must work whatever has become of a version. Answers the statements that mark what gets or loses traffic.
  */
 export async function admitVersions(
   registry: Registry,
   edits: readonly Edit[],
-  db: D1Database,
-  now: number,
+  deps: AdmissionDependencies,
 ): Promise<readonly D1PreparedStatement[]> {
+  const { db, clock } = deps
   const entering: Versions = new Map()
   const moving: Versions = new Map()
   for (const edit of edits) {
@@ -35,8 +41,23 @@ export async function admitVersions(
     }
     for (const [script, number] of without(before, after)) add(moving, script, number)
   }
+  if (entering.size > 0) await requireMemory(deps)
   for (const [script, numbers] of entering) await requireWhole(script, numbers, db)
-  return [...moving].map(([script, numbers]) => touchVersions(db, script, [...numbers], now))
+  return [...moving].map(([script, numbers]) => touchVersions(db, script, [...numbers], clock.now()))
+}
+
+/** A rollback does not hang on R2: without an answer the registry counts as not set back. */
+async function requireMemory(deps: AdmissionDependencies): Promise<void> {
+  const mark = await readMark(deps).catch((failure: unknown) => {
+    deps.log({ event: "version.mark-unread", error: String(failure) })
+    return null
+  })
+  if (await isRemembered(mark, deps)) return
+  throw refuse("api.busy", {
+    headers: { "retry-after": "60" },
+    detail:
+      "The registry was set back to before versions were taken out of the namespace: nothing more is led to any before the schedule has seen to that. A deployment comes into force by itself then.",
+  })
 }
 
 async function requireWhole(script: string, numbers: ReadonlySet<number>, db: D1Database): Promise<void> {

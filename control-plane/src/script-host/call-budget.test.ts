@@ -157,6 +157,36 @@ describe("calls that are set aside", () => {
     expect(await spentNow()).toBe(1)
   })
 
+  it("and not made are given back when others are set aside in their place, with no question more", async ({
+    expect,
+  }) => {
+    const { deps, asked } = counting()
+    const budget = budgetOf(upload("web"), deps)
+    await budget.reserve(4)
+    for (let call = 0; call < 3; call++) await budget.spend()
+    await budget.reserve(2)
+    expect(await spentNow()).toBe(5)
+    // After half a minute as well.
+    plane.pass(LEASE_MS)
+    await budget.spend()
+    expect(await spentNow()).toBe(4)
+    await budget.giveBack()
+    expect(await spentNow()).toBe(4)
+    expect(asked).toEqual(["reserve", "reserve", "reserve"])
+  })
+
+  it("and not made are given back, once, when there is no room for more", async ({ expect }) => {
+    await budgetOf(upload("web")).reserve(10)
+    const budget = budgetOf(upload("web"))
+    await budget.reserve(4)
+    await budget.spend()
+    expect(await refusalOf(budget.reserve(6))).not.toBeNull()
+    expect(await spentNow()).toBe(11)
+    await budget.giveBack()
+    expect(await spentNow()).toBe(11)
+    expect(await refusalOf(budget.reserve(5))).toBeNull()
+  })
+
   it("are no longer set aside after half a minute", async ({ expect }) => {
     const { deps, asked } = counting()
     const budget = budgetOf(upload("web"), deps)
@@ -217,6 +247,37 @@ describe("when the count fails", () => {
     },
   )
 
+  it.for([upload("web"), OPS])(
+    "and counted all the same, what $duty had before is given back no second time",
+    async (spender, { expect }) => {
+      const { calls } = plane.deps.store
+      const lost: typeof calls.reserve = async (...given) => {
+        await calls.reserve(...given)
+        throw new Error("D1_ERROR: the answer was lost")
+      }
+      const deps = { ...plane.deps, store: { calls: { ...calls } } }
+      await budgetOf(spender).reserve(5)
+      const budget = budgetOf(spender, deps)
+      await budget.reserve(4)
+      Object.assign(deps.store.calls, { reserve: lost })
+      await budget.reserve(6).catch(() => null)
+      await budget.giveBack()
+      // Five of another's, and six of which nobody knows.
+      expect(await spentNow()).toBe(11)
+    },
+  )
+
+  it("what could not be counted is not given back for what is counted after it", async ({ expect }) => {
+    const { calls } = plane.deps.store
+    await budgetOf(OPS).reserve(5)
+    const deps = { ...plane.deps, store: { calls: { ...calls, reserve: () => Promise.reject(new Error("D1_ERROR")) } } }
+    const budget = budgetOf(OPS, deps)
+    await budget.reserve(4)
+    Object.assign(deps.store.calls, { reserve: calls.reserve })
+    await budget.reserve(5)
+    expect(await spentNow()).toBe(10)
+  })
+
   it.for([upload("web"), TIDYING])("a call of $duty is not made", async (spender, { expect }) => {
     await expect(budgetOf(spender, broken()).spend()).rejects.toThrow("overloaded")
   })
@@ -242,6 +303,17 @@ describe("after Cloudflare answered 429", () => {
     expect((await refusalOf(budgetOf(upload("shop")).spend()))?.retryAfterS).toBe(30)
     await budgetOf(OPS).noteRefusal(86_400_000)
     expect((await refusalOf(budgetOf(upload("shop")).spend()))?.retryAfterS).toBe(WINDOW_MS / 1000)
+  })
+
+  it("they wait as long as the longest said that is not over: a call that was tried all the same shortens nothing", async ({
+    expect,
+  }) => {
+    await budgetOf(upload("web")).noteRefusal(300_000)
+    await budgetOf(OPS).noteRefusal(null)
+    expect((await refusalOf(budgetOf(upload("shop")).spend()))?.retryAfterS).toBe(300)
+    plane.pass(290_000)
+    await budgetOf(OPS).noteRefusal(null)
+    expect((await refusalOf(budgetOf(upload("shop")).spend()))?.retryAfterS).toBe(30)
   })
 
   it("that it cannot be remembered fails nothing", async ({ expect }) => {
@@ -301,6 +373,10 @@ describe("calls at random, of several teams, of ops and of the schedule", () => 
     /** Sets aside as the model says, and holds the answer against it. */
     async function reserve(work: Work, calls: number, ask: () => Promise<void>): Promise<boolean> {
       const isFresh = work.left >= calls && now() - work.atMs < LEASE_MS
+      if (!isFresh && work.record !== null) {
+        work.record.calls -= work.left
+        work.left = 0
+      }
       const room = isFresh || model.hasRoom(work.spender, calls, now())
       const refusal = await refusalOf(ask())
       expect(refusal === null, `${work.spender.duty} of ${work.spender.team}: ${calls}`).toBe(room)

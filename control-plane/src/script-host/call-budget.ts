@@ -63,7 +63,7 @@ export type CallBudgetDependencies = Pick<Dependencies, "clock" | "log"> & {
 
 /** The calls of one piece of work. Throws where it says so, and for work that is not urgent whatever D1 throws: what cannot be counted is not made. */
 export interface CallBudget {
-  /** Sets so many aside in one go, unless they are; for {@link LEASE_MS}. Throws `cloudflare.budget-spent`. */
+  /** Sets so many aside in one go, unless they are; for {@link LEASE_MS}. What is left of what was set aside before is given back for them, also when it throws. Throws `cloudflare.budget-spent`. */
   reserve(calls: number): Promise<void>
   /** To be awaited before each call that goes out: takes one that is set aside, or sets one aside. Throws `cloudflare.budget-spent`. */
   spend(): Promise<void>
@@ -78,6 +78,20 @@ interface Lease {
   readonly atMs: number
   /** False when it is not certain that D1 has it. */
   readonly isCounted: boolean
+}
+
+/** The calls of `work`: however it ends, what it has set aside by then and not spent counts no longer. Throws what `work` throws. */
+export async function spendCalls<T>(
+  spender: Spender,
+  deps: CallBudgetDependencies,
+  work: (budget: CallBudget) => Promise<T>,
+): Promise<T> {
+  const budget = callBudget(spender, deps)
+  try {
+    return await work(budget)
+  } finally {
+    await budget.giveBack()
+  }
 }
 
 export function callBudget(spender: Spender, deps: CallBudgetDependencies): CallBudget {
@@ -96,14 +110,21 @@ export function callBudget(spender: Spender, deps: CallBudgetDependencies): Call
     // Read before the count is asked, so that the lease ends by the slot that it is counted in.
     const atMs = clock.now()
     if (lease.left >= calls && atMs - lease.atMs < LEASE_MS) return
-    const isCounted = await count(atMs, calls)
+    const isCounted = await count(atMs, calls, takeUnspent())
     lease = { left: calls, atMs, isCounted }
   }
 
+  /** What is to be given back, which after this is nobody's: where the answer gets lost, to give it back once more would take from what others spent. */
+  function takeUnspent(): UnspentCalls | null {
+    const { left, atMs, isCounted } = lease
+    lease.left = 0
+    return left > 0 && isCounted ? { slot: slotAt(atMs), calls: left } : null
+  }
+
   /** False when it could not be counted, which holds up nothing that is urgent. */
-  async function count(atMs: number, calls: number): Promise<boolean> {
+  async function count(atMs: number, calls: number, unspent: UnspentCalls | null): Promise<boolean> {
     const wanted = { ...bounds, calls, despiteRefusal: isUrgent }
-    const hasRoom = await store.calls.reserve(atMs, wanted).catch((failure: unknown) => {
+    const hasRoom = await store.calls.reserve(atMs, wanted, unspent).catch((failure: unknown) => {
       if (!isUrgent) throw failure
       log({ event: "cloudflare.calls-uncounted", duty, team, calls, error: String(failure) })
       return null
@@ -127,7 +148,7 @@ export function callBudget(spender: Spender, deps: CallBudgetDependencies): Call
         : `Of the ${mostOfAll} calls that may be made in five minutes before this has to wait, ${all} are spent${bySpender(spent)}.`
     return refuse("cloudflare.budget-spent", {
       headers: { "retry-after": String(retryAfterS) },
-      detail: `${reason} Send it again in ${retryAfterS} s. What of it was recorded is gone on with meanwhile, and nothing is made twice.`,
+      detail: `${reason} Send it again in ${retryAfterS} s. Nothing is made twice.`,
     })
   }
 
@@ -161,13 +182,13 @@ export function callBudget(spender: Spender, deps: CallBudgetDependencies): Call
       lease.left--
     },
     async giveBack() {
-      const { left, atMs, isCounted } = lease
-      lease.left = 0
-      if (left > 0 && isCounted) await store.calls.giveBack(slotAt(atMs), team, left).catch(ignore)
+      const unspent = takeUnspent()
+      if (unspent !== null) await store.calls.giveBack(unspent.slot, team, unspent.calls).catch(ignore)
     },
     async noteRefusal(retryAfterMs) {
       const forMs = Math.min(retryAfterMs ?? REFUSAL_MS, WINDOW_MS)
-      await store.calls.noteRefusal(clock.now() + forMs).catch(ignore)
+      const now = clock.now()
+      await store.calls.noteRefusal(now, now + forMs).catch(ignore)
     },
   }
 }
@@ -177,6 +198,8 @@ interface SpentCalls {
   readonly team: string | null
   readonly calls: number
 }
+
+type UnspentCalls = Pick<SpentCalls, "slot" | "calls">
 
 /** By team; null stands for ops and the schedule. */
 export function callsByTeam(spent: readonly SpentCalls[]): Map<string | null, number> {

@@ -5,7 +5,7 @@
 import { z } from "zod"
 import type { Manifest, ManifestAsset, ManifestBinding } from "../../../contracts/manifest.ts"
 import { placedName } from "../../../contracts/script-name.ts"
-import { refuse } from "../../../kit/problem.ts"
+import { Refusal, refuse } from "../../../kit/problem.ts"
 import { type CallBudget, type CallBudgetDependencies, callBudget, TIDYING } from "./call-budget.ts"
 import { saysNotFound } from "./classify-failure.ts"
 import { type CloudflareDependencies, cloudflareClient } from "./cloudflare-client.ts"
@@ -50,8 +50,8 @@ export interface ScriptHost {
   /** Asks for a version, whatever the answer: throws `cloudflare.unavailable` while there is none. */
   look(script: string, version: number): Promise<void>
   /**
-   * Idempotent: what is not there is removed. True when the first call was answered, so that none is under way any more; false when it had to be repeated. Throws `cloudflare.refused`,
-   * `cloudflare.unavailable`, after which a call may be under way too.
+   * Idempotent: what is not there is removed. True when the first call was answered, so that none is under way any more; false when it had to be repeated. Throws `cloudflare.refused` when the
+   * first call was, so that it stands there and none is under way, and `cloudflare.unavailable`, after which one may be.
    */
   remove(script: string, version: number): Promise<boolean>
 }
@@ -146,6 +146,8 @@ export function scriptHost(
       try {
         await client.call("delete", path, z.unknown(), {}, noteRepetition)
       } catch (failure) {
+        if (!isFirst && failure instanceof Refusal && failure.code === "cloudflare.refused")
+          throw refuse("cloudflare.unavailable", { headers: { "retry-after": "5" }, cause: failure })
         if (!saysNotFound(failure)) throw failure
       }
       return isFirst

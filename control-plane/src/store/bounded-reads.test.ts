@@ -97,9 +97,15 @@ describe("by an index, and not by reading the table through", () => {
       by: "versions_in_namespace",
       run: (store) => store.removals.candidates(0),
     },
-    "what of one script may be in the namespace": {
+    "what of one script is unused in the namespace": {
       table: "versions",
-      run: (store) => store.versions.inNamespace("pages"),
+      by: "COVERING INDEX versions_in_namespace (script=? AND used_at_ms<?)",
+      run: (store) => store.versions.longestUnused("pages", 0, 0, 1),
+    },
+    "what of one script was used last": {
+      table: "versions",
+      by: "COVERING INDEX versions_in_namespace (script=?)",
+      run: (store) => store.versions.lastUsed("pages", 1),
     },
     "the removals that are due": {
       table: "removals",

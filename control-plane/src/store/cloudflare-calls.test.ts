@@ -77,6 +77,23 @@ describe("the calls that are spent", () => {
     expect(await spentOf()).toBe(0)
   })
 
+  it("make room for those that are set aside in their place, in the same go, whether these get it or not", async ({
+    expect,
+  }) => {
+    await store.reserve(NOW, wanted(40))
+    const [slot, later] = [slotAt(NOW), NOW + SLOT_MS]
+    expect(await store.reserve(later, wanted(4), { slot, calls: 3 })).toBe(false)
+    expect(await spentOf()).toBe(37)
+    expect(await store.reserve(later, wanted(5), { slot, calls: 2 })).toBe(true)
+    expect((await store.usage(later)).spent).toEqual([
+      { slot, team: "web", calls: 35 },
+      { slot: slot + 1, team: "web", calls: 5 },
+    ])
+    // Of nobody else.
+    await store.reserve(later, wanted(1, { team: "shop" }), { slot, calls: 30 })
+    expect(await spentOf()).toBe(41)
+  })
+
   it("of a clock that is ahead count as well, unless it is ahead by more than a window", async ({ expect }) => {
     await store.reserve(NOW + 60_000, wanted(40))
     expect(await store.reserve(NOW, wanted(1))).toBe(false)
@@ -95,7 +112,7 @@ describe("the calls that are spent", () => {
 
 describe("while Cloudflare takes no calls", () => {
   it("none is set aside but for what must try, until then and no longer", async ({ expect }) => {
-    await store.noteRefusal(NOW + 60_000)
+    await store.noteRefusal(NOW, NOW + 60_000)
     expect(await store.reserve(NOW + 59_999, wanted(1))).toBe(false)
     expect(await store.reserve(NOW + 59_999, wanted(1, { despiteRefusal: true }))).toBe(true)
     expect((await store.usage(NOW + 59_999)).refusedUntilMs).toBe(NOW + 60_000)
@@ -103,15 +120,27 @@ describe("while Cloudflare takes no calls", () => {
     expect((await store.usage(NOW + 60_000)).refusedUntilMs).toBeNull()
   })
 
-  it("what it said last is in force", async ({ expect }) => {
-    await store.noteRefusal(NOW + 200_000)
-    await store.noteRefusal(NOW + 10_000)
+  it("the longest that it said is in force: what it says later without a time shortens nothing", async ({ expect }) => {
+    await store.noteRefusal(NOW, NOW + 200_000)
+    await store.noteRefusal(NOW, NOW + 10_000)
+    expect(await store.reserve(NOW + 199_999, wanted(1))).toBe(false)
+    await store.noteRefusal(NOW + 199_999, NOW + 210_000)
+    expect(await store.reserve(NOW + 209_999, wanted(1))).toBe(false)
+    expect(await store.reserve(NOW + 210_000, wanted(1))).toBe(true)
+    // What is over lengthens nothing.
+    await store.noteRefusal(NOW + 300_000, NOW + 301_000)
+    expect(await store.reserve(NOW + 301_000, wanted(1))).toBe(true)
+  })
+
+  it("what a clock noted that is ahead keeps nothing from being remembered", async ({ expect }) => {
+    await store.noteRefusal(NOW + 86_400_000, NOW + 86_400_000 + WINDOW_MS)
+    await store.noteRefusal(NOW, NOW + 10_000)
     expect(await store.reserve(NOW + 9_999, wanted(1))).toBe(false)
     expect(await store.reserve(NOW + 10_000, wanted(1))).toBe(true)
   })
 
   it("nothing is in force of a clock that is ahead", async ({ expect }) => {
-    await store.noteRefusal(NOW + WINDOW_MS + 1)
+    await store.noteRefusal(NOW, NOW + WINDOW_MS + 1)
     expect(await store.reserve(NOW, wanted(1))).toBe(true)
     expect(await store.reserve(NOW + 1, wanted(1))).toBe(false)
   })

@@ -18,6 +18,13 @@ export interface WantedCalls {
   readonly despiteRefusal: boolean
 }
 
+/** Calls that were set aside in a slot and not made. */
+export interface UnspentCalls {
+  readonly slot: number
+  /** 0 or more. */
+  readonly calls: number
+}
+
 export interface CallUsage {
   /** Of the window, oldest first. */
   readonly spent: readonly { readonly slot: number; readonly team: string | null; readonly calls: number }[]
@@ -32,13 +39,17 @@ const IN_FORCE = (now: string) => `until_ms > ${now} AND until_ms <= ${now} + ${
 const SPENT = `SELECT coalesce(sum(calls), 0) FROM cloudflare_calls WHERE ${COUNTED}`
 
 export function callStore(db: D1Database) {
-  /** Sets the calls aside, all or none: true when there was room. One transaction, so that of two who ask for the last room one gets it. */
-  async function reserve(nowMs: number, wanted: WantedCalls): Promise<boolean> {
+  /**
+   * Sets the calls aside, all or none: true when there was room. What the same team had set aside before, `unspent`, is given back for it, and stays so where there was none.
+   * One transaction, so that of two who ask for the last room one gets it.
+   */
+  async function reserve(nowMs: number, wanted: WantedCalls, unspent: UnspentCalls | null = null): Promise<boolean> {
     const slot = slotAt(nowMs)
     const { team, calls, mostOfAll, mostOfTeam, despiteRefusal } = wanted
-    const [, taken] = await db.batch([
+    const results = await db.batch([
       // Later than they count for us, because clocks differ.
       db.prepare("DELETE FROM cloudflare_calls WHERE slot < ?").bind(slot - 2 * COUNTED_SLOTS),
+      ...(unspent === null ? [] : [lessSpent(unspent.slot, team, unspent.calls)]),
       db
         .prepare(
           `INSERT INTO cloudflare_calls (slot, team, calls) SELECT ?1, ?2, ?3
@@ -48,24 +59,29 @@ export function callStore(db: D1Database) {
         )
         .bind(slot, team ?? "", calls, mostOfAll, mostOfTeam ?? mostOfAll, despiteRefusal ? 1 : 0, nowMs),
     ])
-    return taken?.meta.changes === 1
+    return results.at(-1)?.meta.changes === 1
   }
 
   /** For calls that were set aside in `slot` and not made. */
   async function giveBack(slot: number, team: string | null, calls: number): Promise<void> {
-    await db
-      .prepare("UPDATE cloudflare_calls SET calls = max(0, calls - ?3) WHERE slot = ?1 AND team = ?2")
-      .bind(slot, team ?? "", calls)
-      .run()
+    await lessSpent(slot, team, calls).run()
   }
 
-  /** Cloudflare said that it takes no calls until then; what it said last counts. */
-  async function noteRefusal(untilMs: number): Promise<void> {
+  function lessSpent(slot: number, team: string | null, calls: number): D1PreparedStatement {
+    return db
+      .prepare("UPDATE cloudflare_calls SET calls = max(0, calls - ?3) WHERE slot = ?1 AND team = ?2")
+      .bind(slot, team ?? "", calls)
+  }
+
+  /** Cloudflare said that it takes no calls until then. The longest that it said counts: what was tried meanwhile may have been refused without a time, and shortens nothing. */
+  async function noteRefusal(nowMs: number, untilMs: number): Promise<void> {
     await db
       .prepare(
-        "INSERT INTO cloudflare_refusal (id, until_ms) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET until_ms = excluded.until_ms",
+        `INSERT INTO cloudflare_refusal (id, until_ms) VALUES (1, ?1)
+         ON CONFLICT (id) DO UPDATE SET until_ms = excluded.until_ms
+         WHERE NOT (${IN_FORCE("?2")} AND until_ms > excluded.until_ms)`,
       )
-      .bind(untilMs)
+      .bind(untilMs, nowMs)
       .run()
   }
 

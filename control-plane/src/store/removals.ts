@@ -25,6 +25,9 @@ export const HOLD_MS = 24 * 60 * 60_000
  */
 export const CLAIM_MS = 5 * 60_000
 
+/** Milliseconds that a registry can be set back, and a day: the 30 days of D1 Time Travel. */
+const SET_BACK_MS = 31 * 24 * 60 * 60_000
+
 /** Of `versions`, word for word as in the index of migration 0008, which is used for nothing else. */
 export const IN_NAMESPACE = "removed_at_ms IS NULL OR state IN ('placed', 'verified')"
 
@@ -50,9 +53,14 @@ export function removalStore({ db }: Pick<LedgerDependencies, "db">) {
   }
 
   /** Notes that it is gone. Does nothing when the claim has lapsed and another has taken it up. */
-  async function settle({ script, number, dueAtMs }: Removal): Promise<void> {
-    const statement = db.prepare("DELETE FROM removals WHERE script = ? AND number = ? AND due_at_ms = ?")
-    await db.batch([statement.bind(script, number, dueAtMs)])
+  async function settle(removal: Removal): Promise<void> {
+    await db.batch([endRemoval(db, removal)])
+  }
+
+  /** True while it is what was claimed. */
+  async function isClaimed({ script, number, dueAtMs }: Removal): Promise<boolean> {
+    const statement = db.prepare("SELECT 1 AS one FROM removals WHERE script = ? AND number = ? AND due_at_ms = ?")
+    return (await statement.bind(script, number, dueAtMs).first()) !== null
   }
 
   /**
@@ -95,7 +103,7 @@ export function removalStore({ db }: Pick<LedgerDependencies, "db">) {
     return results.map(({ script, number }) => ({ script: String(script), number: Number(number) }))
   }
 
-  return { due, claim, settle, candidates, doubtedInForce }
+  return { due, claim, settle, isClaimed, candidates, doubtedInForce }
 }
 
 function toRemoval({ script, number, due_at_ms: due }: RawRow): Removal {
@@ -108,9 +116,31 @@ export async function openRemoval(db: D1Database, script: string, number: number
   return (await statement.bind(script, number).first()) !== null
 }
 
+/** True while that very claim stands, lapsed or not. */
+export async function isClaimed(db: D1Database, { script, number, dueAtMs }: Removal): Promise<boolean> {
+  const statement = db.prepare("SELECT 1 AS one FROM removals WHERE script = ? AND number = ? AND due_at_ms = ?")
+  return (await statement.bind(script, number, dueAtMs).first()) !== null
+}
+
 /** Writes down that it is to be removed, from `dueAtMs` on. */
 export function insertRemoval(db: D1Database, { script, number, dueAtMs }: Removal): D1PreparedStatement {
   return db.prepare("INSERT INTO removals (script, number, due_at_ms) VALUES (?, ?, ?)").bind(script, number, dueAtMs)
+}
+
+/** It is gone, or stands there to stay. Nothing when the claim has lapsed and another has taken it up. */
+export function endRemoval(db: D1Database, { script, number, dueAtMs }: Removal): D1PreparedStatement {
+  const statement = db.prepare("DELETE FROM removals WHERE script = ? AND number = ? AND due_at_ms = ?")
+  return statement.bind(script, number, dueAtMs)
+}
+
+/** Not before `untilMs`. */
+export function putOffRemoval(
+  db: D1Database,
+  { script, number }: Pick<Removal, "script" | "number">,
+  untilMs: number,
+): D1PreparedStatement {
+  const statement = db.prepare("UPDATE removals SET due_at_ms = max(due_at_ms, ?) WHERE script = ? AND number = ?")
+  return statement.bind(untilMs, script, number)
 }
 
 /** For whoever forgets the versions of a script: whatever may stand there of them is to be removed, with the secrets in it. */
@@ -145,12 +175,19 @@ export function touchVersions(
 }
 
 /**
- * For a registry that was set back: what it says of the namespace may be untrue, and edges may go by a config it has forgotten. For a day nothing is removed, and any version may be there.
- * What was on its way out is so no longer, where there is a version that can be retired again.
+ * For a registry that was set back: what it says of the namespace may be untrue, and edges may go by a config it has forgotten. For a day nothing is removed, and any version may be there that
+ * was taken out within {@link SET_BACK_MS}; what went longer ago is not all removed once more. What was on its way out is so no longer, where there is a version that can be retired again: the
+ * caller has waited until no call to remove it can arrive any more.
  */
 export function distrustNamespace(db: D1Database, now: number): D1PreparedStatement[] {
   return [
-    db.prepare("UPDATE versions SET removed_at_ms = NULL, held_until_ms = max(held_until_ms, ?)").bind(now + HOLD_MS),
+    db
+      .prepare(
+        `UPDATE versions SET removed_at_ms = NULL, held_until_ms = max(held_until_ms, ?)
+         WHERE ${IN_NAMESPACE} OR removed_at_ms > ?
+           OR EXISTS (SELECT 1 FROM removals WHERE removals.script = versions.script AND removals.number = versions.number)`,
+      )
+      .bind(now + HOLD_MS, now - SET_BACK_MS),
     db.prepare(
       "DELETE FROM removals WHERE EXISTS (SELECT 1 FROM versions WHERE versions.script = removals.script AND versions.number = removals.number)",
     ),

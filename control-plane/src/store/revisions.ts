@@ -18,6 +18,9 @@ export interface RevisionRow {
   readonly liveAt: string | null
 }
 
+/** `reason` of a revision by which a registry that was set back goes on behind what KV names. */
+export const RENUMBER = "config.renumber"
+
 export function revisionStore(db: D1Database) {
   async function get(revision: number): Promise<RevisionRow | null> {
     const row = await db.prepare("SELECT * FROM config_revisions WHERE revision = ?").bind(revision).first<RawRow>()
@@ -76,7 +79,13 @@ export function revisionStore(db: D1Database) {
       .first<number>("revision")
   }
 
-  return { get, latest, list, newestLive, oldestShown, newestAt, markLive }
+  /** True when one was made under a number above `revision` to replace what KV named. */
+  async function isRenumberedAfter(revision: number): Promise<boolean> {
+    const statement = db.prepare("SELECT 1 AS one FROM config_revisions WHERE revision > ? AND reason = ? LIMIT 1")
+    return (await statement.bind(revision, RENUMBER).first()) !== null
+  }
+
+  return { get, latest, list, isRenumberedAfter, newestLive, oldestShown, newestAt, markLive }
 }
 
 /** Also read by store/registry.ts in the batch of its own. */

@@ -20,6 +20,12 @@ export interface NewVersion {
   readonly keptAt?: number | null
 }
 
+/** What tells whether a version may leave the namespace. */
+export type StandingVersion = Pick<
+  VersionRow,
+  "number" | "state" | "uploadSeq" | "usedAtMs" | "heldUntilMs" | "removedAtMs"
+>
+
 export interface RecordedVersion {
   readonly version: number
   /** False when this content was recorded before. */
@@ -86,13 +92,35 @@ export function versionStore(deps: LedgerDependencies) {
     return results.map(toVersion)
   }
 
-  /** All that may stand there, refused ones included. */
-  async function inNamespace(script: string): Promise<VersionRow[]> {
+  /** Whole ones in the namespace, the last used first. */
+  function lastUsed(script: string, limit: number): Promise<StandingVersion[]> {
+    const order = "ORDER BY used_at_ms DESC, seq DESC LIMIT ?"
+    return standing(`state IN ('placed', 'verified') ${order}`, script, limit)
+  }
+
+  /** What may be in the namespace, refused ones included, was not used since `before` and is not held at `now`; the longest unused first. */
+  function longestUnused(script: string, before: number, now: number, limit: number): Promise<StandingVersion[]> {
+    const order = "ORDER BY used_at_ms, seq LIMIT ?"
+    return standing(`used_at_ms <= ? AND held_until_ms <= ? ${order}`, script, before, now, limit)
+  }
+
+  /** The index has to be named: by its key the table is found too, with all that the script ever had. */
+  async function standing(rest: string, ...values: (string | number)[]): Promise<StandingVersion[]> {
     const { results } = await db
-      .prepare(`SELECT * FROM versions WHERE script = ? AND (${IN_NAMESPACE})`)
-      .bind(script)
+      .prepare(
+        `SELECT number, state, ${UPLOAD_SEQ} AS seq, used_at_ms, held_until_ms, removed_at_ms
+         FROM versions INDEXED BY versions_in_namespace WHERE script = ? AND (${IN_NAMESPACE}) AND ${rest}`,
+      )
+      .bind(...values)
       .all<RawRow>()
-    return results.map(toVersion)
+    return results.map((row) => ({
+      number: Number(row.number),
+      state: row.state as VersionState,
+      uploadSeq: Number(row.seq),
+      usedAtMs: Number(row.used_at_ms),
+      heldUntilMs: Number(row.held_until_ms),
+      removedAtMs: typeof row.removed_at_ms === "number" ? row.removed_at_ms : null,
+    }))
   }
 
   /** Newest first. */
@@ -229,7 +257,7 @@ export function versionStore(deps: LedgerDependencies) {
     })
   }
 
-  return { get, latest, lastUpload, uploaded, earlier, inNamespace, list, record, beginPlacing, setState }
+  return { get, latest, lastUpload, uploaded, earlier, lastUsed, longestUnused, list, record, beginPlacing, setState }
 }
 
 function beingRemoved({ script, number }: VersionRow): Refusal {

@@ -14,6 +14,7 @@ export interface Blob {
 export interface ArtifactStore {
   /** Idempotent; what is there already is not sent again. */
   putBlob(blob: Blob): Promise<void>
+  hasBlob(sha256: string): Promise<boolean>
   /** Throws when it is not there: a manifest promised it. */
   readBlob(sha256: string): Promise<ArrayBuffer>
   /** Idempotent. `digest` is checked. */
@@ -34,6 +35,9 @@ export function artifactStore(bucket: R2Bucket): ArtifactStore {
       if ((await bucket.head(key)) !== null) return
       // R2 compares the checksum itself and stores nothing when it differs.
       await bucket.put(key, bytes, { sha256 })
+    },
+    async hasBlob(sha256) {
+      return (await bucket.head(`blobs/${sha256}`)) !== null
     },
     async readBlob(sha256) {
       const found = await bucket.get(`blobs/${sha256}`)
