@@ -1,4 +1,5 @@
 /** How the looks at Cloudflare went. Noted outside the ledger, since nobody asked for them. */
+import { NAMED_VERSIONS } from "./named-versions.ts"
 import type { RawRow } from "./rows.ts"
 
 export type DriftStore = ReturnType<typeof driftStore>
@@ -36,11 +37,7 @@ export function driftStore(db: D1Database) {
     const { results } = await db
       .prepare(
         `WITH named AS (
-           SELECT script_current.script AS script, json_extract(release.value, '$.version') AS number
-             FROM script_current JOIN deployments ON deployments.id = deployment_id, json_each(deployments.releases) AS release
-           UNION
-           SELECT routes.script, json_extract(release.value, '$.version')
-             FROM routes, json_each(routes.spec, '$.releases') AS release
+           ${NAMED_VERSIONS}
            UNION
            SELECT script, number FROM versions WHERE held_until_ms > ? AND state = 'verified'
          )

@@ -3,6 +3,7 @@
  * as long as it stands, nothing of its name is placed. How that is carried out is retire-versions.ts.
  */
 import type { LedgerDependencies } from "./ledger.ts"
+import { NAMED_VERSIONS } from "./named-versions.ts"
 import { DEFAULT_SETTINGS, type RawRow } from "./rows.ts"
 
 export type RemovalStore = ReturnType<typeof removalStore>
@@ -89,12 +90,7 @@ export function removalStore({ db }: Pick<LedgerDependencies, "db">) {
   async function doubtedInForce(limit: number): Promise<readonly Pick<Removal, "script" | "number">[]> {
     const { results } = await db
       .prepare(
-        `WITH named AS (
-           SELECT script_current.script AS script, json_extract(release.value, '$.version') AS number
-             FROM script_current JOIN deployments ON deployments.id = deployment_id, json_each(deployments.releases) AS release
-           UNION
-           SELECT routes.script, json_extract(release.value, '$.version') FROM routes, json_each(routes.spec, '$.releases') AS release
-         )
+        `WITH named AS (${NAMED_VERSIONS})
          SELECT versions.script, versions.number FROM named JOIN versions ON versions.script = named.script AND versions.number = named.number
          WHERE state IN ('placed', 'retired') ORDER BY versions.script, versions.number LIMIT ?`,
       )
