@@ -50,7 +50,7 @@ export default defineConfig({
             isolate: !SHARED_ISOLATE.includes(folder),
             setupFiles: ["tests/setup/as-it-was.ts"],
             // Only to end what hangs: on a busy machine thousands of made-up requests take longer than the usual five seconds.
-            testTimeout: 30_000,
+            testTimeout: 120_000,
           },
         })),
       {
