@@ -11,4 +11,7 @@ CREATE TABLE drift_looks (
 -- Of the code as it stood in the namespace when it was verified, null in rows from before, until a look finds nothing amiss.
 ALTER TABLE versions ADD COLUMN etag TEXT;
 
+-- Until when a release pin may lead there, 0 where none ever did.
+ALTER TABLE versions ADD COLUMN pinned_until_ms INTEGER NOT NULL DEFAULT 0;
+
 CREATE INDEX versions_by_upload ON versions (script, coalesce(upload_seq, number));

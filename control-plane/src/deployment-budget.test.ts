@@ -196,6 +196,29 @@ describe("a team whose uploads have spent their share", () => {
   })
 })
 
+it("a retired version that was placed and could not be looked at goes on as the deployment it is for, and may be pinned", async ({
+  expect,
+}) => {
+  await upload("a")
+  await upload("b")
+  plane.pass(2 * WINDOW_MS)
+  await loseVersion(1)
+  const { scripts } = cloudflare
+  const set = scripts.set.bind(scripts)
+  scripts.set = (name, script) => {
+    scripts.set = set
+    cloudflare.failNext("GET", BUSY, BUSY, BUSY, BUSY)
+    return set(name, script)
+  }
+  expect((await deploy(1, web)).status).toBe(503)
+  expect((await versionsOf()).find(({ number }) => number === 1)?.state).toBe("retired")
+  for (const team of ["shop", "docs"]) await uploadUntilRefused(`loop-${team}`, await plane.team(team))
+  plane.pass(61_000)
+  await resumeDeployments(plane.deps)
+  expect((await plane.deps.store.deployments.current("pages"))?.releases).toMatchObject([{ version: 1 }])
+  expect((await plane.send("POST /v1/scripts/pages/pins", { token: web, body: { version: 1 } })).status).toBe(201)
+})
+
 describe("an upload for which no calls are left", () => {
   it("has written nothing anywhere and called nobody", async ({ expect }) => {
     await uploadUntilRefused("pages", web)

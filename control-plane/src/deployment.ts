@@ -261,7 +261,9 @@ async function placeVersion(
     const placed = await host.place(placement)
     if (state === "verified" && placed.wasThere) return placed
     // Another may have placed and verified it in the meantime: it does not become doubtful again by this, or a deployment of the other would find it so.
-    await versions.setState(script.name, version, "placed", actor, state === "verified" ? {} : { unless: "verified" })
+    // What was whole once stays retired until it is seen so again: should the look at it fail, going on takes the calls of a deployment still, and writes it again.
+    if (state !== "retired")
+      await versions.setState(script.name, version, "placed", actor, state === "verified" ? {} : { unless: "verified" })
     const etag = await host.verify(placement)
     await versions.setState(script.name, version, "verified", actor, { etag })
     return placed

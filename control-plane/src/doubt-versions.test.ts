@@ -1,5 +1,6 @@
 /** D1 is set back, as Time Travel does, to before versions were taken out of the namespace: what it then calls whole is not led to before it is there again. */
 import { beforeEach, describe, expect, it } from "vitest"
+import { sha256Hex } from "../../kit/sha256.ts"
 import { type CloudflareFixture, cloudflareFixture } from "../test/cloudflare-fixture.ts"
 import { routeBody, startControlPlane, type TestControlPlane } from "../test/harness.ts"
 import { putRequest } from "../test/upload-request.ts"
@@ -86,6 +87,49 @@ async function ledAstray(): Promise<string[]> {
     .flatMap(([script, { releases }]) => releases.map(({ version }) => `${script}--v${version}`))
     .filter((name) => !cloudflare.scripts.has(name))
 }
+
+describe("the mark of the last removal", () => {
+  const mark = async () => await (await plane.deps.artifacts.get("registry/last-removal.json"))?.json()
+
+  it("is written again when R2 had just taken one, which it does once in a second", async () => {
+    for (const code of ["3", "4"]) await upload(code)
+    plane.pass(HOLD_MS)
+    let writes = 0
+    const slow = new Proxy(plane.deps.artifacts, {
+      get(target, name) {
+        const member: unknown = Reflect.get(target, name)
+        if (name !== "put") return typeof member === "function" ? member.bind(target) : member
+        return async (...values: Parameters<R2Bucket["put"]>) => {
+          if (++writes % 2 === 0)
+            throw new Error("put: Reduce your concurrent request rate for the same object. (10058)")
+          return target.put(...values)
+        }
+      },
+    })
+    await retireVersions({ ...plane.deps, artifacts: slow })
+    expect(placed()).toEqual(names(3, 4))
+    expect(writes).toBe(3)
+  })
+
+  it("of an earlier Worker, which did not say when, is read, and what a later one adds is kept from nobody", async () => {
+    await upload("3")
+    plane.pass(HOLD_MS)
+    await retireVersions(plane.deps)
+    const { beganAtMs: _, ...earlier } = (await mark()) as Record<string, unknown>
+    await plane.deps.artifacts.put("registry/last-removal.json", JSON.stringify({ ...earlier, more: 1 }))
+    await upload("4")
+    plane.pass(HOLD_MS)
+    await retireVersions(plane.deps)
+    expect(placed()).toEqual(names(3, 4))
+  })
+
+  it("that cannot be read lets nothing be led elsewhere: nobody knows what the registry has forgotten", async () => {
+    await upload("3")
+    await plane.deps.artifacts.put("registry/last-removal.json", "{}")
+    const { status } = await plane.send("POST /v1/scripts/pages/rollback", { token, body: {} })
+    expect([status, await traffic()]).toEqual([500, all(3)])
+  })
+})
 
 describe("a registry that was set back to before a retirement", () => {
   it("has what is in force placed again before it is published", async () => {
@@ -276,15 +320,33 @@ describe("a registry that was set back to before a retirement", () => {
     expect(await traffic()).toEqual(all(2))
   })
 
-  it("does not stay in doubt for a version that can never be placed again", async () => {
+  it.each<[string, (minute: CloudflareFixture) => Promise<void>]>([
+    [
+      "Cloudflare refuses",
+      async (api) => api.failNext("PUT", { kind: "status", status: 400, error: { code: 10037, message: "limit" } }),
+    ],
+    ["has no manifest any more", () => plane.deps.artifacts.delete("manifests/pages/2.json")],
+    [
+      "has lost a file",
+      async () => {
+        await plane.deps.artifacts.delete(`blobs/${await sha256Hex("export default 2")}`)
+      },
+    ],
+  ])("stays in doubt, and unpublished, for a version that %s, until its script has another", async (_what, spoil) => {
     await setBack()
-    await plane.deps.artifacts.delete("manifests/pages/2.json")
-    await doubtVersions(plane.deps)
-    expect(plane.logs.at(-1)).toMatchObject({ event: "version.not-seen", number: 2, code: "version.not-placed" })
-    cloudflare.calls.length = 0
-    plane.logs.length = 0
-    await doubtVersions(plane.deps)
-    expect(plane.logs).toEqual([])
+    for (let minute = 0; minute < 3; minute++) {
+      await spoil(cloudflare)
+      await schedule()
+      expect([await ledAstray(), await traffic()]).toEqual([[], all(4)])
+      expect(plane.logs.map(({ event }) => event)).toContain("version.not-seen")
+      expect(plane.logs.at(-1)).toMatchObject({ event: "publish.in-doubt" })
+    }
+    cloudflare.recover()
+    const body = { releases: all(1) }
+    const { status, body: answer } = await plane.send("POST /v1/scripts/pages/deployments", { token, body })
+    expect([status, answer.code]).toEqual([503, "config.not-published"])
+    await schedule()
+    expect([await ledAstray(), await traffic()]).toEqual([[], all(1)])
   })
 
   it("does not go on with a removal that was under way then", async () => {

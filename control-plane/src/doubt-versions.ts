@@ -44,29 +44,27 @@ async function seeAll(deps: Dependencies): Promise<boolean> {
   for (const each of [...doubted.slice(from), ...doubted.slice(0, from)]) {
     if (counts.seen >= PLACED_AT_ONCE || counts.inARow >= FAILURES_IN_A_ROW || deps.clock.now() >= endsAtMs)
       return false
-    const outcome = await see(each, deps)
-    if (outcome === "seen") counts.seen++
-    if (outcome === "unseen") counts.unseen++
-    if (outcome !== "hopeless") counts.inARow = outcome === "unseen" ? counts.inARow + 1 : 0
+    const isSeen = await see(each, deps)
+    if (isSeen) counts.seen++
+    else counts.unseen++
+    counts.inARow = isSeen ? 0 : counts.inARow + 1
   }
   return counts.unseen === 0 && doubted.length < IN_FORCE_AT_MOST
 }
 
-/** `unseen` when it may be seen later. What can never be placed again is `hopeless` and leaves no doubt. */
-async function see({ script, number }: InForce, deps: Dependencies): Promise<"seen" | "unseen" | "hopeless"> {
+/** Whatever keeps it from being placed keeps it in doubt, a refusal too: ops can give the script another version, or end the doubt (docs/runbooks/control-plane-down.md). */
+async function see({ script, number }: InForce, deps: Dependencies): Promise<boolean> {
   const [row, version] = await Promise.all([deps.store.scripts.get(script), deps.store.versions.get(script, number)])
-  if (row === null || version === null) return "hopeless"
+  if (row === null || version === null) return true
   try {
     await placeMissing(row, [version], SYSTEM, deps)
-    return "seen"
+    return true
   } catch (failure) {
     const { code, options, cause } = asRefusal(failure)
     deps.log({ event: "version.not-seen", script, number, code, ...options.log, cause: String(cause ?? failure) })
-    return HOPELESS.has(code) ? "hopeless" : "unseen"
+    return false
   }
 }
-/** Anything else may pass: R2 that does not answer too. */
-const HOPELESS: ReadonlySet<string> = new Set(["cloudflare.refused", "version.not-placed", "version.unknown"])
 
 /** As `retired`, which keeps its share of the calls (it was whole) and is written again whatever Cloudflare says to be there. */
 async function castDoubt(deps: Dependencies): Promise<void> {

@@ -13,13 +13,17 @@ const KEY = "registry/last-removal.json"
 /** Others write it too, each once per removal. */
 const MAX_ATTEMPTS = 5
 
-const shape = z.strictObject({
+/** Milliseconds until the next try after R2 refused: it takes one write of a key in a second. */
+const RETRY_MS = 1_100
+
+/** What a later version of this Worker adds is left alone. */
+const shape = z.looseObject({
   seq: z.number(),
   hash: z.string(),
   /** Doubt was cast on the registry, and not all that is in force was seen since. */
   doubted: z.boolean(),
   /** Milliseconds since the epoch. Whatever was restored since, no removal began after it. */
-  beganAtMs: z.number(),
+  beganAtMs: z.number().default(0),
 })
 
 export type RemovalMark = z.output<typeof shape>
@@ -29,12 +33,19 @@ export interface MarkDependencies extends Pick<LedgerDependencies, "db" | "clock
   readonly store: { readonly audit: Pick<AuditStore, "holds"> }
 }
 
+/** What stands there cannot be read: then nobody knows what the registry has forgotten. */
+export class MarkMalformed extends Error {
+  override readonly name = "MarkMalformed"
+}
+
+type WriteDependencies = MarkDependencies & Pick<Dependencies, "wait">
+
 interface Read {
   readonly mark: RemovalMark | null
   readonly etag: string | null
 }
 
-/** Null while nothing was ever removed. Throws when R2 does not answer. */
+/** Null while nothing was ever removed. Throws when R2 does not answer, and {@link MarkMalformed}. */
 export async function readMark(deps: Pick<MarkDependencies, "artifacts">): Promise<RemovalMark | null> {
   return (await read(deps)).mark
 }
@@ -50,7 +61,7 @@ export function mayBeRemoving(mark: RemovalMark | null, { clock }: Pick<MarkDepe
 }
 
 /** To be called after a retirement is recorded and before the script is removed. Throws when the registry is not to be relied on, or the mark cannot be written: then nothing is removed. */
-export async function markRemoval(deps: MarkDependencies, removal: Removal): Promise<void> {
+export async function markRemoval(deps: WriteDependencies, removal: Removal): Promise<void> {
   await write(deps, async (mark) => {
     if (mark?.doubted === true || !(await isRemembered(mark, deps)))
       throw new Error("the registry was set back to before a removal")
@@ -63,22 +74,33 @@ export async function markRemoval(deps: MarkDependencies, removal: Removal): Pro
 }
 
 /** Says as of now whether what is in force still has to be seen. */
-export async function markDoubt(deps: MarkDependencies, doubted: boolean): Promise<void> {
+export async function markDoubt(deps: WriteDependencies, doubted: boolean): Promise<void> {
   await write(deps, async (mark) => ({ ...(await readHead(deps.db)), doubted, beganAtMs: mark?.beganAtMs ?? 0 }))
 }
 
 async function read({ artifacts }: Pick<MarkDependencies, "artifacts">): Promise<Read> {
   const found = await artifacts.get(KEY)
-  return found === null ? { mark: null, etag: null } : { mark: shape.parse(await found.json()), etag: found.etag }
+  if (found === null) return { mark: null, etag: null }
+  const text = await found.text()
+  try {
+    return { mark: shape.parse(JSON.parse(text)), etag: found.etag }
+  } catch (cause) {
+    throw new MarkMalformed(`${KEY} is no mark of removals`, { cause })
+  }
 }
 
 /** `next` is asked with what stands there, again when another was quicker. */
-async function write(deps: MarkDependencies, next: (mark: RemovalMark | null) => Promise<RemovalMark>): Promise<void> {
+async function write(deps: WriteDependencies, next: (mark: RemovalMark | null) => Promise<RemovalMark>): Promise<void> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const { mark, etag } = await read(deps)
     const wanted = await next(mark)
     const onlyIf = etag === null ? { etagDoesNotMatch: "*" } : { etagMatches: etag }
-    if ((await deps.artifacts.put(KEY, JSON.stringify(wanted), { onlyIf })) !== null) return
+    try {
+      if ((await deps.artifacts.put(KEY, JSON.stringify(wanted), { onlyIf })) !== null) return
+    } catch (failure) {
+      if (attempt === MAX_ATTEMPTS - 1) throw failure
+      await deps.wait(RETRY_MS)
+    }
   }
   throw new Error("the mark of removals was written by others each time")
 }

@@ -6,7 +6,7 @@ import { refuse } from "../../../kit/problem.ts"
 import { placeMissing } from "../deployment.ts"
 import { requireGranted } from "../require-granted.ts"
 import { commit } from "../store/ledger.ts"
-import { holdVersion } from "../store/removals.ts"
+import { pinVersion } from "../store/removals.ts"
 import { defineOperation } from "./operation.ts"
 import { scriptOwner, scriptParams } from "./parameters.ts"
 import { PLACEABLE, requirePlaced } from "./require-placed.ts"
@@ -41,7 +41,7 @@ export const pinsCreate = defineOperation({
     const target = `scripts/${script}/versions/${version}`
     const audit = { action: "pin.create", target, detail: { expiresAt, message } }
     // Held first and looked at then: from here on nothing takes it out of the namespace before the pin has ended.
-    const hold = holdVersion(deps.db, script, version, exp * 1000)
+    const hold = pinVersion(deps.db, script, version, exp * 1000)
     const held = await commit(deps, actor, async () => {
       const found = await deps.store.versions.get(script, version)
       if (found === null) throw refuse("api.not-found")

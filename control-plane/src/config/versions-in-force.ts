@@ -4,7 +4,7 @@
  */
 import { refuse } from "../../../kit/problem.ts"
 import type { LogRecord } from "../dependencies.ts"
-import { isRemembered, type MarkDependencies, readMark } from "../removal-mark.ts"
+import { isRemembered, type MarkDependencies, MarkMalformed, readMark } from "../removal-mark.ts"
 import type { Edit, Registry } from "../store/registry.ts"
 import { touchVersions } from "../store/removals.ts"
 import type { RawRow } from "../store/rows.ts"
@@ -49,6 +49,7 @@ export async function admitVersions(
 /** A rollback does not hang on R2: without an answer the registry counts as not set back. */
 async function requireMemory(deps: AdmissionDependencies): Promise<void> {
   const mark = await readMark(deps).catch((failure: unknown) => {
+    if (failure instanceof MarkMalformed) throw failure
     deps.log({ event: "version.mark-unread", error: String(failure) })
     return null
   })

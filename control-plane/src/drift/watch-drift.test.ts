@@ -317,6 +317,15 @@ describe("the versions looked at", () => {
     ])
   })
 
+  it("are none that is only kept in the namespace", async () => {
+    await upload("export default 2")
+    await plane.deps.db
+      .prepare("UPDATE versions SET held_until_ms = ?")
+      .bind(plane.deps.clock.now() * 2)
+      .run()
+    expect(Object.keys(await look())).toEqual(["dispatcher", "namespace", "scripts/pages/versions/2"])
+  })
+
   it("are forgotten with their traffic, and what was wrong with them too", async () => {
     cloudflare.scripts.delete("pages--v1")
     expect(await look()).toMatchObject({ [V1]: "it is not there" })

@@ -19,7 +19,7 @@ const REFUSAL_MS = 30_000
 
 /** What calls are for. */
 export type Duty =
-  /** The schedule's own work, removing what nobody needs and looking for drift, which can wait. What nobody says is for anything else is this. */
+  /** Removing what nobody needs, by the schedule: it can always wait. */
   | "tidying"
   /** Looking whether what stands there was changed: beyond uploads' share, so that none of them blinds it. */
   | "watch"

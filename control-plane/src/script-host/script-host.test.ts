@@ -3,6 +3,7 @@ import type { Manifest } from "../../../contracts/manifest.ts"
 import { Refusal } from "../../../kit/problem.ts"
 import { sha256Hex } from "../../../kit/sha256.ts"
 import { cloudflareFixture, type Fault, FIXTURE_SETTINGS, UNCOUNTED } from "../../test/cloudflare-fixture.ts"
+import { callBudget, TIDYING } from "./call-budget.ts"
 import { RETRY } from "./retry.ts"
 import { type Placement, scriptHost } from "./script-host.ts"
 
@@ -43,10 +44,10 @@ async function setUp(change: Partial<Manifest> = {}) {
   }
   let now = 0
   const waits: number[] = []
-  const host = scriptHost({
+  const deps = {
     fetch: cloudflare.fetch,
     clock: { now: () => now },
-    wait: async (ms) => {
+    wait: async (ms: number) => {
       waits.push(ms)
       now += ms
     },
@@ -54,7 +55,8 @@ async function setUp(change: Partial<Manifest> = {}) {
     log: () => {},
     store: { calls: UNCOUNTED },
     settings: { cloudflare: FIXTURE_SETTINGS },
-  })
+  }
+  const host = scriptHost(deps, callBudget(TIDYING, deps))
   return { cloudflare, placement, host, waits, keep }
 }
 

@@ -6,7 +6,7 @@ import { z } from "zod"
 import type { Manifest, ManifestAsset, ManifestBinding } from "../../../contracts/manifest.ts"
 import { placedName } from "../../../contracts/script-name.ts"
 import { Refusal, refuse } from "../../../kit/problem.ts"
-import { type CallBudget, type CallBudgetDependencies, callBudget, TIDYING } from "./call-budget.ts"
+import type { CallBudget } from "./call-budget.ts"
 import { saysNotFound } from "./classify-failure.ts"
 import { type CloudflareDependencies, cloudflareClient } from "./cloudflare-client.ts"
 import type { MultipartForm } from "./multipart-form.ts"
@@ -65,10 +65,7 @@ export function callsToPlace({ assets, mainModule }: Manifest): number {
   return look + upload + verification
 }
 
-export function scriptHost(
-  deps: CloudflareDependencies & CallBudgetDependencies,
-  budget: CallBudget = callBudget(TIDYING, deps),
-): ScriptHost {
+export function scriptHost(deps: CloudflareDependencies, budget: CallBudget): ScriptHost {
   const client = cloudflareClient(deps, budget)
   const { dispatcherService } = deps.settings.cloudflare
 

@@ -39,7 +39,7 @@ export function driftStore(db: D1Database) {
         `WITH named AS (
            ${NAMED_VERSIONS}
            UNION
-           SELECT script, number FROM versions WHERE held_until_ms > ? AND state = 'verified'
+           SELECT script, number FROM versions WHERE pinned_until_ms > ? AND state = 'verified'
          )
          SELECT versions.script, versions.number, versions.digest, versions.etag, scripts.team
          FROM named JOIN versions ON versions.script = named.script AND versions.number = named.number

@@ -92,7 +92,7 @@ export function removalStore({ db }: Pick<LedgerDependencies, "db">) {
       .prepare(
         `WITH named AS (${NAMED_VERSIONS})
          SELECT versions.script, versions.number FROM named JOIN versions ON versions.script = named.script AND versions.number = named.number
-         WHERE state IN ('placed', 'retired') ORDER BY versions.script, versions.number LIMIT ?`,
+         WHERE state <> 'verified' ORDER BY versions.script, versions.number LIMIT ?`,
       )
       .bind(limit)
       .all<RawRow>()
@@ -153,6 +153,15 @@ export function removeAll(db: D1Database, script: string, now: number): D1Prepar
 export function holdVersion(db: D1Database, script: string, number: number, untilMs: number): D1PreparedStatement {
   return db
     .prepare("UPDATE versions SET held_until_ms = max(held_until_ms, ?) WHERE script = ? AND number = ?")
+    .bind(untilMs, script, number)
+}
+
+/** The same for a release pin, by which requests may come until then. */
+export function pinVersion(db: D1Database, script: string, number: number, untilMs: number): D1PreparedStatement {
+  return db
+    .prepare(
+      "UPDATE versions SET held_until_ms = max(held_until_ms, ?1), pinned_until_ms = max(pinned_until_ms, ?1) WHERE script = ?2 AND number = ?3",
+    )
     .bind(untilMs, script, number)
 }
 
